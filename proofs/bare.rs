@@ -1,13 +1,13 @@
-//! What a program without the standard library brings itself: where it begins, how it ends, four ways to move bytes, and
-//! what becomes of a panic.
+//! The runtime of a program without the standard library: the entry point, the exit, the functions of C for memory,
+//! and the panic handler.
 //!
-//! Both proofs include this file. `#![no_builtins]` at their roots keeps the compiler from turning the loops below into
-//! calls of themselves.
+//! Both proofs include this file. With `#![no_builtins]` at their roots the compiler does not replace the loops below
+//! by calls of the same functions.
 
 use core::arch::asm;
 use core::panic::PanicInfo;
 
-/// The exit status of a proof that panicked; the proofs' own statuses are smaller.
+/// The exit status of a proof that panicked. The other statuses of a proof are smaller.
 const PANICKED: u8 = 101;
 
 #[cfg(target_arch = "x86_64")]
@@ -39,11 +39,11 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 }
 
 /// # Safety
-/// As in C: `n` bytes at both, not overlapping.
+/// `n` bytes are valid at both pointers, and do not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
     for at in 0..n {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { *to.add(at) = *from.add(at) }
     }
     to
@@ -54,22 +54,22 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
     if (to as usize).wrapping_sub(from as usize) >= n {
-        // SAFETY: copying upwards reads each byte before it is written over.
+        // SAFETY: a copy in ascending order reads each byte before it is overwritten.
         return unsafe { memcpy(to, from, n) };
     }
     for at in (0..n).rev() {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { *to.add(at) = *from.add(at) }
     }
     to
 }
 
 /// # Safety
-/// As in C: `n` bytes at `to`.
+/// `n` bytes are valid at `to`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memset(to: *mut u8, value: i32, n: usize) -> *mut u8 {
     for at in 0..n {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { *to.add(at) = value.to_le_bytes()[0] }
     }
     to
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn memset(to: *mut u8, value: i32, n: usize) -> *mut u8 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, n: usize) -> i32 {
     for at in 0..n {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         let (one, other) = unsafe { (*one.add(at), *other.add(at)) };
         if one != other {
             return i32::from(one) - i32::from(other);
@@ -93,11 +93,11 @@ pub unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, n: usize) -> i
 /// As in C: `n` bytes at both.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, n: usize) -> i32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees it.
     unsafe { memcmp(one, other, n) }
 }
 
-/// The compiled `alloc` names what unwinds a stack, though nothing here unwinds: panics end the program.
+/// The compiled `alloc` refers to the functions for unwinding. They are never called: a panic ends the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn rust_eh_personality() {
     exit(PANICKED)

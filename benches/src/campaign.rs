@@ -1,9 +1,9 @@
-//! Ten thousand networks of each kind, at each loss: how often is a verdict wrong, how often is there none?
+//! Counts wrong and unknown results of the NAT discovery over simulated networks of each kind, at each loss.
 //!
-//! A network is a client behind one gateway of the kind, 50 ms away from two honest servers with a second address each.
-//! Seeds are numbers in order, never chosen; the seed also picks how the gateway chooses its ports. Beside each count
-//! stands what arithmetic expects: a verdict on filtering is wrong when all seven sends of a question whose answer gets
-//! through were lost, each with the probability that a round trip fails.
+//! A network is a client behind one gateway. Two correct servers, each with a second address, are at a round-trip
+//! time of 50 ms. The seeds are consecutive numbers. The seed also selects how the gateway chooses its ports. The
+//! expected number of wrong results is computed: filtering is wrong when all seven transmissions of a request whose
+//! response would pass the filter fail, each with the probability that a round trip fails.
 //!
 //! ```
 //! use portolan_benches::campaign::{Campaign, Kind};
@@ -24,21 +24,21 @@ use portolan_nat::profile::{FamilyReport, Report};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Link, Net, SegmentId, Server};
 
-/// The round trip of every network here.
+/// The round-trip time of every network.
 pub const RTT: Duration = Duration::from_millis(50);
 
-/// The loss per direction of each part of a whole campaign.
+/// The losses per direction of a whole campaign.
 pub const LOSSES: [f64; 4] = [0.0, 0.02, 0.05, 0.1];
 
-/// How often a question whose silence is evidence is sent.
+/// The number of transmissions of a request of the filtering test.
 const SENDS: i32 = 7;
 
-/// What stands between the client and the servers.
+/// The behaviour of the gateway between the client and the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// `None`: no translation.
     pub mapping: Option<Mapping>,
-    /// Who may answer.
+    /// The filtering of the gateway.
     pub filtering: Filtering,
 }
 
@@ -73,18 +73,18 @@ impl Kind {
         }
     }
 
-    /// How often arithmetic expects a wrong verdict at a loss per direction.
+    /// Returns the expected share of wrong results at a loss per direction.
     #[must_use]
     pub fn expected_wrong(self, loss: f64) -> f64 {
         let fails = round_trip_fails(loss).powi(SENDS);
         match self.filtering {
             Filtering::EndpointIndependent | Filtering::AddressDependent => fails,
-            // Its questions are never answered, so no loss can mislead.
+            // The filter drops all responses, so a loss changes nothing.
             Filtering::AddressAndPortDependent => 0.0,
         }
     }
 
-    /// How often arithmetic expects no verdict: the control, the alternate address or the proof went unanswered.
+    /// Returns the expected share of unknown results: the control, the other address or the proof was not answered.
     #[must_use]
     pub fn expected_unknown(self, loss: f64) -> f64 {
         let fails = round_trip_fails(loss);
@@ -108,45 +108,45 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One cell's count.
+/// The counts of one kind at one loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Row {
-    /// Networks measured.
+    /// The number of measured networks.
     pub runs: u32,
-    /// Those in which any of nat, public address, mapping and filtering has a value that is not so.
+    /// The runs in which NAT, public address, mapping or filtering has a wrong value.
     pub wrong: u32,
-    /// Those in which mapping or filtering has no value.
+    /// The runs in which mapping or filtering has no value.
     pub unknown: u32,
-    /// Packets that entered the client's access link, both directions.
+    /// The packets on the access link of the client, in both directions.
     pub packets: u64,
-    /// Those of them that it lost.
+    /// The packets that the access link lost.
     pub lost: u64,
-    /// All verdicts' own doubts about filtering, added up.
-    pub doubt: f64,
+    /// The sum of the error probabilities that the reports state for filtering.
+    pub error_probability: f64,
     /// The longest run, in virtual time.
     pub slowest: Duration,
 }
 
 impl Row {
-    /// The loss that was met.
+    /// Returns the measured loss, 0 to 1.
     #[must_use]
     pub fn measured_loss(&self) -> f64 {
         if self.packets == 0 { 0.0 } else { self.lost as f64 / self.packets as f64 }
     }
 
-    /// Adds another count to this one.
+    /// Adds the counts of another row to this one.
     pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.wrong += other.wrong;
         self.unknown += other.unknown;
         self.packets += other.packets;
         self.lost += other.lost;
-        self.doubt += other.doubt;
+        self.error_probability += other.error_probability;
         self.slowest = self.slowest.max(other.slowest);
     }
 }
 
-/// Some seeds at one loss.
+/// A range of seeds at one loss.
 #[derive(Clone, Debug)]
 pub struct Campaign {
     /// The seeds.
@@ -162,7 +162,8 @@ impl Campaign {
         self.run_judged_as(kind, kind)
     }
 
-    /// Measures the networks of one kind as if they were of another: shows that the judge can tell.
+    /// Measures networks of one kind and compares the results with another kind. A test uses it to show that wrong
+    /// results are counted.
     #[must_use]
     pub fn run_judged_as(&self, kind: Kind, judged_as: Kind) -> Row {
         let allocations = [
@@ -182,7 +183,7 @@ impl Campaign {
     }
 }
 
-/// One network, used again and again.
+/// A network that is reset for each seed.
 #[derive(Debug)]
 struct Network {
     net: Net<Discovery>,
@@ -202,7 +203,7 @@ impl Network {
         let link = Link::delay(RTT / 2).loss(loss);
         let home = net.add_gateway(net.internet(), Gateway::new("gateway", [public], kind.config(ports)), &link);
         let inside = kind.mapping.map_or(public, |_| IpAddr::V4(Ipv4Addr::new(192, 168, 1, 7)));
-        let client = net.add_host(home, "client", &[inside], &Link::PERFECT, fresh(&config));
+        let client = net.add_host(home, "client", &[inside], &Link::PERFECT, new_discovery(&config));
         for (name, last) in [("one", 10), ("two", 20)] {
             let server = Server::new(name, address(last, 3478)).alternate(address(last + 1, 3479));
             net.add_server(net.internet(), server, &Link::PERFECT);
@@ -212,9 +213,9 @@ impl Network {
 
     fn measure(&mut self, kind: Kind, seed: u64, row: &mut Row) {
         self.net.reset(seed);
-        self.net.replace(self.client, fresh(&self.config));
+        self.net.replace(self.client, new_discovery(&self.config));
         let started = self.net.command(self.client, MeasurementCommand::Start);
-        assert!(started.is_ok(), "a fresh discovery starts");
+        assert!(started.is_ok(), "a new discovery starts");
         let end = Instant::ORIGIN + Duration::from_secs(10);
         let _stop = self.net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
         row.runs += 1;
@@ -222,9 +223,10 @@ impl Network {
             row.packets += wire.sent;
             row.lost += wire.lost;
         }
-        let report = self.net.events().iter().find_map(|happening| {
-            if let DiscoveryEvent::Report(report) = &happening.event { Some(report) } else { None }
-        });
+        let report =
+            self.net.events().iter().find_map(|record| {
+                if let DiscoveryEvent::Report(report) = &record.event { Some(report) } else { None }
+            });
         match report {
             Some(report) => self.judge(kind, report, row),
             None => row.unknown += 1,
@@ -239,7 +241,7 @@ impl Network {
         };
         row.wrong += u32::from(self.is_wrong(kind, family));
         row.unknown += u32::from(family.mapping.value().is_none() || family.filtering.value().is_none());
-        row.doubt += family.filtering.p_wrong().unwrap_or(0.0);
+        row.error_probability += family.filtering.p_wrong().unwrap_or(0.0);
     }
 
     fn is_wrong(&self, kind: Kind, family: &FamilyReport) -> bool {
@@ -251,7 +253,7 @@ impl Network {
     }
 }
 
-fn fresh(config: &DiscoveryConfig) -> Discovery {
+fn new_discovery(config: &DiscoveryConfig) -> Discovery {
     #[expect(clippy::expect_used, reason = "the two servers of a network are valid and different")]
     Discovery::new(config.clone()).expect("a valid configuration")
 }

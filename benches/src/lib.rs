@@ -1,5 +1,5 @@
-//! Benchmarks and campaigns of portolan. They are a workspace of their own, so that the tests of the project build nothing
-//! of what they need.
+//! Benchmarks and campaigns of portolan. They are a separate workspace, so that the tests of the project do not build
+//! their dependencies.
 //!
 //! `cargo run --release --manifest-path benches/Cargo.toml --bin campaign` runs [`campaign`].
 

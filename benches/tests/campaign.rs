@@ -1,12 +1,12 @@
-//! A small campaign in every test run: seeds from 0 on, never chosen.
+//! A small campaign with consecutive seeds.
 
 use portolan_benches::campaign::{Campaign, Kind, LOSSES, Row};
 
-/// Seeds a cell: with twelve kinds and four losses some thousand networks.
+/// The seeds of each kind at each loss: 4,800 networks in all.
 const SEEDS: u64 = 100;
 
 #[test]
-fn no_verdict_is_wrong_and_few_are_missing() {
+fn no_result_is_wrong_and_few_are_unknown() {
     for loss in LOSSES {
         let mut all = Row::default();
         for kind in Kind::ALL {
@@ -22,8 +22,8 @@ fn no_verdict_is_wrong_and_few_are_missing() {
 }
 
 #[test]
-fn a_campaign_can_tell_right_from_wrong() {
-    // The networks of one kind judged as another must all be wrong: otherwise the count above could not fail.
+fn a_campaign_counts_wrong_results() {
+    // All results of one kind are wrong for another kind. Otherwise the first test could not fail.
     let row = Campaign { seeds: 0..20, loss: 0.0 }.run_judged_as(Kind::ALL[2], Kind::ALL[0]);
     assert_eq!(row.wrong, 20);
 }

@@ -1,8 +1,7 @@
-//! Machines with a fault, for the proof that the fuzzer finds faults.
+//! Machines with a planted fault. They prove that the fuzzer finds faults.
 //!
-//! Each is a fault that machines have had: an answer repeated at every awakening, a deadline that is not moved on, an output
-//! for something that was not the machine's, an output lost when two things happen at once. All are sound until a
-//! destination was unreachable and then three packets of their own came in: a conversation of a certain course is needed.
+//! Each [`Flaw`] is a fault that a machine of this project has had. A fault shows only after a destination was
+//! unreachable and the machine then accepted three packets. So the fuzzer must find a conversation of several steps.
 
 use crate::SEEDED;
 use portolan_machine::{
@@ -10,41 +9,41 @@ use portolan_machine::{
 };
 use std::time::Duration;
 
-/// What is wrong with a machine.
+/// The fault of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// It asks to be woken in the past, once the clock has run backwards.
-    OldDeadline,
-    /// What it sent last it sends again when it is woken, whether it was time or not.
-    Parrot,
-    /// It answers a packet that is not its own.
-    Eavesdropper,
-    /// Of what two inputs without a drain between them gave, it loses one output.
-    Forgetful,
+    /// After the clock ran backwards, the deadline is in the past.
+    PastDeadline,
+    /// Each timeout sends the last transmit again, even a timeout before the deadline.
+    RepeatsTransmit,
+    /// A packet with the verdict [`Verdict::NotMine`] causes an output.
+    AnswersForeign,
+    /// One output is lost after two inputs without a drain between them.
+    LosesOutput,
 }
 
-/// A machine as it is, or with its flaw where bugs are seeded.
+/// A machine that has its flaw only in a build with `seeded-bugs`.
 #[derive(Debug)]
 pub struct Flawed<M> {
     machine: M,
     flaw: Flaw,
-    /// Its own packets since a destination was unreachable.
-    own: Option<u32>,
+    /// The number of packets that the machine accepted after a destination was unreachable.
+    accepted: Option<u32>,
     now: Instant,
     last: Option<Transmit>,
-    /// What its flaw waits for has happened.
-    again: bool,
-    /// Inputs since the last wait.
+    /// Whether the condition of the flaw has occurred.
+    triggered: bool,
+    /// The number of inputs since the last wait.
     undrained: u32,
 }
 
-/// Its own packets after which a machine shows its flaw.
-const SOUND: u32 = 3;
+/// The number of accepted packets after which the flaw has an effect.
+const ACCEPTED_BEFORE_FLAW: u32 = 3;
 
 impl<M> Flawed<M> {
-    /// The machine, and what is wrong with it in a seeded build.
+    /// Wraps the machine; `flaw` has an effect in a seeded build only.
     pub const fn new(machine: M, flaw: Flaw) -> Self {
-        Self { machine, flaw, own: None, now: Instant::ORIGIN, last: None, again: false, undrained: 0 }
+        Self { machine, flaw, accepted: None, now: Instant::ORIGIN, last: None, triggered: false, undrained: 0 }
     }
 }
 
@@ -59,34 +58,34 @@ impl<M: Machine<Command: Script>> Machine for Flawed<M> {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = self.machine.handle(cx, input);
-        self.again |= self.flaw == Flaw::OldDeadline && self.own.is_some() && cx.now() < self.now;
+        self.triggered |= self.flaw == Flaw::PastDeadline && self.accepted.is_some() && cx.now() < self.now;
         self.now = cx.now();
-        if let (None, Input::Socket(_, SocketEvent::Unreachable { .. })) = (self.own, input) {
-            self.own = Some(0);
+        if let (None, Input::Socket(_, SocketEvent::Unreachable { .. })) = (self.accepted, input) {
+            self.accepted = Some(0);
         }
-        self.again |= self.flaw == Flaw::Parrot && input == Input::Timeout;
-        self.packet(matches!(input, Input::Datagram(_)).then_some(verdict == Verdict::Mine));
+        self.triggered |= self.flaw == Flaw::RepeatsTransmit && input == Input::Timeout;
+        self.count_input(matches!(input, Input::Datagram(_)).then_some(verdict == Verdict::Mine));
         verdict
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
         let taken = self.machine.stream(cx, chunk);
-        self.again |= self.flaw == Flaw::OldDeadline && self.own.is_some() && cx.now() < self.now;
+        self.triggered |= self.flaw == Flaw::PastDeadline && self.accepted.is_some() && cx.now() < self.now;
         self.now = cx.now();
-        self.packet(Some(taken.is_some()));
+        self.count_input(Some(taken.is_some()));
         taken
     }
 
     fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
         let forward = self.machine.forward(cx, datagram)?;
         self.now = cx.now();
-        self.packet(Some(true));
+        self.count_input(Some(true));
         Some(forward)
     }
 
     fn poll(&mut self) -> Output<M::Event> {
         let output = self.machine.poll();
-        if !SEEDED || self.own.is_none_or(|own| own < SOUND) {
+        if !SEEDED || self.accepted.is_none_or(|accepted| accepted < ACCEPTED_BEFORE_FLAW) {
             return output;
         }
         match output {
@@ -94,7 +93,7 @@ impl<M: Machine<Command: Script>> Machine for Flawed<M> {
                 self.undrained = 0;
                 self.wait(wait)
             }
-            _ if self.flaw == Flaw::Forgetful && self.undrained > 1 => {
+            _ if self.flaw == Flaw::LosesOutput && self.undrained > 1 => {
                 self.undrained = 0;
                 self.poll()
             }
@@ -108,23 +107,23 @@ impl<M: Machine<Command: Script>> Machine for Flawed<M> {
 }
 
 impl<M: Machine<Command: Script>> Flawed<M> {
-    /// Counts an input, and a packet if it was one: its own or not.
-    fn packet(&mut self, own: Option<bool>) {
-        if let (Some(count), Some(true)) = (&mut self.own, own) {
+    /// Counts an input. For a packet `is_accepted` says whether the machine accepted it.
+    fn count_input(&mut self, is_accepted: Option<bool>) {
+        if let (Some(count), Some(true)) = (&mut self.accepted, is_accepted) {
             *count += 1;
         }
         self.undrained += 1;
-        self.again |= self.flaw == Flaw::Eavesdropper && own == Some(false);
+        self.triggered |= self.flaw == Flaw::AnswersForeign && is_accepted == Some(false);
     }
 
     fn wait(&mut self, wait: Option<Deadline>) -> Output<M::Event> {
         match (self.last.clone(), wait) {
-            (_, Some(_)) if self.again && self.flaw == Flaw::OldDeadline => {
+            (_, Some(_)) if self.triggered && self.flaw == Flaw::PastDeadline => {
                 let past = self.now.since_origin().saturating_sub(Duration::from_millis(1));
                 Output::Wait(Some(Deadline::new(Instant::from_origin(past), "a deadline that was not moved on")))
             }
-            (Some(last), _) if self.again && self.flaw != Flaw::OldDeadline => {
-                self.again = false;
+            (Some(last), _) if self.triggered && self.flaw != Flaw::PastDeadline => {
+                self.triggered = false;
                 Output::Transmit(last)
             }
             (_, wait) => Output::Wait(wait),

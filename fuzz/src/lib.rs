@@ -1,21 +1,25 @@
-//! What the fuzz targets do with their bytes, as plain functions: the fuzzer, the seeds and a debugger call the same ones.
+//! The fuzz targets as plain functions. The fuzzer, the tests of the seeds and a debugger call the same functions.
 //!
-//! What this crate refuses to do: it judges nothing by a second opinion of its own where the machines' laws
-//! (`portolan_sim::laws`) or a plain model can; it catches no panic; it never takes a peer library's verdict for the truth
-//! without saying which rule stands behind a difference.
+//! Each target is a module of [`targets`] with a function `run`, which panics on a finding. It returns whether the
+//! input was accepted, because a corpus of mostly rejected inputs tests little.
 //!
-//! Each target is a module of [`targets`] with a `run`, which panics on a finding and says whether the bytes got past the
-//! front door: a corpus of which most are turned away at the first byte tests little. [`feed`] makes numbers and runs out of
-//! bytes, [`watched`] plays a machine's run, [`seeds`] makes the first corpus, [`mutate`] keeps messages and URIs whole while they are changed.
+//! * [`byte_reader`] converts bytes to numbers and scripts.
+//! * [`monitor`] plays a script with a machine and checks its outputs.
+//! * [`flawed`] plants a fault in a machine.
+//! * [`seeds`] makes the first corpus.
+//! * [`mutate`] mutates messages, URIs and descriptions such that most of them stay valid.
+//!
+//! A machine is judged by the laws of `portolan_sim::laws`, a codec by a simple model or by another library. Each
+//! accepted difference from another library has a named rule. No target catches a panic.
 
 #![forbid(unsafe_code)]
 
-pub mod feed;
+pub mod byte_reader;
 pub mod flawed;
+pub mod monitor;
 pub mod mutate;
 pub mod seeds;
 pub mod targets;
-pub mod watched;
 
-/// Whether a fault stands between each target and what it tests, to show that it would be found.
+/// Whether each target has a planted fault, which the fuzzer must find.
 pub const SEEDED: bool = cfg!(feature = "seeded-bugs");

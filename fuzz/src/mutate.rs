@@ -1,8 +1,8 @@
-//! Mutations that know what a message, a URI and a description are made of, so that most of what the fuzzer tries gets past the front door.
+//! Mutations of whole attributes, URI parts and lines, so that the targets accept most mutated inputs.
 //!
-//! Rules of this file: the fuzzer's own mutation comes first or is replaced by a step on whole attributes; then the result
-//! is mended, or mended and sealed anew, or left as it is: what is broken must be tried too. The same dice give the same
-//! result.
+//! For a message, the mutation of libFuzzer comes first or is left out; steps on whole attributes follow. Then the
+//! lengths are repaired and mostly the integrity and the FINGERPRINT are computed again. One message in eight is not
+//! repaired. The same seed gives the same result.
 
 mod session;
 
@@ -11,35 +11,35 @@ pub use session::{line, session, session_after};
 use portolan_stun::uri::Uri;
 use portolan_stun::{AttributeType, HEADER_LEN, IntegrityKey, MAGIC_COOKIE, Message, Writer};
 
-/// The fuzzer's own mutation: the bytes, how many of them count, how many may.
+/// The mutation of libFuzzer: the buffer, the size of the input and the maximum size. Returns the new size.
 pub type Plain = fn(&mut [u8], usize, usize) -> usize;
 
-/// The key of every message that is signed here and in the seeds.
+/// The password of the integrity of every message here and in the seeds.
 pub const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
-/// Mutates a message; returns how many bytes count.
+/// Mutates a message and returns its size.
 pub fn message(bytes: &mut [u8], size: usize, most: usize, seed: u32, plain: Plain) -> usize {
-    let mut dice = Dice::new(seed);
+    let mut rng = Rng::new(seed);
     let mut size = size;
-    if dice.below(2) == 0 {
+    if rng.below(2) == 0 {
         size = plain(bytes, size, most);
     }
     let mut whole = bytes[..size.min(most)].to_vec();
-    if dice.below(8) == 0 {
+    if rng.below(8) == 0 {
         return put(&whole, bytes);
     }
-    mend(&mut whole);
-    for _ in 0..dice.below(3) {
-        rearrange(&mut whole, most, &mut dice);
+    repair(&mut whole);
+    for _ in 0..rng.below(3) {
+        rearrange(&mut whole, most, &mut rng);
     }
-    mend(&mut whole);
-    if dice.below(3) != 0 {
-        whole = sealed(&whole, most, &mut dice).unwrap_or(whole);
+    repair(&mut whole);
+    if rng.below(3) != 0 {
+        whole = with_closing_attributes(&whole, most, &mut rng).unwrap_or(whole);
     }
     put(&whole, bytes)
 }
 
-/// Mutates a message that stands after `head` bytes of something else.
+/// Mutates a message behind `head` other bytes and returns the size of both.
 pub fn message_after(head: usize, bytes: &mut [u8], size: usize, most: usize, seed: u32, plain: Plain) -> usize {
     match (bytes.get_mut(head..), size.checked_sub(head), most.checked_sub(head)) {
         (Some(after), Some(size), Some(most)) if !seed.is_multiple_of(4) && size >= HEADER_LEN => {
@@ -49,7 +49,7 @@ pub fn message_after(head: usize, bytes: &mut [u8], size: usize, most: usize, se
     }
 }
 
-/// Mutates a URI; returns how many bytes count.
+/// Mutates a URI and returns its size.
 pub fn uri(bytes: &mut [u8], size: usize, most: usize, seed: u32, plain: Plain) -> usize {
     const SCHEMES: [&str; 5] = ["stun:", "stuns:", "turn:", "turns:", "TuRnS:"];
     const HOSTS: [&str; 8] = [
@@ -65,8 +65,8 @@ pub fn uri(bytes: &mut [u8], size: usize, most: usize, seed: u32, plain: Plain) 
     const PORTS: [&str; 7] = ["", ":1", ":3478", ":5349", ":65535", ":00080", ":443"];
     const QUERIES: [&str; 6] =
         ["", "?transport=udp", "?transport=tcp", "?transport=sctp", "?TRANSPORT=Udp", "?transport=a-b.c_d~"];
-    let mut dice = Dice::new(seed);
-    if dice.below(5) == 0 {
+    let mut rng = Rng::new(seed);
+    if rng.below(5) == 0 {
         return plain(bytes, size, most);
     }
     let text = String::from_utf8_lossy(&bytes[..size]).into_owned();
@@ -75,24 +75,25 @@ pub fn uri(bytes: &mut [u8], size: usize, most: usize, seed: u32, plain: Plain) 
     let end = rest.rfind(']').unwrap_or(0);
     let (host, port) = rest[end..].find(':').map_or((rest, ""), |at| rest.split_at(end + at));
     let mut parts = [scheme.to_owned(), host.to_owned(), port.to_owned(), query.to_owned()];
-    let nth = dice.below(parts.len());
+    let nth = rng.below(parts.len());
     let known: &[&str] = [&SCHEMES[..], &HOSTS, &PORTS, &QUERIES][nth];
-    if dice.below(3) != 0 {
-        parts[nth] = known[dice.below(known.len())].to_owned();
+    if rng.below(3) != 0 {
+        parts[nth] = known[rng.below(known.len())].to_owned();
     } else {
         let mut part = parts[nth].clone().into_bytes();
         let size = part.len();
         part.resize(size + 16, 0);
         let size = plain(&mut part, size, size + 16);
-        // Letters for what no part of a URI may hold.
-        let tame = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { char::from(b'a' + byte % 26) };
-        parts[nth] = part[..size].iter().map(tame).collect();
+        // A letter replaces a byte that no part of a URI may contain.
+        let graphic =
+            |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { char::from(b'a' + byte % 26) };
+        parts[nth] = part[..size].iter().map(graphic).collect();
     }
-    if Uri::parse(&parts.concat()).is_err() && dice.below(4) != 0 {
-        // The part that was changed among others that are as they should be.
+    if Uri::parse(&parts.concat()).is_err() && rng.below(4) != 0 {
+        // The other parts become valid, so that the changed part decides whether the URI is valid.
         for (other, known) in [&SCHEMES[2..], &HOSTS, &PORTS, &QUERIES].into_iter().enumerate() {
             if other != nth {
-                parts[other] = known[dice.below(known.len())].to_owned();
+                parts[other] = known[rng.below(known.len())].to_owned();
             }
         }
     }
@@ -105,8 +106,9 @@ fn put(from: &[u8], to: &mut [u8]) -> usize {
     from.len()
 }
 
-/// Makes a message of any bytes: header, lengths, and the last attribute cut to what is there.
-fn mend(bytes: &mut Vec<u8>) {
+/// Turns any bytes into a message: sets the header and the lengths, and shortens the last attribute to the remaining
+/// bytes.
+fn repair(bytes: &mut Vec<u8>) {
     bytes.resize(bytes.len().max(HEADER_LEN) & !3, 0);
     let length = u16::try_from(bytes.len() - HEADER_LEN).expect("a fuzzer's input is short");
     bytes[0] &= 0x3f;
@@ -122,8 +124,8 @@ fn mend(bytes: &mut Vec<u8>) {
     }
 }
 
-/// One step on whole attributes of a mended message: one more, one less, two exchanged, one of another type.
-fn rearrange(bytes: &mut Vec<u8>, most: usize, dice: &mut Dice) {
+/// Adds, removes, swaps or repeats an attribute of a repaired message, or changes the type of one.
+fn rearrange(bytes: &mut Vec<u8>, most: usize, rng: &mut Rng) {
     let mut list: Vec<Vec<u8>> = Vec::new();
     let mut rest = &bytes[HEADER_LEN..];
     while let [_, _, l0, l1, ..] = *rest {
@@ -131,28 +133,28 @@ fn rearrange(bytes: &mut Vec<u8>, most: usize, dice: &mut Dice) {
         list.push(attribute.to_vec());
         rest = after;
     }
-    let nth = dice.below(list.len().max(1));
-    match dice.below(5) {
+    let nth = rng.below(list.len().max(1));
+    match rng.below(5) {
         0 if !list.is_empty() => drop(list.remove(nth)),
         1 if !list.is_empty() => {
-            let other = dice.below(list.len());
+            let other = rng.below(list.len());
             list.swap(nth, other);
         }
-        2 if !list.is_empty() => list[nth][..2].copy_from_slice(&kind(dice).to_be_bytes()),
+        2 if !list.is_empty() => list[nth][..2].copy_from_slice(&kind(rng).to_be_bytes()),
         3 if !list.is_empty() => {
-            let again = list[dice.below(list.len())].clone();
+            let again = list[rng.below(list.len())].clone();
             list.insert(nth, again);
         }
         _ => {
-            let lengths = [0, 1, 2, 3, 4, 5, 8, 8, 8, 11, 13, 20, 20, 32, 4, dice.below(64)];
-            let length = lengths[dice.below(lengths.len())];
-            let mut value: Vec<u8> = (0..length).map(|_| dice.byte()).collect();
+            let lengths = [0, 1, 2, 3, 4, 5, 8, 8, 8, 11, 13, 20, 20, 32, 4, rng.below(64)];
+            let length = lengths[rng.below(lengths.len())];
+            let mut value: Vec<u8> = (0..length).map(|_| rng.byte()).collect();
             if let ([_, family, ..], true) = (&mut value[..], length == 8 || length == 20) {
                 *family = if length == 8 { 1 } else { 2 };
             }
             let length = u16::try_from(length).expect("at most 64");
             value.resize(value.len().next_multiple_of(4), 0);
-            list.insert(nth, [&kind(dice).to_be_bytes()[..], &length.to_be_bytes(), &value].concat());
+            list.insert(nth, [&kind(rng).to_be_bytes()[..], &length.to_be_bytes(), &value].concat());
         }
     }
     let body = list.concat();
@@ -162,21 +164,21 @@ fn rearrange(bytes: &mut Vec<u8>, most: usize, dice: &mut Dice) {
     }
 }
 
-fn kind(dice: &mut Dice) -> u16 {
-    AttributeType::KNOWN[dice.below(AttributeType::KNOWN.len())].number()
+fn kind(rng: &mut Rng) -> u16 {
+    AttributeType::KNOWN[rng.below(AttributeType::KNOWN.len())].number()
 }
 
-/// The same header and well-formed values with new closing attributes; `None` where that is longer than it may be.
-fn sealed(bytes: &[u8], most: usize, dice: &mut Dice) -> Option<Vec<u8>> {
+/// Returns the message with new integrity and FINGERPRINT attributes; `None` if it would be longer than `most`.
+fn with_closing_attributes(bytes: &[u8], most: usize, rng: &mut Rng) -> Option<Vec<u8>> {
     let message = Message::decode(bytes).ok()?;
     let mut buffer = vec![0; most];
     let mut writer = Writer::new(&mut buffer, message.class(), message.method(), message.transaction_id()).ok()?;
     for attribute in message.attributes().flatten() {
-        // The closing ones are refused, as is what was received but may not be sent.
+        // The writer refuses the closing attributes, and attributes that must not be sent.
         let _refused = writer.add(&attribute);
     }
     let key = IntegrityKey::short_term(PASSWORD);
-    Some(match dice.below(5) {
+    Some(match rng.below(5) {
         0 => writer.finish().to_vec(),
         1 => writer.fingerprint().ok()?.finish().to_vec(),
         2 => writer.message_integrity(&key).ok()?.finish().to_vec(),
@@ -185,17 +187,17 @@ fn sealed(bytes: &[u8], most: usize, dice: &mut Dice) -> Option<Vec<u8>> {
     })
 }
 
-/// Xorshift64*: the same numbers every time.
+/// A deterministic RNG (xorshift64*).
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
-    /// Dice with a seed.
+impl Rng {
+    /// Returns an RNG with a seed.
     pub const fn new(seed: u32) -> Self {
         Self((seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// One byte.
+    /// Returns a random byte.
     pub fn byte(&mut self) -> u8 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -204,12 +206,12 @@ impl Dice {
         first
     }
 
-    /// Two bytes as a number.
+    /// Returns a random 16-bit number.
     pub fn word(&mut self) -> usize {
         usize::from(u16::from_be_bytes([self.byte(), self.byte()]))
     }
 
-    /// A number below `bound`, at most 256.
+    /// Returns a number below `bound`, and below 256.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound.max(1)
     }
@@ -220,14 +222,15 @@ mod tests {
     use super::*;
     use crate::{seeds, targets};
 
-    /// In place of the fuzzer's own mutation: a byte is another, and there are two more.
+    /// Replaces the mutation of libFuzzer: changes one byte and adds two.
     fn plain(bytes: &mut [u8], size: usize, most: usize) -> usize {
         let size = (size + 2).min(most);
         bytes[size / 2] = bytes[size / 2].wrapping_mul(31).wrapping_add(7);
         size
     }
 
-    fn share(target: &str, mutate: impl Fn(&mut [u8], usize, u32) -> usize) -> usize {
+    /// Returns how many of 1000 mutated seeds the target accepts.
+    fn accepted(target: &str, mutate: impl Fn(&mut [u8], usize, u32) -> usize) -> usize {
         let (_, run) = targets::ALL.into_iter().find(|(name, _)| *name == target).expect("a target");
         let seeds = seeds::of(target);
         let mutated = |seed: u32| {
@@ -241,21 +244,21 @@ mod tests {
     }
 
     #[test]
-    fn most_of_what_is_made_of_messages_are_messages_and_not_all() {
-        let mutated = share("stun_decode", |bytes, size, seed| message(bytes, size, 512, seed, plain));
+    fn most_but_not_all_mutated_messages_are_valid() {
+        let mutated = accepted("stun_decode", |bytes, size, seed| message(bytes, size, 512, seed, plain));
         assert!((800..1000).contains(&mutated), "{mutated} of 1000");
-        let sound = share("explain", |bytes, size, seed| message(bytes, size, 512, seed, plain));
-        assert!((500..900).contains(&sound), "{sound} of 1000");
+        let valid = accepted("explain", |bytes, size, seed| message(bytes, size, 512, seed, plain));
+        assert!((500..900).contains(&valid), "{valid} of 1000");
     }
 
     #[test]
-    fn most_of_what_is_made_of_uris_are_uris_and_not_all() {
-        let mutated = share("stun_uri", |bytes, size, seed| uri(bytes, size, 512, seed, plain));
+    fn most_but_not_all_mutated_uris_are_valid() {
+        let mutated = accepted("stun_uri", |bytes, size, seed| uri(bytes, size, 512, seed, plain));
         assert!((500..900).contains(&mutated), "{mutated} of 1000");
     }
 
     #[test]
-    fn nothing_is_longer_than_it_may_be_and_the_same_dice_make_the_same() {
+    fn the_size_is_bounded_and_the_same_seed_gives_the_same_result() {
         for (seed, bytes) in seeds::of("stun_write").iter().cycle().take(500).enumerate() {
             let seed = u32::try_from(seed).expect("few");
             let most = bytes.len() + 5;

@@ -1,33 +1,33 @@
-//! The first corpus: made of the RFCs' own messages, of what the writer writes, and of runs by the dice.
+//! The first corpus: messages with known values, messages of the writer, and random runs.
 
 mod sessions;
 
 pub use sessions::LINES;
 
-use crate::mutate::{Dice, PASSWORD};
+use crate::mutate::{PASSWORD, Rng};
 use crate::targets::{self, sdp_people};
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, ErrorCode, IntegrityKey, Message, Method, Writer};
 
-/// How many runs of each machine are seeded.
+/// The number of accepted runs in the first corpus of each machine.
 const RUNS: usize = 48;
 
-/// The seeds of a target, by its name; none for a name that nobody has.
+/// Returns the seeds of the target with this name; no seeds if there is no such target.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
-        "stun_decode" | "stun_differential" => with_broken([messages(), of_each_attribute()].concat()),
-        "explain" => with_broken([messages(), of_each_attribute(), channel_data()].concat()),
+        "stun_decode" | "stun_differential" => with_changed([messages(), of_each_attribute()].concat()),
+        "explain" => with_changed([messages(), of_each_attribute(), channel_data()].concat()),
         "stun_write" => messages().into_iter().map(|message| [&[4, 0, 0, 7, 0, 1][..], &message].concat()).collect(),
-        "stun_framing" => with_broken(streams()),
+        "stun_framing" => with_changed(streams()),
         "stun_uri" => URIS.iter().map(|uri| uri.as_bytes().to_vec()).collect(),
-        "sdp_read" | "sdp_typed" | "sdp_answer" | "sdp_differential" => with_broken(sessions::all()),
-        "sdp_people" => with_heads(with_broken(sessions::all())),
-        "sdp_candidate" => with_broken(sessions::candidates()),
+        "sdp_read" | "sdp_typed" | "sdp_answer" | "sdp_differential" => with_changed(sessions::all()),
+        "sdp_people" => with_heads(with_changed(sessions::all())),
+        "sdp_candidate" => with_changed(sessions::candidates()),
         "transactions" | "responder" | "audit" | "discovery" | "lifetime" | "translator" => runs(target),
         _ => Vec::new(),
     }
 }
 
-/// What a target takes of a description that somebody collected.
+/// Returns the parts of a collected description that are seeds of a target.
 pub fn collected(target: &str, description: &[u8]) -> Vec<Vec<u8>> {
     match target {
         "sdp_candidate" => sessions::candidates_of(description),
@@ -36,11 +36,11 @@ pub fn collected(target: &str, description: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
-/// Each behind bytes that say how it is edited.
+/// Puts random bytes before each seed, which select the edits.
 fn with_heads(mut all: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut dice = Dice::new(11);
+    let mut rng = Rng::new(11);
     for whole in &mut all {
-        whole.splice(..0, (0..sdp_people::HEAD).map(|_| dice.byte()));
+        whole.splice(..0, (0..sdp_people::HEAD).map(|_| rng.byte()));
     }
     all
 }
@@ -63,7 +63,7 @@ const URIS: [&str; 15] = [
     "turn:example.org:0",
 ];
 
-/// One message of each kind that peers send.
+/// Messages of typical peers, each with four kinds of closing attributes.
 fn messages() -> Vec<Vec<u8>> {
     let key = IntegrityKey::short_term(PASSWORD);
     let four = "192.0.2.1:32853".parse().expect("an address");
@@ -127,20 +127,20 @@ fn messages() -> Vec<Vec<u8>> {
     made
 }
 
-/// Streams of STUN and ChannelData, broken in two at some place.
+/// Streams of STUN and ChannelData. The first byte of a seed is the offset at which the target splits the stream.
 fn streams() -> Vec<Vec<u8>> {
     let channel = [0x40, 0x01, 0x00, 0x03, b'a', b'b', b'c', 0];
-    let broken = |(nth, message): (usize, Vec<u8>)| {
+    let split = |(nth, message): (usize, Vec<u8>)| {
         let at = u8::try_from(nth * 7 % 200).unwrap_or_default();
         [&[at][..], &channel, &message, &channel].concat()
     };
-    messages().into_iter().enumerate().map(broken).collect()
+    messages().into_iter().enumerate().map(split).collect()
 }
 
-/// Each message through a channel: as it is, padded, and with a byte behind.
+/// Each message in ChannelData: without padding, with padding, or with an extra byte after the padding.
 fn channel_data() -> Vec<Vec<u8>> {
-    let through = |(nth, mut message): (usize, Vec<u8>)| {
-        // Data of every length modulo four, as applications have it.
+    let wrap = |(nth, mut message): (usize, Vec<u8>)| {
+        // The data has every length modulo four.
         message.truncate(message.len() - nth % 4);
         let [high, low] = u16::try_from(message.len()).unwrap_or_default().to_be_bytes();
         let mut bytes = [&[0x40, 0x01, high, low][..], &message].concat();
@@ -151,15 +151,16 @@ fn channel_data() -> Vec<Vec<u8>> {
         }
         bytes
     };
-    messages().into_iter().enumerate().map(through).collect()
+    messages().into_iter().enumerate().map(wrap).collect()
 }
 
-/// One message for each known attribute and length that is well-formed; the closing ones are written elsewhere.
+/// One message for each known attribute and each of its well-formed lengths, without FINGERPRINT.
 fn of_each_attribute() -> Vec<Vec<u8>> {
     let mut made = Vec::new();
     for kind in AttributeType::KNOWN {
         for length in [0_u8, 1, 2, 4, 5, 8, 16, 20, 32] {
-            // Family or, in a list, length stand in the second byte; a class of errors in the third.
+            // The second byte is the family of an address, or a length in a list. The third byte is the class of an
+            // error code.
             let family = if length == 20 { 2 } else { 1 };
             let value = (0..length).map(|at| match at {
                 0 | 3 => 0,
@@ -175,8 +176,8 @@ fn of_each_attribute() -> Vec<Vec<u8>> {
             message.extend([0, length]);
             message.extend(&value);
             message.resize(24 + usize::from(padded), 0);
-            let fine = Message::decode(&message).is_ok_and(|message| message.attributes().all(|read| read.is_ok()));
-            if fine && *kind != AttributeType::FINGERPRINT {
+            let is_valid = Message::decode(&message).is_ok_and(|message| message.attributes().all(|read| read.is_ok()));
+            if is_valid && *kind != AttributeType::FINGERPRINT {
                 made.push(message);
             }
         }
@@ -184,35 +185,35 @@ fn of_each_attribute() -> Vec<Vec<u8>> {
     made
 }
 
-/// The same, and a fifth as many with a byte changed.
-fn with_broken(mut whole: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut dice = Dice::new(7);
-    let broken = whole.iter().step_by(5).cloned().map(|mut bytes| {
-        let at = dice.below(bytes.len());
-        bytes[at] ^= 1 << (dice.byte() & 7);
+/// Adds a copy of every fifth seed with one bit changed.
+fn with_changed(mut whole: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut rng = Rng::new(7);
+    let changed = whole.iter().step_by(5).cloned().map(|mut bytes| {
+        let at = rng.below(bytes.len());
+        bytes[at] ^= 1 << (rng.byte() & 7);
         bytes
     });
-    let broken: Vec<_> = broken.collect();
-    whole.extend(broken);
+    let changed: Vec<_> = changed.collect();
+    whole.extend(changed);
     whole
 }
 
-/// Runs by the dice in which something happens, and a quarter as many whatever they are.
+/// Random inputs that the target accepts, and at most a quarter as many that it does not accept.
 fn runs(target: &str) -> Vec<Vec<u8>> {
     let Some((_, run)) = targets::ALL.into_iter().find(|(name, _)| *name == target) else { return Vec::new() };
-    let mut dice = Dice::new(0x5eed);
-    let (mut lively, mut others) = (Vec::new(), Vec::new());
-    while lively.len() < RUNS {
-        let length = 24 + usize::from(dice.byte());
-        let bytes: Vec<u8> = (0..length).map(|_| dice.byte()).collect();
+    let mut rng = Rng::new(0x5eed);
+    let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+    while accepted.len() < RUNS {
+        let length = 24 + usize::from(rng.byte());
+        let bytes: Vec<u8> = (0..length).map(|_| rng.byte()).collect();
         if run(&bytes) {
-            lively.push(bytes);
-        } else if others.len() < RUNS / 4 {
-            others.push(bytes);
+            accepted.push(bytes);
+        } else if refused.len() < RUNS / 4 {
+            refused.push(bytes);
         }
     }
-    lively.append(&mut others);
-    lively
+    accepted.append(&mut refused);
+    accepted
 }
 
 #[cfg(test)]
@@ -220,11 +221,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_least_half_of_the_seeds_of_each_target_get_past_the_front_door() {
+    fn each_target_accepts_at_least_half_of_its_seeds() {
         for (target, run) in targets::ALL {
             let seeds = of(target);
-            let inside = seeds.iter().filter(|seed| run(seed)).count();
-            assert!(inside >= 12 && inside * 2 >= seeds.len(), "{target}: {inside} of {}", seeds.len());
+            let accepted = seeds.iter().filter(|seed| run(seed)).count();
+            assert!(accepted >= 12 && accepted * 2 >= seeds.len(), "{target}: {accepted} of {}", seeds.len());
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The targets: one module each, named as the fuzzer names them.
+//! The targets. Each module has the name of its target.
 //!
-//! Every `run` returns whether the bytes got past the front door: whether they were a message, a frame, a URI, or a run in
-//! which the machine did something. It panics on a finding.
+//! Each `run` panics on a finding. It returns whether the input was accepted: whether the input is a message, a
+//! frame, a URI, a description, or a script that causes an output of the machine.
 
 pub mod audit;
 mod credentials;
@@ -9,6 +9,7 @@ pub mod discovery;
 pub mod explain;
 pub mod lifetime;
 mod peer;
+mod position;
 pub mod responder;
 pub mod sdp_answer;
 pub mod sdp_candidate;
@@ -23,9 +24,8 @@ pub mod stun_uri;
 pub mod stun_write;
 pub mod transactions;
 pub mod translator;
-mod within;
 
-/// A target by its name.
+/// A target: its name and its function.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.

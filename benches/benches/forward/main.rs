@@ -1,9 +1,9 @@
-//! The short way of a relay beside its output queue: `Machine::forward` and `Machine::handle` of one echo machine.
+//! Compares two paths of an echo machine: `Machine::forward`, and `Machine::handle` with the output queue.
 //!
-//! `cargo bench -p portolan-benches --bench forward` measures both ways in turn in one run, first the machine alone with
-//! the join buffer that its owner fills, then the whole driver over loopback. The machine is the same; only the method
-//! that it answers with differs. Printed are the processor time and the allocations for each datagram: the median of the
-//! rounds and their range.
+//! `cargo bench --manifest-path benches/Cargo.toml --bench forward` measures both paths alternately in one run. It
+//! first measures the machine alone with the join buffer of its owner, then the whole driver over loopback. The
+//! output is the processor time for each datagram (the median of the rounds and their range) and the allocations of a
+//! round.
 
 #[path = "../harness/allocations.rs"]
 mod allocations;
@@ -22,13 +22,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// The length of a datagram in bytes: 20 ms of speech with its RTP header.
 const LENGTH: usize = 172;
-/// Datagrams of a round in memory.
+/// The datagrams of a round in memory.
 const IN_MEMORY: u32 = 200_000;
-/// Datagrams of a round over loopback.
+/// The datagrams of a round over loopback.
 const OVER_LOOPBACK: u32 = 100_000;
-/// Datagrams on their way.
+/// The datagrams in flight.
 const WINDOW: u32 = 64;
-/// Rounds of each way, in turn. An odd number has a middle.
+/// The rounds of each path. The number is odd, so that a round is the median.
 const ROUNDS: usize = 7;
 
 type Outcome<T> = Result<T, Box<dyn core::error::Error + Send + Sync>>;
@@ -74,7 +74,7 @@ impl Machine for Echo {
 #[derive(Clone, Copy)]
 struct Cost {
     nanoseconds: f64,
-    /// Of the whole round.
+    /// The allocations of the whole round.
     allocations: u64,
     datagrams: u32,
 }
@@ -85,7 +85,7 @@ impl Cost {
     }
 }
 
-/// The costs of all rounds of one way.
+/// The costs of all rounds of one path.
 struct Costs(Vec<Cost>);
 
 impl fmt::Display for Costs {
@@ -101,13 +101,13 @@ impl fmt::Display for Costs {
     }
 }
 
-/// Processor time of this thread so far.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs() as u32)
 }
 
-/// No random bytes: the echo needs none.
+/// An RNG that returns zeros: the echo needs no random bytes.
 struct NoEntropy;
 
 impl Entropy for NoEntropy {
@@ -116,7 +116,7 @@ impl Entropy for NoEntropy {
     }
 }
 
-/// The machine, and an owner that joins what comes out as the driver does.
+/// Measures the machine with an owner that joins the datagrams, as the driver does.
 fn in_memory(forwards: bool) -> Cost {
     let mut echo = Echo { forwards, ..Echo::default() };
     let (mut entropy, mut ids) = (NoEntropy, SocketIds::new());
@@ -146,27 +146,30 @@ fn in_memory(forwards: bool) -> Cost {
     Cost::of(IN_MEMORY, processor_time() - before, allocations)
 }
 
-/// The whole driver. A client on another thread keeps datagrams on their way and allocates nothing meanwhile.
+/// Measures the whole driver. A client on another thread keeps datagrams in flight and does not allocate during the
+/// measurement.
 fn over_loopback(forwards: bool) -> Outcome<Cost> {
-    let (told, telling) = channel();
-    let (started, starting) = channel();
-    let (ending, end) = channel::<()>();
+    let (address_sender, address_receiver) = channel();
+    let (start_sender, start_receiver) = channel();
+    let (end_sender, end_receiver) = channel::<()>();
     std::thread::scope(|scope| {
-        let server = scope.spawn(move || serve(forwards, &told, &started, &end));
-        let answers = telling.recv().map_err(Into::into).and_then(|server| ask(server, &starting));
-        drop(ending);
+        let server = scope.spawn(move || serve(forwards, &address_sender, &start_sender, &end_receiver));
+        let answers =
+            address_receiver.recv().map_err(Into::into).and_then(|server| run_client(server, &start_receiver));
+        drop(end_sender);
         let (time, allocations) = server.join().map_err(|_| "the server panicked")??;
         answers?;
         Ok(Cost::of(OVER_LOOPBACK, time, allocations))
     })
 }
 
-/// Serves until `end` is dropped. Returns processor time and allocations since the client's first round was over.
+/// Serves until the sender of `end_receiver` is dropped. Returns the processor time and the allocations after the
+/// warm-up.
 fn serve(
     forwards: bool,
-    told: &Sender<SocketAddr>,
-    started: &Sender<()>,
-    end: &Receiver<()>,
+    address_sender: &Sender<SocketAddr>,
+    start_sender: &Sender<()>,
+    end_receiver: &Receiver<()>,
 ) -> Outcome<(Duration, u64)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -175,27 +178,27 @@ fn serve(
             let open = Open::new(cx.next_socket(), Protocol::Udp, ([127, 0, 0, 1], 0).into());
             echo.out.push(Output::Socket(SocketOrder::Open(open)));
         });
-        told.send(driver.next().await)?;
-        // What grows once has grown after the first datagrams.
+        address_sender.send(driver.next().await)?;
+        // Buffers that grow have grown after the warm-up of the client.
         let _quiet = tokio::time::timeout(Duration::from_millis(200), driver.next()).await;
-        started.send(())?;
+        start_sender.send(())?;
         let before = processor_time();
         allocations::start();
         let ended = std::sync::mpsc::TryRecvError::Disconnected;
-        while end.try_recv() != Err(ended) {
+        while end_receiver.try_recv() != Err(ended) {
             let _quiet = tokio::time::timeout(Duration::from_millis(50), driver.next()).await;
         }
         Ok((processor_time() - before, allocations::stop()))
     })
 }
 
-/// Sends and receives, and waits for the server before the part that counts.
-fn ask(server: SocketAddr, starting: &Receiver<()>) -> Outcome<()> {
+/// Sends and receives datagrams: first a warm-up, then the measured part when the server is ready.
+fn run_client(server: SocketAddr, start_receiver: &Receiver<()>) -> Outcome<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     run(&socket, 10 * WINDOW)?;
-    starting.recv()?;
+    start_receiver.recv()?;
     run(&socket, OVER_LOOPBACK)?;
     Ok(())
 }
@@ -224,7 +227,7 @@ fn main() -> Outcome<()> {
         }
     }
     let mut out = std::io::stdout();
-    writeln!(out, "for each datagram of {LENGTH} bytes, {ROUNDS} rounds of each way in turn")?;
+    writeln!(out, "for each datagram of {LENGTH} bytes, {ROUNDS} alternating rounds of each path")?;
     for (what, costs) in [("the machine alone", memory), ("the driver over loopback", loopback)] {
         let [forward, queue] = costs.map(Costs);
         writeln!(out, "{what}\n  forward  {forward}\n  queue    {queue}")?;

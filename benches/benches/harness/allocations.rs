@@ -1,4 +1,4 @@
-//! Counting allocations, only while somebody asks: the clock must not pay for the count.
+//! Counts allocations. The counter is off while time is measured.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -7,24 +7,24 @@ use std::alloc::System;
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// The system's allocator, which counts when told to.
+/// The system's allocator with a counter.
 struct Counter;
 
 #[global_allocator]
 static ALLOCATOR: Counter = Counter;
 
-fn note() {
+fn count() {
     if COUNTING.load(Relaxed) {
         COUNT.fetch_add(1, Relaxed);
     }
 }
 
-#[expect(unsafe_code, reason = "an allocator cannot be written without; every call is handed on as it came")]
-// SAFETY: each method hands its arguments to the system's allocator unchanged and returns what that returned.
+#[expect(unsafe_code, reason = "the trait is unsafe; every call goes to the system's allocator unchanged")]
+// SAFETY: each method passes its arguments to the system's allocator unchanged and returns the result unchanged.
 unsafe impl GlobalAlloc for Counter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        count();
+        // SAFETY: the caller fulfils the requirements of the system's allocator.
         unsafe { System.alloc(layout) }
     }
 
@@ -34,27 +34,27 @@ unsafe impl GlobalAlloc for Counter {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
+        count();
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
-/// Starts to count from zero.
+/// Sets the counter to zero and starts it.
 #[allow(dead_code, reason = "not every bench calls it")]
 pub(crate) fn start() {
     COUNT.store(0, Relaxed);
     COUNTING.store(true, Relaxed);
 }
 
-/// Stops to count, and returns the number of allocations since [`start`].
+/// Stops the counter and returns the number of allocations since [`start`].
 #[allow(dead_code, reason = "not every bench calls it")]
 pub(crate) fn stop() -> u64 {
     COUNTING.store(false, Relaxed);
     COUNT.load(Relaxed)
 }
 
-/// Does `work`, and returns its result and the number of allocations.
+/// Calls `work` and returns its result and the number of allocations.
 #[allow(dead_code, reason = "not every bench calls it")]
 pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (T, u64) {
     start();
@@ -62,7 +62,8 @@ pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (result, stop())
 }
 
-/// How often `work` allocates each time; the first time, which may fill caches, is not counted.
+/// Returns the average number of allocations of one call of `work`. The first call is not counted: it may fill
+/// caches.
 #[allow(dead_code, reason = "not every bench calls it")]
 pub(crate) fn of(mut work: impl FnMut()) -> f64 {
     const TIMES: u32 = 64;

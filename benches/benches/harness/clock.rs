@@ -1,13 +1,12 @@
-//! The clock of the benchmarks: the processor time of the thread that works.
+//! The clock of the benchmarks: the processor time of the measured thread.
 //!
-//! What others do with the same cores takes time from the wall's clock, and from each codec another share; this one stands
-//! still while somebody else runs.
+//! Other processes on the same cores do not change this time, but they change the wall-clock time.
 
 use core::time::Duration;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use rustix::time::{ClockId, clock_gettime};
 
-/// The calling thread's processor time.
+/// Measures the processor time of the calling thread.
 pub(crate) struct ThreadTime;
 
 impl Measurement for ThreadTime {

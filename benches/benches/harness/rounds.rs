@@ -1,44 +1,45 @@
-//! The rounds: every operation with every codec, again and again.
+//! Runs the rounds of a bench: every operation with every codec in each round.
 //!
-//! Rules of this file: before anything is timed every codec has proved that it does the work, and what it allocates is
-//! counted. Within a round the codecs follow one another straight, and a ratio is that of one round: what disturbs the machine
-//! for longer disturbs both sides of it. A part of each bench by its path: `Codec`, `Operation` and `Material` are those of
-//! the bench.
+//! Before the first round every codec is checked, and its allocations are counted. Within a round the codecs run
+//! directly one after another, and a ratio compares two codecs of one round. So a longer disturbance affects both
+//! codecs of a ratio.
+//!
+//! Each bench includes this file by its path: `Codec`, `Operation` and `Inputs` are those of the bench.
 
 use crate::clock::ThreadTime;
 use crate::codec::Codec;
-use crate::operation::{Material, Operation};
+use crate::operation::{Inputs, Operation};
 use crate::table::Table;
 use core::time::Duration;
 use criterion::Criterion;
 use std::path::Path;
 
-/// A codec in the race.
-pub(crate) struct Entrant {
-    survey: fn(&Material, &mut Table),
-    time: fn(&mut Criterion<ThreadTime>, &Table, Operation, &Material),
+/// The functions that check and measure one codec.
+pub(crate) struct CodecRuns {
+    check: fn(&Inputs, &mut Table),
+    time: fn(&mut Criterion<ThreadTime>, &Table, Operation, &Inputs),
 }
 
-impl Entrant {
+impl CodecRuns {
     pub(crate) const fn of<C: Codec>() -> Self {
-        Self { survey: survey::<C>, time: time::<C> }
+        Self { check: check::<C>, time: time::<C> }
     }
 }
 
 /// Runs all rounds of a bench. Criterion keeps each round's figures in a folder with the name of the bench.
-pub(crate) fn run(bench: &str, material: &Material, entrants: &[Entrant]) -> Table {
+pub(crate) fn run(bench: &str, inputs: &Inputs, codecs: &[CodecRuns]) -> Table {
     let mut table = Table::default();
-    for entrant in entrants {
-        (entrant.survey)(material, &mut table);
+    for codec in codecs {
+        (codec.check)(inputs, &mut table);
     }
     for round in 0..ROUNDS {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{bench}-{round}"));
-        // What an earlier run left must not be taken for this one's.
+        // The results of an earlier run must not be read as results of this run.
         let _absent = std::fs::remove_dir_all(&folder);
         let mut criterion = criterion(&folder);
         for operation in Operation::ALL {
-            for entrant in entrants {
-                (entrant.time)(&mut criterion, &table, operation, material);
+            for codec in codecs {
+                (codec.time)(&mut criterion, &table, operation, inputs);
             }
         }
         criterion.final_summary();
@@ -47,7 +48,7 @@ pub(crate) fn run(bench: &str, material: &Material, entrants: &[Entrant]) -> Tab
     table
 }
 
-/// What is on the command line may narrow it to some operations.
+/// Returns the settings of a round. A filter on the command line selects operations.
 fn criterion(folder: &Path) -> Criterion<ThreadTime> {
     Criterion::default()
         .with_measurement(ThreadTime)
@@ -60,21 +61,21 @@ fn criterion(folder: &Path) -> Criterion<ThreadTime> {
         .configure_from_args()
 }
 
-/// Proves that a codec does the work, and counts what it allocates.
-fn survey<C: Codec>(material: &Material, table: &mut Table) {
+/// Checks that a codec does the work, and counts its allocations.
+fn check<C: Codec>(inputs: &Inputs, table: &mut Table) {
     for operation in Operation::ALL {
-        let able = operation.prove::<C>(material);
-        table.add::<C>(operation, able.then(|| operation.allocations::<C>(material)));
+        let able = operation.check::<C>(inputs);
+        table.add::<C>(operation, able.then(|| operation.allocations::<C>(inputs)));
     }
 }
 
-fn time<C: Codec>(criterion: &mut Criterion<ThreadTime>, table: &Table, operation: Operation, material: &Material) {
+fn time<C: Codec>(criterion: &mut Criterion<ThreadTime>, table: &Table, operation: Operation, inputs: &Inputs) {
     if table.is_able::<C>(operation) {
         let mut group = criterion.benchmark_group(operation.name());
-        group.bench_function(C::NAME, |bencher| operation.time::<C>(bencher, material));
+        group.bench_function(C::NAME, |bencher| operation.time::<C>(bencher, inputs));
         group.finish();
     }
 }
 
-/// An odd number has a middle.
+/// The number of rounds. It is odd, so that a round is the median.
 const ROUNDS: usize = 31;

@@ -1,24 +1,24 @@
-//! The table at the end: medians, allocations, ratios.
+//! The table of results: medians, allocations, ratios.
 //!
-//! A part of each bench by its path: `Codec`, `Ours` and `Operation` are those of the bench.
+//! Each bench includes this file by its path: `Codec`, `Ours` and `Operation` are those of the bench.
 
 use crate::codec::{Codec, Ours};
 use crate::operation::Operation;
 use core::fmt;
 use std::path::Path;
 
-/// The most that our time may be.
+/// The maximum time and allocations of `portolan`'s codec at an operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
-    /// Times the best peer's.
+    /// The maximum time as a multiple of the best peer's time.
     pub(crate) factor: f64,
-    /// And this many nanoseconds more.
+    /// Additional nanoseconds.
     pub(crate) extra: f64,
-    /// Allocations.
+    /// The maximum number of allocations.
     pub(crate) allocations: f64,
 }
 
-/// What is known of each codec at each operation.
+/// The results of each codec at each operation.
 #[derive(Default)]
 pub(crate) struct Table {
     cells: Vec<Cell>,
@@ -27,8 +27,9 @@ pub(crate) struct Table {
 struct Cell {
     operation: Operation,
     codec: &'static str,
+    /// Whether the ratio may compare with this codec.
     counts: bool,
-    /// `None` where the codec cannot do it.
+    /// `None` if the codec does not support the operation.
     allocations: Option<f64>,
     /// The medians of the rounds, in nanoseconds.
     medians: Vec<f64>,
@@ -40,7 +41,7 @@ impl Cell {
     }
 }
 
-/// What many rounds came to.
+/// The least, median and greatest figure of the rounds.
 struct Spread {
     least: f64,
     median: f64,
@@ -69,7 +70,8 @@ impl Table {
         self.cells.push(Cell { operation, codec: C::NAME, counts, allocations, medians: Vec::new() });
     }
 
-    /// Reads the medians that criterion wrote to `folder`; what was filtered out is not there.
+    /// Reads the medians that criterion wrote to `folder`. There is no file for an operation that the filter left
+    /// out.
     pub(crate) fn read(&mut self, folder: &Path) {
         for cell in &mut self.cells {
             let file = folder.join(cell.operation.name()).join(cell.codec).join("new/estimates.json");
@@ -80,13 +82,13 @@ impl Table {
         }
     }
 
-    /// Whether a codec was found to do an operation.
+    /// Whether a codec supports an operation.
     pub(crate) fn is_able<C: Codec>(&self, operation: Operation) -> bool {
         self.row(operation).any(|cell| cell.codec == C::NAME && cell.allocations.is_some())
     }
 
-    /// The median of a codec's medians at an operation.
-    #[allow(dead_code, reason = "one of the benches asks for it")]
+    /// Returns the median of a codec's medians at an operation.
+    #[allow(dead_code, reason = "only one of the benches calls it")]
     pub(crate) fn median<C: Codec>(&self, operation: Operation) -> Option<f64> {
         self.row(operation).find(|cell| cell.codec == C::NAME)?.spread().map(|spread| spread.median)
     }
@@ -98,8 +100,8 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "ns: median of the rounds' medians (least to most) [allocations], our time as a share of it")?;
-        writeln!(f, "* is what the ratio counts against: peers that are as careful and do the same work\n")?;
+        writeln!(f, "ns: median of the rounds' medians (least to most) [allocations], our time divided by it")?;
+        writeln!(f, "* the ratio compares with these codecs: they make the same checks and do the same work\n")?;
         Operation::ALL.into_iter().try_for_each(|operation| self.fmt_operation(f, operation))
     }
 }
@@ -124,16 +126,16 @@ impl Table {
         let best = self.best_peers(operation);
         let goal = operation.goal();
         let rounds = || ours.medians.iter().zip(&best);
-        // A goal of a factor and some time more is judged by how much of it was used.
+        // A goal has a factor and additional time. So the check uses the time divided by the maximum time.
         let used = rounds().map(|(own, best)| own / (best * goal.factor + goal.extra)).collect();
         let ratios = rounds().map(|(own, best)| own / best).collect();
         let (Some(ratio), Some(used)) = (Spread::of(ratios), Spread::of(used)) else { return Ok(()) };
         let met = used.median <= 1.0 && ours.allocations.is_some_and(|count| count <= goal.allocations);
         let verdict = if met { "met" } else { "MISSED" };
-        writeln!(f, "    ratio {ratio}, of what is allowed {used}: {verdict}\n")
+        writeln!(f, "    ratio {ratio}, share of the maximum {used}: {verdict}\n")
     }
 
-    /// The best counting peer's time, round by round.
+    /// Returns the time of the best peer that counts, for each round.
     fn best_peers(&self, operation: Operation) -> Vec<f64> {
         let peers = || self.row(operation).filter(|cell| cell.counts && !cell.medians.is_empty());
         let rounds = peers().map(|cell| cell.medians.len()).min().unwrap_or_default();

@@ -1,7 +1,8 @@
-//! What every codec is asked to do, and what it must have understood.
+//! The operations of every codec, and the results that they must have.
 //!
-//! Rules of this file: a codec gets a text in the form that it reads from, made before the clock starts, and gives plain
-//! numbers, so that none is paid for being lazy; what it cannot do it answers with `None`, and is not timed.
+//! A codec gets a text in the form that it reads from; the form is made before the clock starts. A codec returns
+//! numbers, so that a codec that parses lazily does the same work. An operation that a codec does not support returns
+//! `None` and is not timed.
 
 mod ezk;
 mod ours;
@@ -17,12 +18,12 @@ pub(crate) use webrtc::WebRtc;
 
 use crate::texts::Text;
 
-/// Everything that an offer says, folded into numbers: each is a sum over all attributes of a kind.
+/// The content of an offer as numbers. Each number is a sum over all attributes of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Digest {
     /// Sections and their ports.
     pub(crate) media: u64,
-    /// Components, priorities, ports of candidates and of what they are related to, one for each extension.
+    /// Components, priorities, ports and related ports of candidates, and 1 for each extension.
     pub(crate) candidates: u64,
     /// Payload types and clock rates.
     pub(crate) formats: u64,
@@ -48,7 +49,7 @@ pub(crate) struct Digest {
     pub(crate) flags: u64,
 }
 
-/// What a candidate says, as numbers.
+/// The content of a candidate as numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) foundation: usize,
@@ -56,35 +57,36 @@ pub(crate) struct Candidate {
     pub(crate) priority: u64,
     pub(crate) port: u64,
     pub(crate) related_port: u64,
-    /// How many extensions it has.
+    /// The number of extensions.
     pub(crate) extensions: u64,
 }
 
 impl Candidate {
-    /// Its part of a [`Digest`].
+    /// Returns the candidate's part of a [`Digest`].
     pub(crate) fn sum(self) -> u64 {
         self.component + self.priority + self.port + self.related_port + self.extensions
     }
 }
 
-/// A codec under the clock.
+/// A measured codec.
 pub(crate) trait Codec {
     /// The name of its package.
     const NAME: &'static str;
-    /// What it makes of a text.
+    /// The result of parsing a text.
     type Session<'a>;
 
     fn new() -> Self;
-    /// Reads a description.
+    /// Parses a description.
     fn parse<'a>(&self, text: &'a Text) -> Option<Self::Session<'a>>;
-    /// How many media sections there are.
+    /// Returns the number of media sections.
     fn sections(session: &Self::Session<'_>) -> usize;
-    /// Everything typed. A codec whose typed values are a part of its sessions has done the work already.
+    /// Reads every attribute with its type. A codec that parses the types with the session only adds the numbers.
     fn digest(session: &Self::Session<'_>) -> Option<Digest>;
-    /// Makes the first section's `a=setup` active.
+    /// Sets `a=setup` of the first section to active.
     fn edit(session: &mut Self::Session<'_>) -> Option<()>;
-    /// Writes a session, into a buffer of its own.
+    /// Writes a session into a new buffer.
     fn write(session: &Self::Session<'_>) -> Vec<u8>;
-    /// Reads a candidate, from what follows `a=candidate:` or what follows `a=`, as the codec has it.
+    /// Parses a candidate. `value` is the text after `a=candidate:`, `attribute` the text after `a=`; a codec uses
+    /// one of them.
     fn candidate(&self, value: &Text, attribute: &Text) -> Option<Candidate>;
 }

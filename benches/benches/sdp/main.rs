@@ -1,17 +1,18 @@
-//! Descriptions beside the peers: the same texts, the same work, in one run.
+//! Compares `portolan-sdp` with other SDP crates: the same texts and the same work in one run.
 //!
-//! `cargo bench --manifest-path benches/Cargo.toml --bench sdp [FILTER]` runs every operation with every codec in many short
-//! rounds. It prints the median of the rounds' medians, the allocations, and the median of the rounds' ratios to the best
-//! peer. `docs/benchmarks.md` explains the columns.
+//! `cargo bench --manifest-path benches/Cargo.toml --bench sdp [FILTER]` runs every operation with every codec in
+//! many short rounds. It prints the median of the rounds' medians, the allocations, and the median of the rounds'
+//! ratios to the best peer. `docs/benchmarks.md` explains the columns.
 //!
-//! Before anything is timed each codec is asked to understand what is put before it: one that reads something else, takes
-//! what is broken or writes something else ends the run.
+//! Each operation of each codec is checked first: it must refuse an invalid text, read the right values and write the
+//! right text. A peer that fails the check of an operation is reported and not timed. If `portolan-sdp` fails, the
+//! run ends.
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "a bench that cannot go on ends at once; a digest looks at what the texts hold"
+    reason = "a failed bench panics; a digest ignores attributes that the texts do not contain"
 )]
 
 #[path = "../harness/allocations.rs"]
@@ -28,20 +29,20 @@ mod texts;
 
 use codec::{Ezk, Ours, Rtc, SdpTypes, WebRtc};
 use operation::Operation;
-use rounds::Entrant;
+use rounds::CodecRuns;
 use texts::{Text, Texts};
 
 fn main() {
     let texts = Texts::new();
     println!("{} bytes and {} bytes", texts.small.text.len(), texts.large.text.len());
-    let entrants = [
-        Entrant::of::<Ours>(),
-        Entrant::of::<SdpTypes>(),
-        Entrant::of::<Rtc>(),
-        Entrant::of::<Ezk>(),
-        Entrant::of::<WebRtc>(),
+    let codecs = [
+        CodecRuns::of::<Ours>(),
+        CodecRuns::of::<SdpTypes>(),
+        CodecRuns::of::<Rtc>(),
+        CodecRuns::of::<Ezk>(),
+        CodecRuns::of::<WebRtc>(),
     ];
-    let table = rounds::run("sdp", &texts, &entrants);
+    let table = rounds::run("sdp", &texts, &codecs);
     println!("\n{table}");
     let per_byte = |operation, text: &Text| {
         table.median::<Ours>(operation).map(|nanoseconds| nanoseconds / text.text.len() as f64)
@@ -50,6 +51,6 @@ fn main() {
     if let Some((small, large)) = costs {
         let share = large / small;
         let verdict = if share <= 1.15 { "met" } else { "MISSED" };
-        println!("a byte of the large offer costs {share:.2} of one of the small: {verdict}");
+        println!("time per byte of the large offer, divided by that of the small one: {share:.2}: {verdict}");
     }
 }

@@ -1,4 +1,4 @@
-//! The operations of the table: what is timed, and the proof that it was done.
+//! The operations of the table, with a check of each.
 
 use crate::clock::ThreadTime;
 use crate::codec::{Candidate, Codec, Digest, Ours, SdpTypes};
@@ -7,8 +7,8 @@ use crate::texts::{SECTIONS, Text, Texts};
 use core::hint::black_box;
 use criterion::Bencher;
 
-/// What all operations work on.
-pub(crate) type Material = Texts;
+/// The input of all operations.
+pub(crate) type Inputs = Texts;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,25 +38,25 @@ impl Operation {
             Self::Parse => (0.18, 8.0),
             Self::Read => (0.25, 12.0),
             Self::Write => (0.15, 1.0),
-            // How many is not asked; the lines and the sections are two lists.
+            // There is no goal for allocations. The bound is above the growth of two lists, of lines and of sections.
             Self::ParseLarge => (0.15, 8.0),
             Self::Candidate => (0.5, 0.0),
         };
         Goal { factor, extra: 0.0, allocations }
     }
 
-    /// How many times the work is done in what is timed as one.
+    /// Returns how many times one measured call does the work.
     pub(crate) const fn repeats(self) -> f64 {
         1.0
     }
 
-    /// All peers read every line, and say when one is wrong.
+    /// Whether the ratio may compare with this codec. All peers parse every line and report an invalid one.
     pub(crate) const fn counts<C: Codec>(self) -> bool {
         let _every = C::NAME;
         true
     }
 
-    /// Does the work over and over.
+    /// Measures the work.
     pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_, ThreadTime>, texts: &Texts) {
         let codec = C::new();
         match self {
@@ -73,7 +73,7 @@ impl Operation {
         }
     }
 
-    /// How often the work allocates.
+    /// Returns the number of allocations of the work.
     pub(crate) fn allocations<C: Codec>(self, texts: &Texts) -> f64 {
         let codec = C::new();
         match self {
@@ -90,23 +90,27 @@ impl Operation {
         }
     }
 
-    /// Whether the codec does the work, and does it right. This one must; a peer that reads or writes something else is
-    /// named and not timed.
-    pub(crate) fn prove<C: Codec>(self, texts: &Texts) -> bool {
+    /// Whether the codec does the work correctly. A peer with a wrong result is reported and not timed.
+    ///
+    /// # Panics
+    /// If the result of `portolan-sdp` is wrong.
+    pub(crate) fn check<C: Codec>(self, texts: &Texts) -> bool {
         let codec = C::new();
         let fault = match self {
-            Self::Parse if parsed(&codec, &broken(&texts.small)).is_some() => Some("takes a port without digits"),
+            Self::Parse if parsed(&codec, &with_invalid_port(&texts.small)).is_some() => {
+                Some("accepts a port without digits")
+            }
             Self::Parse => (parsed(&codec, &texts.small) != Some(3)).then_some("does not read it"),
             Self::ParseLarge => (parsed(&codec, &texts.large) != Some(SECTIONS)).then_some("does not read it"),
             Self::Read => match read(&codec, &texts.small) {
                 Some(seen) if seen == expected_digest(texts) => None,
-                Some(_) => Some("reads something else"),
+                Some(_) => Some("reads other values"),
                 None => Some("has no types for it"),
             },
-            Self::Write => (!is_written(&codec, texts)).then_some("writes something else"),
+            Self::Write => (!is_written(&codec, texts)).then_some("writes other values"),
             Self::Candidate => match codec.candidate(&texts.candidate, &texts.attribute) {
                 Some(seen) if seen == expected_candidate() => None,
-                Some(_) => Some("reads something else"),
+                Some(_) => Some("reads other values"),
                 None => Some("has no type for it"),
             },
         };
@@ -118,7 +122,7 @@ impl Operation {
     }
 }
 
-/// What two codecs that know nothing of each other read.
+/// Returns the digest of the small offer, on which two independent codecs agree.
 fn expected_digest(texts: &Texts) -> Digest {
     let ours = read(&Ours::new(), &texts.small).expect("it is read");
     let theirs = read(&SdpTypes::new(), &texts.small).expect("it is read");
@@ -126,10 +130,10 @@ fn expected_digest(texts: &Texts) -> Digest {
     ours
 }
 
-/// Whether what is written after the edit says the same but for it; in whatever order.
+/// Whether the written text has the same content except for the edit. The order of the lines may differ.
 fn is_written<C: Codec>(codec: &C, texts: &Texts) -> bool {
     let Some(session) = edited(codec, &texts.small) else { return false };
-    let written = String::from_utf8(C::write(&session)).expect("as what was read");
+    let written = String::from_utf8(C::write(&session)).expect("the text is UTF-8");
     let expected = Digest { setups: expected_digest(texts).setups + 255, ..expected_digest(texts) };
     read(&Ours::new(), &written.into()) == Some(expected)
 }
@@ -150,8 +154,8 @@ fn edited<'a, C: Codec>(codec: &C, text: &'a Text) -> Option<C::Session<'a>> {
     Some(session)
 }
 
-/// The offer with letters for a port.
-fn broken(text: &Text) -> Text {
+/// Returns the offer with letters instead of a port.
+fn with_invalid_port(text: &Text) -> Text {
     text.text.replacen("m=audio 9 ", "m=audio nine ", 1).into()
 }
 

@@ -1,6 +1,6 @@
-//! What every codec gets to see: offers as a browser makes them, written here line by line, and one candidate.
+//! The input of every codec: two offers in the style of a browser, and one candidate.
 //!
-//! The names, keys and addresses are nobody's: addresses of documentation (RFC 5737, RFC 3849), counted identifiers.
+//! The names and keys are made up. The addresses are those for documentation (RFC 5737, RFC 3849).
 
 use bytesstr::BytesStr;
 use core::fmt::Write as _;
@@ -20,20 +20,20 @@ impl From<String> for Text {
 
 /// The texts of a run, the same in every run.
 pub(crate) struct Texts {
-    /// About 8 kB: sound, a camera, data, a dozen candidates.
+    /// About 8 kB: audio, video, data and 14 candidates.
     pub(crate) small: Text,
-    /// About 77 kB: fifty sections.
+    /// About 75 kB: 50 sections.
     pub(crate) large: Text,
-    /// What follows `a=candidate:`.
+    /// A candidate without `a=candidate:`.
     pub(crate) candidate: Text,
-    /// What follows `a=`, where it is a candidate.
+    /// The same candidate with `candidate:`, but without `a=`.
     pub(crate) attribute: Text,
 }
 
-/// How many sections the large offer has.
+/// The number of sections of the large offer.
 pub(crate) const SECTIONS: usize = 50;
 
-/// A server-reflexive candidate with what browsers add.
+/// A server-reflexive candidate with the extensions of browsers.
 const CANDIDATE: &str = "2841136656 1 udp 1685987071 198.51.100.27 51472 typ srflx raddr 192.0.2.34 rport 51472 generation 0 \
                          ufrag EsAw network-id 1 network-cost 10";
 
@@ -52,17 +52,17 @@ impl Texts {
 /// Appends a line.
 macro_rules! line {
     ($out:expr, $($arguments:tt)*) => {{
-        write!($out, $($arguments)*).expect("a string takes everything");
+        write!($out, $($arguments)*).expect("writing to a string cannot fail");
         $out.push_str("\r\n");
     }};
 }
 
 fn small() -> String {
     let mut out = head(3);
-    section(&mut out, 0, "audio", &SOUND);
+    section(&mut out, 0, "audio", &AUDIO);
     candidates(&mut out, 0);
     sources(&mut out, 0, false);
-    section(&mut out, 1, "video", &CAMERA);
+    section(&mut out, 1, "video", &VIDEO);
     candidates(&mut out, 1);
     sources(&mut out, 1, true);
     line!(out, "m=application 9 UDP/DTLS/SCTP webrtc-datachannel");
@@ -77,9 +77,9 @@ fn large() -> String {
     let mut out = head(SECTIONS);
     for index in 0..SECTIONS {
         if index % 3 == 0 {
-            section(&mut out, index, "audio", &SOUND[..5]);
+            section(&mut out, index, "audio", &AUDIO[..5]);
         } else {
-            section(&mut out, index, "video", &CAMERA[..4]);
+            section(&mut out, index, "video", &VIDEO[..4]);
         }
         if index % 25 == 0 {
             candidates(&mut out, index);
@@ -102,12 +102,12 @@ fn head(sections: usize) -> String {
     out
 }
 
-/// A format: its payload type, its name, its feedback and its parameters.
+/// The payload type, name, feedback and parameters of a format.
 type Format = (u8, &'static str, &'static [&'static str], &'static str);
 
 const FEEDBACK: &[&str] = &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
 
-const SOUND: [Format; 8] = [
+const AUDIO: [Format; 8] = [
     (111, "opus/48000/2", &["transport-cc"], "minptime=10;useinbandfec=1"),
     (63, "red/48000/2", &[], "111/111"),
     (9, "G722/8000", &[], ""),
@@ -118,7 +118,7 @@ const SOUND: [Format; 8] = [
     (126, "telephone-event/8000", &[], "0-15"),
 ];
 
-const CAMERA: [Format; 25] = [
+const VIDEO: [Format; 25] = [
     (96, "VP8/90000", FEEDBACK, ""),
     (97, "rtx/90000", &[], "apt=96"),
     (98, "VP9/90000", FEEDBACK, "profile-id=0"),

@@ -1,9 +1,10 @@
-//! A Binding server beside a bare UDP echo of the same driver, over loopback, in one run.
+//! Compares a Binding server with a UDP echo of the same driver, over loopback, in one run.
 //!
-//! `cargo bench --manifest-path benches/Cargo.toml --bench serve` runs both in turn, on one thread, while a client on another
-//! thread keeps 64 requests on their way. A client that pays two system calls for each request is no faster than the server,
-//! so responses a second would measure the client. The measure is the processor time of the server's thread for each
-//! response. The output is the median of seven rounds: what one core could answer, and the server's share of the echo.
+//! `cargo bench --manifest-path benches/Cargo.toml --bench serve` runs both alternately on one thread. A client on
+//! another thread keeps 64 requests in flight. The client needs two system calls for each request and is not faster
+//! than the server, so the number of responses per second would measure the client. The measure is the processor time
+//! of the server's thread for each response. The output is the median of seven rounds: the responses per second of
+//! one core, and their ratio to those of the echo.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -17,18 +18,18 @@ use std::io::Write as _;
 use std::net::UdpSocket;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Requests a round.
+/// The requests of a round.
 const REQUESTS: usize = 100_000;
-/// Requests on their way.
+/// The requests in flight.
 const WINDOW: usize = 64;
-/// Rounds of each server, in turn.
+/// The rounds of each server.
 const ROUNDS: usize = 7;
-/// The share of the echo that the server must reach.
+/// The least ratio of the server's responses to those of the echo.
 const GOAL: f64 = 0.85;
 
 type Outcome<T> = Result<T, Box<dyn core::error::Error + Send + Sync>>;
 
-/// Sends everything back as it came.
+/// Sends every datagram back.
 #[derive(Default)]
 struct Echo(Outbox<SocketAddr>);
 
@@ -58,28 +59,29 @@ impl Machine for Echo {
     }
 }
 
-/// Processor time of this thread so far.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs() as u32)
 }
 
-/// Serves until `end` is dropped; says where first. Gives the processor time that it took.
+/// Sends the address of the server and serves until the sender of `end_receiver` is dropped. Returns the processor
+/// time.
 fn serve<M: Machine>(
     driver: impl FnOnce() -> std::io::Result<Driver<M>>,
     bound: fn(M::Event) -> Option<SocketAddr>,
-    told: &Sender<SocketAddr>,
-    end: &Receiver<()>,
+    address_sender: &Sender<SocketAddr>,
+    end_receiver: &Receiver<()>,
 ) -> Outcome<Duration> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut driver = driver()?;
         let local = driver.run_until(bound).await;
         let before = processor_time();
-        told.send(local)?;
+        address_sender.send(local)?;
         let ended = std::sync::mpsc::TryRecvError::Disconnected;
-        while end.try_recv() != Err(ended) {
-            // Nothing more is told; the client's last request is long answered when this runs out.
+        while end_receiver.try_recv() != Err(ended) {
+            // There are no more events. The timeout lets the loop check whether the client has ended.
             let _quiet = tokio::time::timeout(Duration::from_millis(50), driver.next()).await;
         }
         Ok(processor_time() - before)
@@ -102,21 +104,21 @@ fn responder() -> std::io::Result<Driver<Responder>> {
     Ok(driver)
 }
 
-/// Answers that the server which `start` runs gives in a second of processor time.
+/// Returns the responses per second of processor time of the server that `start` runs.
 fn measure(start: impl FnOnce(Sender<SocketAddr>, Receiver<()>) -> Outcome<Duration> + Send) -> Outcome<f64> {
-    let (told, telling) = channel();
-    let (ending, end) = channel::<()>();
+    let (address_sender, address_receiver) = channel();
+    let (end_sender, end_receiver) = channel::<()>();
     std::thread::scope(|scope| {
-        let server = scope.spawn(move || start(told, end));
-        let answers = telling.recv().map_err(Into::into).and_then(ask);
-        drop(ending);
+        let server = scope.spawn(move || start(address_sender, end_receiver));
+        let answers = address_receiver.recv().map_err(Into::into).and_then(run_client);
+        drop(end_sender);
         let spent = server.join().map_err(|_| "the server panicked")??;
         Ok(answers? as f64 / spent.as_secs_f64())
     })
 }
 
-/// Asks, and gives how many answers came.
-fn ask(server: SocketAddr) -> Outcome<usize> {
+/// Sends the requests and receives the responses. Returns the number of responses.
+fn run_client(server: SocketAddr) -> Outcome<usize> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -139,9 +141,10 @@ fn ask(server: SocketAddr) -> Outcome<usize> {
 fn main() -> Outcome<()> {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let echo = measure(|told, end| serve(echo, Some, &told, &end))?;
+        let echo = measure(|address_sender, end_receiver| serve(echo, Some, &address_sender, &end_receiver))?;
         let bound = |event| if let ResponderEvent::Listening { local, .. } = event { Some(local) } else { None };
-        let stun = measure(move |told, end| serve(responder, bound, &told, &end))?;
+        let stun =
+            measure(move |address_sender, end_receiver| serve(responder, bound, &address_sender, &end_receiver))?;
         rounds.push((stun / echo, echo, stun));
     }
     rounds.sort_by(|a, b| a.0.total_cmp(&b.0));

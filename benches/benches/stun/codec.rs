@@ -1,8 +1,8 @@
-//! What every codec is asked to do, and what it must have understood.
+//! The operations of every codec, and the results that they must have.
 //!
-//! Rules of this file: a codec gets a datagram and gives plain values, so that no codec is paid for borrowing and none for
-//! being lazy; what it writes it is given as [`Values`] that lie in memory since long ago, so that no codec waits for the
-//! harness; where it cannot do the work it says `None`, and is not timed.
+//! A codec gets a datagram and returns plain values, so that borrowing or lazy codecs do the same work. The values to
+//! write were stored long before the clock starts ([`Values`]), so that no load waits for a recent store. An
+//! operation that a codec does not support returns `None` and is not timed.
 
 mod ezk;
 mod is;
@@ -20,7 +20,7 @@ use core::net::SocketAddr;
 
 /// The password of the ICE check, the key of its integrity.
 pub(crate) const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
-/// The transaction of both messages.
+/// The transaction ID of both messages.
 pub(crate) const TRANSACTION: [u8; 12] = [0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae];
 pub(crate) const SOFTWARE: &str = "test vector";
 pub(crate) const USERNAME: &str = "evtj:h6vY";
@@ -32,7 +32,7 @@ pub(crate) fn mapped() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 32853))
 }
 
-/// What both messages say.
+/// The values of both messages.
 #[derive(Debug)]
 pub(crate) struct Values {
     pub(crate) transaction: [u8; 12],
@@ -43,7 +43,7 @@ pub(crate) struct Values {
     pub(crate) tie_breaker: u64,
 }
 
-/// The values of every run.
+/// Returns the values, which are the same in every run.
 pub(crate) fn values() -> Values {
     Values {
         transaction: TRANSACTION,
@@ -55,11 +55,11 @@ pub(crate) fn values() -> Values {
     }
 }
 
-/// A text without its owner: its length and its last byte, so that both were looked at.
+/// The length and the last byte of a text. A codec must read both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Glimpse(usize, u8);
+pub(crate) struct TextSummary(usize, u8);
 
-impl<T: AsRef<[u8]>> From<T> for Glimpse {
+impl<T: AsRef<[u8]>> From<T> for TextSummary {
     #[inline(always)]
     fn from(text: T) -> Self {
         let text = text.as_ref();
@@ -67,11 +67,11 @@ impl<T: AsRef<[u8]>> From<T> for Glimpse {
     }
 }
 
-/// An address as numbers, so that no codec is paid for moving it about.
+/// An address and a port as numbers, so that the type of the codec is not moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(u128, u16);
+pub(crate) struct AddressBits(u128, u16);
 
-impl From<SocketAddr> for Place {
+impl From<SocketAddr> for AddressBits {
     #[inline(always)]
     fn from(address: SocketAddr) -> Self {
         match address {
@@ -81,44 +81,46 @@ impl From<SocketAddr> for Place {
     }
 }
 
-/// What a Binding response says.
+/// The values of a Binding response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Response {
-    pub(crate) mapped: Place,
-    pub(crate) software: Glimpse,
+    pub(crate) mapped: AddressBits,
+    pub(crate) software: TextSummary,
 }
 
-/// What an ICE check says.
+/// The values of an ICE connectivity check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Check {
-    pub(crate) username: Glimpse,
+    pub(crate) username: TextSummary,
     pub(crate) priority: u32,
     pub(crate) tie_breaker: u64,
     pub(crate) use_candidate: bool,
 }
 
-/// A codec under the clock.
+/// A measured codec.
 pub(crate) trait Codec {
     /// The name of its package.
     const NAME: &'static str;
-    /// Whether decoding checks cookie, length and the bounds of each attribute: only against those a ratio counts.
-    const CAREFUL: bool;
+    /// Whether decoding checks the cookie, the length and the bounds of each attribute. A ratio compares only with
+    /// such codecs.
+    const CHECKS_BOUNDS: bool;
 
     fn new() -> Self;
-    /// Reads a Binding response, all values typed.
+    /// Decodes all values of a Binding response.
     fn walk_response(&mut self, bytes: &[u8]) -> Option<Response>;
-    /// Reads an ICE check, all values typed; nothing needs to be verified.
+    /// Decodes all values of an ICE check, without verification.
     fn walk_check(&mut self, bytes: &[u8]) -> Option<Check>;
-    /// From the datagram to the verdict on FINGERPRINT.
+    /// Decodes the datagram and verifies FINGERPRINT.
     fn verify_fingerprint(&mut self, bytes: &[u8]) -> Option<bool>;
-    /// From the datagram to the verdict on MESSAGE-INTEGRITY, and on FINGERPRINT unless [`Codec::INTEGRITY_ONLY`].
+    /// Decodes the datagram and verifies MESSAGE-INTEGRITY, and FINGERPRINT unless [`Codec::INTEGRITY_ONLY`].
     fn verify_both(&mut self, bytes: &[u8]) -> Option<bool>;
-    /// Whether it has no FINGERPRINT to verify, and did less work.
+    /// Whether `verify_both` does not verify FINGERPRINT, which is less work.
     const INTEGRITY_ONLY: bool = false;
-    /// Writes the response and shows it. A transaction ID of a type of its own may be kept from [`Codec::new`].
+    /// Encodes the response and calls `show` with it. [`Codec::new`] may store the transaction ID in the type of the
+    /// codec.
     fn encode_response(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()>;
-    /// Writes the check and shows it, the key kept from [`Codec::new`] in whatever form the codec has for it.
+    /// Encodes the check and calls `show` with it. [`Codec::new`] may store the key in the type of the codec.
     fn encode_check(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()>;
-    /// Whether a packet on a shared socket looks like STUN, in the cheapest way that the codec offers.
+    /// Whether a packet on a shared socket looks like STUN, by the fastest test of the codec.
     fn looks_like_stun(&self, packet: &[u8]) -> bool;
 }

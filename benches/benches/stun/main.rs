@@ -1,17 +1,17 @@
-//! The STUN codec beside its peers: the same messages, the same work, in one run.
+//! Compares the STUN codec with other crates: the same messages and the same work in one run.
 //!
-//! `cargo bench --manifest-path benches/Cargo.toml --bench stun [FILTER]` runs every operation with every codec in many short
-//! rounds. It prints the median of the rounds' medians, the allocations, and the median of the rounds' ratios to the best
-//! peer. `docs/benchmarks.md` explains the columns.
+//! `cargo bench --manifest-path benches/Cargo.toml --bench stun [FILTER]` runs every operation with every codec in
+//! many short rounds. It prints the median of the rounds' medians, the allocations, and the median of the rounds'
+//! ratios to the best peer. `docs/benchmarks.md` explains the columns.
 //!
-//! Before anything is timed each codec is asked to understand what is put before it: one that reads something else, accepts a
-//! forgery or writes another message ends the run.
+//! Each operation of each codec is checked first: it must read the right values, refuse a forgery and write the right
+//! message. A wrong result ends the run.
 
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "a bench that cannot go on ends at once, and a program with std has no second name for its collections; a walk looks at what the message holds"
+    reason = "a failed bench panics; a walk ignores attributes that the messages do not contain"
 )]
 
 #[path = "../harness/allocations.rs"]
@@ -28,16 +28,16 @@ mod table;
 
 use codec::{Ezk, Is, Ours, Rtc, StunTypes};
 use messages::Messages;
-use rounds::Entrant;
+use rounds::CodecRuns;
 
 fn main() {
-    let entrants = [
-        Entrant::of::<Ours>(),
-        Entrant::of::<StunTypes>(),
-        Entrant::of::<Rtc>(),
-        Entrant::of::<Is>(),
-        Entrant::of::<Ezk>(),
+    let codecs = [
+        CodecRuns::of::<Ours>(),
+        CodecRuns::of::<StunTypes>(),
+        CodecRuns::of::<Rtc>(),
+        CodecRuns::of::<Is>(),
+        CodecRuns::of::<Ezk>(),
     ];
-    let table = rounds::run("stun", &Messages::new(), &entrants);
+    let table = rounds::run("stun", &Messages::new(), &codecs);
     println!("\n{table}");
 }

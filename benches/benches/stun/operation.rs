@@ -1,4 +1,4 @@
-//! The operations of the table: what is timed, and the proof that it was done.
+//! The operations of the table, with a check of each.
 
 use crate::clock::ThreadTime;
 use crate::codec::Ours;
@@ -8,8 +8,8 @@ use crate::table::Goal;
 use core::hint::black_box;
 use criterion::Bencher;
 
-/// What all operations work on.
-pub(crate) type Material = Messages;
+/// The input of all operations.
+pub(crate) type Inputs = Messages;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,17 +60,17 @@ impl Operation {
         Goal { factor, extra, allocations: 0.0 }
     }
 
-    /// How many times the work is done in what is timed as one.
+    /// Returns how many times one measured call does the work.
     pub(crate) const fn repeats(self) -> f64 {
         if matches!(self, Self::Refuse) { OTHERS as f64 } else { 1.0 }
     }
 
-    /// Whether a peer's figure may be the one to compare with: equally careful, and the same work.
+    /// Whether the ratio may compare with this codec: it makes the same checks and does the same work.
     pub(crate) const fn counts<C: Codec>(self) -> bool {
-        C::CAREFUL && !(C::INTEGRITY_ONLY && matches!(self, Self::VerifyBoth))
+        C::CHECKS_BOUNDS && !(C::INTEGRITY_ONLY && matches!(self, Self::VerifyBoth))
     }
 
-    /// How often the work allocates.
+    /// Returns the number of allocations of the work.
     pub(crate) fn allocations<C: Codec>(self, messages: &Messages) -> f64 {
         let mut codec = C::new();
         crate::allocations::of(|| self.run(&mut codec, messages))
@@ -89,7 +89,7 @@ impl Operation {
         }
     }
 
-    /// Does the work over and over.
+    /// Measures the work.
     pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_, ThreadTime>, messages: &Messages) {
         let codec = &mut C::new();
         let Messages { values, response, check, others } = messages;
@@ -104,8 +104,11 @@ impl Operation {
         }
     }
 
-    /// Whether the codec offers the operation; that it does it right is a must.
-    pub(crate) fn prove<C: Codec>(self, messages: &Messages) -> bool {
+    /// Whether the codec supports the operation.
+    ///
+    /// # Panics
+    /// If the result of the codec is wrong.
+    pub(crate) fn check<C: Codec>(self, messages: &Messages) -> bool {
         let mut codec = C::new();
         let name = C::NAME;
         match self {
@@ -118,14 +121,14 @@ impl Operation {
                 true
             }),
             Self::VerifyFingerprint => codec.verify_fingerprint(&messages.check).is_some_and(|right| {
-                assert!(right, "{name} takes a right FINGERPRINT");
+                assert!(right, "{name} accepts a right FINGERPRINT");
                 let verdict = codec.verify_fingerprint(&forged(messages, messages.check.len() - 1));
                 assert_eq!(verdict, Some(false), "{name} refuses a wrong FINGERPRINT");
                 true
             }),
             Self::VerifyBoth => codec.verify_both(&messages.check).is_some_and(|right| {
-                assert!(right, "{name} takes a right MESSAGE-INTEGRITY");
-                // A bit of the priority, which integrity covers and FINGERPRINT too.
+                assert!(right, "{name} accepts a right MESSAGE-INTEGRITY");
+                // Integrity and FINGERPRINT both cover this byte of the priority.
                 assert_ne!(codec.verify_both(&forged(messages, 40)), Some(true), "{name} refuses a forgery");
                 true
             }),
@@ -138,19 +141,19 @@ impl Operation {
             Self::EncodeCheck => {
                 let mut bytes: Vec<u8> = Vec::new();
                 let able = codec.encode_check(&messages.values, |written| bytes.extend(written)).is_some();
-                assert!(!able || is_that_check(&bytes, messages), "{name} writes another check: {bytes:02x?}");
+                assert!(!able || is_equivalent_check(&bytes, messages), "{name} writes another check: {bytes:02x?}");
                 able
             }
             Self::Refuse => {
-                assert_eq!(accepted(&codec, &messages.others), 0, "{name} takes something else for STUN");
-                assert!(codec.looks_like_stun(&messages.check), "{name} does not know STUN");
+                assert_eq!(accepted(&codec, &messages.others), 0, "{name} accepts another packet as STUN");
+                assert!(codec.looks_like_stun(&messages.check), "{name} does not accept STUN");
                 true
             }
         }
     }
 }
 
-/// Keeps the bytes from being optimised away.
+/// Prevents the compiler from removing the encoding.
 #[inline(always)]
 fn show(bytes: &[u8]) {
     black_box(bytes);
@@ -169,15 +172,16 @@ fn expected_check() -> Check {
     Check { username: USERNAME.into(), priority: PRIORITY, tie_breaker: TIE_BREAKER, use_candidate: true }
 }
 
-/// The check with one bit turned.
+/// Returns the check with one bit changed.
 fn forged(messages: &Messages, at: usize) -> Vec<u8> {
     let mut bytes = messages.check.clone();
     bytes[at] ^= 1;
     bytes
 }
 
-/// The same length and values, in whatever order, signed by the same key; the transaction may be another.
-fn is_that_check(bytes: &[u8], messages: &Messages) -> bool {
+/// Whether a message has the length, the values and the key of the check. The order of the attributes and the
+/// transaction ID may differ.
+fn is_equivalent_check(bytes: &[u8], messages: &Messages) -> bool {
     let mut ours = Ours::new();
     bytes.len() == messages.check.len()
         && ours.walk_check(bytes) == Some(expected_check())

@@ -1,15 +1,16 @@
-//! A request and its response, while other requests are pending.
+//! Measures a request and its response while other requests are pending.
 //!
-//! `cargo bench -p portolan-benches --bench transactions` prints, for each number of pending requests, the processor time
-//! of one request and its response (the least and the median of the rounds) and the allocations. The pending requests go
-//! to one server, then each to a server of its own. At last each response comes after the next request.
+//! `cargo bench --manifest-path benches/Cargo.toml --bench transactions` prints a row for each number of pending
+//! requests: the processor time of one request and its response (the least and the median of the rounds) and the
+//! allocations. There are three cases: all pending requests go to one server, each goes to another server, or each
+//! response arrives after the next request.
 //!
-//! `… --bench transactions -- --pending 100` measures beside 100 pending requests alone. With `--pairs 1000` it makes this
-//! many requests without a clock, for a tool that counts instructions: the difference of two runs is the cost of the
+//! With `-- --pending 100` only the row for 100 pending requests is measured. With `--pairs 1000` it makes 1000
+//! requests without a clock, for a tool that counts instructions. The difference of two runs is the cost of the
 //! additional requests.
 
-#![expect(clippy::expect_used, reason = "a bench says what went wrong by failing")]
-#![expect(clippy::indexing_slicing, reason = "a bench says what went wrong by failing")]
+#![expect(clippy::expect_used, reason = "a failed bench panics")]
+#![expect(clippy::indexing_slicing, reason = "a failed bench panics")]
 
 #[path = "../harness/allocations.rs"]
 mod allocations;
@@ -22,11 +23,11 @@ use portolan_stun::{Attribute, Class, Method, Writer};
 use portolan_stun_agent::{Request, Schedule, Transactions};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Pending requests.
+/// The numbers of pending requests.
 const PENDING: [usize; 5] = [0, 20, 100, 250, 10_000];
-/// Requests in a round.
+/// The requests of a round.
 const PAIRS: u32 = 1_000;
-/// Rounds; an odd number has a middle.
+/// The number of rounds. It is odd, so that a round is the median.
 const ROUNDS: usize = 101;
 
 const SOCKET: SocketId = SocketId(1);
@@ -47,7 +48,7 @@ impl Entropy for Xorshift {
     }
 }
 
-/// Where the pending requests go, and when a response comes.
+/// The servers of the pending requests, and the order of requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Case {
     OneServer,
@@ -91,7 +92,7 @@ impl Client {
             client.request(Request::binding(SOCKET, server, 0).schedule(long));
             client.drain();
         }
-        // As in a client that has run for a while: the table of finished requests is full.
+        // The table of finished requests is full, as in a client that has run for some time.
         for _ in 0..2 * limit {
             client.pair();
         }
@@ -113,7 +114,7 @@ impl Client {
         outputs
     }
 
-    /// Makes one request and hands in its response, or that of the request before.
+    /// Makes one request and passes in its response, or the response of the previous request.
     fn pair(&mut self) {
         self.millis += 1;
         let id = self.request(Request::binding(SOCKET, SERVER, 1));
@@ -128,13 +129,13 @@ impl Client {
     }
 }
 
-/// The processor time of this thread, in nanoseconds.
+/// Returns the processor time of this thread, in nanoseconds.
 fn now() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
-/// The value behind an option of the command line.
+/// Returns the value of a command-line option.
 fn option(name: &str) -> Option<usize> {
     let value = std::env::args().skip_while(|word| word != name).nth(1)?;
     Some(value.parse().unwrap_or_else(|why| panic!("{name}: {why}")))
@@ -154,7 +155,7 @@ fn main() {
         let mut rounds: Vec<_> = numbers.iter().map(|_| Vec::with_capacity(ROUNDS)).collect();
         for _ in 0..ROUNDS {
             for (client, rounds) in clients.iter_mut().zip(&mut rounds) {
-                // The caches hold what this client needs.
+                // Warms the caches for this client.
                 (0..PAIRS / 10).for_each(|_| client.pair());
                 let start = now();
                 (0..PAIRS).for_each(|_| client.pair());

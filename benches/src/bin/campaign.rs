@@ -1,17 +1,17 @@
-//! Measures simulated networks by the hundred thousand: `campaign [SEEDS]`, 10,000 seeds for each kind and loss unless
-//! told otherwise. Ends with 1 where the bounds are not kept.
+//! Measures simulated networks: `campaign [SEEDS]`. The default is 10,000 seeds for each kind and loss. The exit code
+//! is 1 if a bound is exceeded.
 
 use portolan_benches::campaign::{Campaign, Kind, LOSSES, Row};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Wrong verdicts allowed at a loss, as a share.
+/// Returns the maximum share of wrong results at a loss.
 fn allowed_wrong(loss: f64) -> f64 {
     if loss <= 0.05 { 0.0 } else { 0.001 }
 }
 
-/// Verdicts that may be missing at a loss, as a share.
+/// Returns the maximum share of unknown results at a loss.
 fn allowed_unknown(loss: f64) -> f64 {
     if loss <= 0.05 { 0.01 } else { 1.0 }
 }
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         None => 10_000,
         Some(Ok(seeds)) if seeds > 0 => seeds,
         Some(_) => {
-            let _closed = writeln!(std::io::stderr(), "campaign: how many seeds? A number above 0, 10000 for instance");
+            let _closed = writeln!(std::io::stderr(), "campaign: SEEDS must be a number above 0, such as 10000");
             return ExitCode::from(2);
         }
     };
@@ -37,12 +37,12 @@ fn main() -> ExitCode {
     if kept { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
-/// Runs all cells on two threads and prints them; says whether the bounds were kept.
+/// Runs all kinds at all losses on two threads and prints the rows. Returns whether the bounds were kept.
 fn run(seeds: u64) -> bool {
     let mut out = std::io::stdout();
     let _closed = writeln!(
         out,
-        "loss/dir  kind       runs  wrong (expected)   unknown (expected)   own doubt  met loss  slowest"
+        "loss/dir  kind       runs  wrong (expected)   unknown (expected)   p (wrong)  measured  slowest"
     );
     let mut kept = true;
     for loss in LOSSES {
@@ -69,11 +69,11 @@ fn run(seeds: u64) -> bool {
                 kind.expected_wrong(loss) * runs,
                 row.unknown,
                 kind.expected_unknown(loss) * runs,
-                row.doubt / runs,
+                row.error_probability / runs,
                 row.measured_loss() * 100.0,
                 row.slowest.as_millis()
             );
-            // Four standard deviations of the share of packets lost.
+            // Four standard deviations of the share of lost packets.
             let spread = 4.0 * (loss * (1.0 - loss) / (row.packets.max(1) as f64)).sqrt();
             kept &= f64::from(row.wrong) <= allowed_wrong(loss) * runs
                 && f64::from(row.unknown) <= allowed_unknown(loss) * runs
@@ -84,7 +84,7 @@ fn run(seeds: u64) -> bool {
     kept
 }
 
-/// Classifications a second on one core at 5 % loss, all kinds alike.
+/// Returns the classifications per second on one core at 5 % loss, with the same number of each kind.
 fn speed(seeds: u64) -> f64 {
     let seeds = 0..(seeds / 10).max(1);
     let started = Instant::now();

@@ -1,10 +1,10 @@
-//! The machine: it asks all questions, keeps what comes as evidence, and ends with a report.
+//! The machine of an audit: it sends all probes, keeps the responses as evidence, and ends with a report.
 //!
-//! Rules of this file: what is a regular request goes through [`Transactions`]; what an honest client would never send goes
-//! out from here. Every datagram that comes in is kept as evidence first, whatever the transactions make of it. The report is
-//! made at the end, in `judge`.
+//! Rules of this file: regular requests are sent by [`Transactions`]. Messages that no correct client sends are sent
+//! by this file. Each received datagram is added to the evidence first, and then passed to the transactions. The
+//! report is made at the end, in `judge`.
 
-use crate::evidence::{Evidence, Place, Stream};
+use crate::evidence::{Evidence, LocalSocket, Stream};
 use crate::plan::{Irregular, Plan};
 use crate::{AuditError, AuditEvent, AuditNote, Probe, judge, probe};
 use alloc::boxed::Box;
@@ -19,7 +19,7 @@ use portolan_machine::{
 use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
 
-/// Whom an audit asks.
+/// The server of an audit, and the protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditConfig {
     server: SocketAddr,
@@ -27,13 +27,13 @@ pub struct AuditConfig {
 }
 
 impl AuditConfig {
-    /// This server, over UDP and TCP.
+    /// An audit of `server`, over UDP and TCP.
     #[must_use]
     pub const fn new(server: SocketAddr) -> Self {
         Self { server, tcp: true }
     }
 
-    /// Whether TCP is tried too.
+    /// Sets whether the audit also uses TCP.
     #[must_use]
     pub const fn tcp(mut self, tcp: bool) -> Self {
         self.tcp = tcp;
@@ -41,12 +41,12 @@ impl AuditConfig {
     }
 }
 
-/// Asks one server what it honours.
+/// An audit of one server: a machine that sends probes and reports which clauses the server honours.
 #[derive(Clone, Debug)]
 pub struct Audit {
     config: AuditConfig,
     phase: Phase,
-    /// The one that asks, the one that RESPONSE-PORT names, the stream.
+    /// The first UDP socket, the second one (the port of RESPONSE-PORT), and the stream.
     sockets: [Option<SocketId>; 3],
     plan: Plan,
     transactions: Slot<Transactions<Probe>>,
@@ -55,35 +55,35 @@ pub struct Audit {
     out: Outbox<AuditEvent>,
 }
 
-/// What an audit is doing.
+/// The phase of an audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Not told to start yet.
+    /// Not started.
     Idle,
-    /// Its sockets are ordered.
+    /// The sockets are ordered.
     Opening,
-    /// It asks.
-    Asking,
+    /// The probes are sent.
+    Probing,
     /// Ended.
     Done,
 }
 
-/// What may follow what.
+/// The permitted changes of phase.
 const TRANSITIONS: &[(Phase, Phase)] = &[
     (Phase::Idle, Phase::Opening),
-    (Phase::Opening, Phase::Asking),
+    (Phase::Opening, Phase::Probing),
     (Phase::Opening, Phase::Done),
-    (Phase::Asking, Phase::Done),
+    (Phase::Probing, Phase::Done),
 ];
 
-/// How long the answer over TCP is waited for, from the connection on.
+/// The timeout of the response over TCP, from the time of the connection.
 const STREAM_TAIL: Duration = Duration::from_secs(1);
 
 impl Audit {
-    /// No audit sends more datagrams than this; a server that answers gets about seventy.
+    /// The maximum number of datagrams of one audit. A server that responds gets about seventy.
     pub const MAX_DATAGRAMS: u32 = 160;
 
-    /// An audit that waits for its start.
+    /// Creates an audit that waits for [`start`](Self::start).
     #[must_use]
     pub fn new(config: AuditConfig) -> Self {
         Self {
@@ -98,10 +98,11 @@ impl Audit {
         }
     }
 
-    /// Orders the sockets; the questions follow when they are open.
+    /// Orders the sockets. The audit sends probes when its UDP sockets are open.
     ///
     /// # Errors
-    /// `NotIdle`, `Destination`.
+    /// * [`AuditError::NotIdle`] when the audit was started before.
+    /// * [`AuditError::Destination`] when the address of the server is unspecified, or its port is 0.
     pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), AuditError> {
         if self.phase != Phase::Idle {
             return Err(AuditError::NotIdle);
@@ -109,7 +110,7 @@ impl Audit {
         if self.config.server.ip().is_unspecified() || self.config.server.port() == 0 {
             return Err(AuditError::Destination);
         }
-        self.become_phase(Phase::Opening);
+        self.set_phase(Phase::Opening);
         let any: IpAddr = match self.config.server {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -128,7 +129,7 @@ impl Audit {
         Ok(())
     }
 
-    fn become_phase(&mut self, next: Phase) {
+    fn set_phase(&mut self, next: Phase) {
         let allowed = TRANSITIONS.contains(&(self.phase, next));
         debug_assert!(allowed, "{:?} to {next:?}", self.phase);
         if allowed {
@@ -136,11 +137,11 @@ impl Audit {
         }
     }
 
-    fn place(&self, socket: SocketId) -> Option<Place> {
+    fn local_socket(&self, socket: SocketId) -> Option<LocalSocket> {
         let [first, second, _] = self.sockets;
         match socket {
-            socket if Some(socket) == first => Some(Place::First),
-            socket if Some(socket) == second => Some(Place::Second),
+            socket if Some(socket) == first => Some(LocalSocket::First),
+            socket if Some(socket) == second => Some(LocalSocket::Second),
             _ => None,
         }
     }
@@ -153,18 +154,18 @@ impl Audit {
         if self.is_stream(socket) {
             return self.stream_event(cx, socket, event);
         }
-        let Some(place) = self.place(socket) else { return Verdict::NotMine };
+        let Some(local_socket) = self.local_socket(socket) else { return Verdict::NotMine };
         match event {
             SocketEvent::Opened { local } => {
                 let [first, second] = &mut self.evidence.locals;
-                *(if place == Place::First { first } else { second }) = Some(local);
+                *(if local_socket == LocalSocket::First { first } else { second }) = Some(local);
                 if self.phase == Phase::Opening && self.evidence.locals.iter().all(Option::is_some) {
-                    self.become_phase(Phase::Asking);
+                    self.set_phase(Phase::Probing);
                     self.plan.begin(cx.now());
                 }
             }
             SocketEvent::Refused(why) => self.end(AuditEvent::Failed(why)),
-            // A socket of datagrams does not end by itself; one that does hears nothing more, which loss tells.
+            // A UDP socket that is closed receives nothing more. The control counts that as loss.
             SocketEvent::Unreachable { .. }
             | SocketEvent::Accepted { .. }
             | SocketEvent::Full
@@ -179,11 +180,11 @@ impl Audit {
             SocketEvent::Opened { .. } if self.evidence.stream == Stream::Pending => {
                 let request = Request::binding(socket, self.config.server, Probe::Tcp);
                 let request = request.schedule(Schedule::reliable(STREAM_TAIL));
-                let asked = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request));
-                self.evidence.stream = if asked.is_ok() { Stream::Open } else { Stream::Broken };
+                let sent = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request));
+                self.evidence.stream = if sent.is_ok() { Stream::Open } else { Stream::Broken };
             }
-            SocketEvent::Refused(_) => self.gone(Stream::Refused),
-            SocketEvent::Closed(_) => self.gone(Stream::Broken),
+            SocketEvent::Refused(_) => self.stream_ended(Stream::Refused),
+            SocketEvent::Closed(_) => self.stream_ended(Stream::Broken),
             SocketEvent::Opened { .. }
             | SocketEvent::Unreachable { .. }
             | SocketEvent::Full
@@ -194,26 +195,27 @@ impl Audit {
         Verdict::Mine
     }
 
-    /// The stream is gone: an answer that came before stays.
-    fn gone(&mut self, how: Stream) {
+    /// Records the end of the stream. A response that was received before is kept.
+    fn stream_ended(&mut self, state: Stream) {
         if !matches!(self.evidence.stream, Stream::Answered(_)) {
-            self.evidence.stream = how;
+            self.evidence.stream = state;
         }
         let [_, _, stream] = &mut self.sockets;
         *stream = None;
     }
 
-    /// Does what is due, hands on what the transactions do, and ends when nothing is left to ask or to hear.
+    /// Sends what is due and passes on the outputs of the transactions. Ends the audit when nothing is left to wait
+    /// for.
     fn settle(&mut self, cx: &mut Cx<'_>) {
-        if self.phase != Phase::Asking {
+        if self.phase != Phase::Probing {
             return;
         }
-        let deaf = self.evidence.traffic.received == 0;
-        while let Some((request, oddity)) =
-            self.plan.step(cx.now(), deaf, |probe| destination(&self.evidence, probe).is_some())
+        let no_response = self.evidence.traffic.received == 0;
+        while let Some((request, malformed)) =
+            self.plan.step(cx.now(), no_response, |probe| destination(&self.evidence, probe).is_some())
         {
-            for probe in [request, oddity].into_iter().flatten() {
-                self.ask(cx, probe);
+            for probe in [request, malformed].into_iter().flatten() {
+                self.send_probe(cx, probe);
             }
         }
         let now = cx.now();
@@ -236,9 +238,9 @@ impl Audit {
         }
     }
 
-    /// The next moment at which there is something to do.
+    /// Returns the earliest deadline.
     fn wait(&mut self) -> Option<Deadline> {
-        if self.phase != Phase::Asking {
+        if self.phase != Phase::Probing {
             return None;
         }
         let own = Deadline::earliest(self.plan.wait(), self.irregular.wait());
@@ -246,20 +248,22 @@ impl Audit {
     }
 
     fn transmit(&mut self, cx: &Cx<'_>, transmit: Transmit) {
-        if self.place(transmit.socket).is_some() {
-            self.evidence.sent(cx.now(), &transmit.payload);
+        if self.local_socket(transmit.socket).is_some() {
+            self.evidence.add_sent(cx.now(), &transmit.payload);
         }
         self.out.push(Output::Transmit(transmit));
     }
 
-    /// The transactions tell of the stream what no datagram tells; all else is evidence already.
+    /// Records the result of the request over TCP. All datagrams are in the evidence before their event.
     fn outcome(&mut self, event: TransactionEvent<Probe>) {
         if *event.tag() != Probe::Tcp {
             return;
         }
         match event {
             TransactionEvent::Answered(answer) => self.evidence.stream = Stream::Answered(answer.message),
-            TransactionEvent::Unusable { .. } | TransactionEvent::SocketLost { .. } => self.gone(Stream::Broken),
+            TransactionEvent::Unusable { .. } | TransactionEvent::SocketLost { .. } => {
+                self.stream_ended(Stream::Broken)
+            }
             TransactionEvent::Elsewhere(_)
             | TransactionEvent::Exhausted { .. }
             | TransactionEvent::Unreachable { .. }
@@ -267,10 +271,11 @@ impl Audit {
         }
     }
 
-    /// Begins a question.
-    fn ask(&mut self, cx: &mut Cx<'_>, probe: Probe) {
+    /// Sends a probe for the first time.
+    fn send_probe(&mut self, cx: &mut Cx<'_>, probe: Probe) {
         let Some(to) = destination(&self.evidence, probe) else { return };
-        // Given up when the answer cannot come any more: three round trips, or what a round trip may take at most.
+        // The timeout is three round trips, at least 250 ms and at most 1 s. It is 500 ms while no round trip is
+        // known.
         let tail = self.evidence.rtt.map_or(Duration::from_millis(500), |rtt| {
             rtt.saturating_mul(3).clamp(Duration::from_millis(250), Duration::from_secs(1))
         });
@@ -283,20 +288,21 @@ impl Audit {
             return self.irregular.begin(cx.now(), probe, to, bytes, schedule);
         }
         let Some(request) = self.request(probe, to) else { return };
-        // The transaction takes any sender's answer: who may answer is the question here.
+        // The transaction accepts a response from any address, because a check compares the source address.
         let request = request.schedule(schedule).from(AnswerFrom::AnyReported);
         if let Ok(id) = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)) {
             self.evidence.begin(probe, id, to);
         }
     }
 
-    /// A regular question.
+    /// Returns the request of a regular probe.
     fn request(&self, probe: Probe, to: SocketAddr) -> Option<Request<Probe>> {
         let [first, second, _] = self.sockets;
         let socket = if probe == Probe::Second { second? } else { first? };
         let request = Request::binding(socket, to, probe);
-        // Where the second socket is seen; without that its own port, which is right where nothing translates.
-        let port = self.evidence.mapped(Probe::Second).or(self.evidence.locals[1]).map_or(0, |seen| seen.port());
+        // The mapped port of the second socket. If the mapping is unknown, the local port: without a NAT both are
+        // equal.
+        let port = self.evidence.mapped(Probe::Second).or(self.evidence.locals[1]).map_or(0, |mapped| mapped.port());
         Some(match probe {
             Probe::ChangePort => request.change(ChangeRequest::PORT),
             Probe::ChangeAddress => request.change(ChangeRequest::IP),
@@ -311,8 +317,8 @@ impl Audit {
         })
     }
 
-    fn heard(&mut self, cx: &mut Cx<'_>, place: Place, from: SocketAddr, bytes: &[u8]) {
-        let probe = self.evidence.received(cx.now(), place, from, bytes);
+    fn receive(&mut self, cx: &mut Cx<'_>, socket: LocalSocket, from: SocketAddr, bytes: &[u8]) {
+        let probe = self.evidence.add_received(cx.now(), socket, from, bytes);
         if let Some(probe) = probe {
             self.irregular.answered(probe);
         }
@@ -320,7 +326,7 @@ impl Audit {
     }
 
     fn end(&mut self, event: AuditEvent) {
-        self.become_phase(Phase::Done);
+        self.set_phase(Phase::Done);
         for socket in self.sockets.iter_mut().filter_map(Option::take) {
             self.out.push(Output::Socket(SocketOrder::Close(socket)));
         }
@@ -328,7 +334,7 @@ impl Audit {
     }
 }
 
-/// Where a question goes; `None`: it cannot be asked of this server.
+/// Returns the destination of a probe; `None` if the probe cannot be sent to this server.
 fn destination(evidence: &Evidence, probe: Probe) -> Option<SocketAddr> {
     let server = evidence.server;
     match probe {
@@ -356,9 +362,9 @@ impl Machine for Audit {
             return Verdict::NotMine;
         }
         let verdict = match input {
-            Input::Datagram(datagram) => match self.place(datagram.socket) {
-                Some(place) if self.phase == Phase::Asking => {
-                    self.heard(cx, place, datagram.remote, datagram.payload);
+            Input::Datagram(datagram) => match self.local_socket(datagram.socket) {
+                Some(socket) if self.phase == Phase::Probing => {
+                    self.receive(cx, socket, datagram.remote, datagram.payload);
                     let _verdict = self.transactions.handle(cx, input);
                     Verdict::Mine
                 }
@@ -385,7 +391,7 @@ impl Machine for Audit {
         if !self.out.is_empty() {
             return Some(0);
         }
-        // When the request is over, what follows on the stream says nothing.
+        // After the end of the request the bytes of the stream are ignored.
         let taken = self.transactions.stream(cx, chunk).unwrap_or(chunk.payload.len());
         self.settle(cx);
         Some(taken)
@@ -396,10 +402,10 @@ impl Machine for Audit {
     }
 }
 
-/// What the owner of an [`Audit`] may ask for; as text `start`.
+/// A command to an [`Audit`]; as text `start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditCommand {
-    /// Orders the sockets, and asks.
+    /// Orders the sockets, and sends the probes.
     Start,
 }
 

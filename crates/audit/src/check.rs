@@ -1,7 +1,7 @@
-//! What is asked of a server, and what can come of it.
+//! The checks of an audit, and their possible outcomes.
 //!
-//! Rules of this file: closed words only. A [`Check`] knows its name, its clause and what it means; an [`Outcome`] says how
-//! the server did. Nothing is decided here.
+//! Rules of this file: enums and their texts only. A [`Check`] has a name, a clause and a meaning. An [`Outcome`] is
+//! the result of a check. The code that chooses an outcome is in `judge`.
 //!
 //! ```
 //! use portolan_audit::{Check, Outcome, Violation};
@@ -16,7 +16,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::Clause;
 
-/// One rule that a server is held to.
+/// One rule that an audit checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Check {
@@ -26,19 +26,19 @@ pub enum Check {
     TransactionId,
     /// The response comes from where the request went.
     Source,
-    /// XOR-MAPPED-ADDRESS is there, and is what the server can have seen.
+    /// XOR-MAPPED-ADDRESS is present, and is a possible source address of the client.
     XorMappedAddress,
-    /// A retransmitted request gets the same answer.
+    /// A retransmitted request gets the same response.
     Retransmission,
     /// One request gets one response.
     OneResponse,
-    /// A request with FINGERPRINT gets a response with a right one.
+    /// A request with FINGERPRINT gets a response with a correct FINGERPRINT.
     Fingerprint,
     /// A request with a wrong FINGERPRINT is dropped.
     WrongFingerprint,
-    /// What stands after FINGERPRINT is not acted upon.
+    /// An attribute after FINGERPRINT has no effect.
     AfterFingerprint,
-    /// An unknown comprehension-required attribute is refused with 420, and listed.
+    /// An unknown comprehension-required attribute is refused with 420, and listed in UNKNOWN-ATTRIBUTES.
     UnknownRequired,
     /// An unknown comprehension-optional attribute is ignored.
     UnknownOptional,
@@ -46,31 +46,31 @@ pub enum Check {
     UnknownMethod,
     /// An indication is not answered.
     Indication,
-    /// A response that nobody asked for is not answered.
+    /// An unsolicited response is not answered.
     Response,
-    /// A message whose attribute ends outside it is not answered.
+    /// A message whose last attribute is truncated is not answered.
     Truncated,
-    /// A message whose length is no multiple of 4 is not answered.
+    /// A message whose length is not a multiple of 4 is not answered.
     OddLength,
-    /// What is not STUN is not answered.
+    /// A datagram that is not STUN is not answered.
     Garbage,
-    /// The server says what it is.
+    /// The response has SOFTWARE.
     Software,
-    /// The same over TCP.
+    /// A Binding request over TCP gets a success response.
     Tcp,
     /// A request in the form of RFC 3489 is answered in that form.
     Classic,
-    /// Where credentials are asked for, the 401 holds what a client needs.
+    /// If the server requires credentials, its 401 has all attributes that a client needs.
     Credentials,
-    /// No request brings back many times its own bytes.
+    /// No request gets a response of many times its own length.
     Amplification,
-    /// MAPPED-ADDRESS stands beside XOR-MAPPED-ADDRESS.
+    /// The response has MAPPED-ADDRESS and XOR-MAPPED-ADDRESS.
     MappedAddress,
-    /// RESPONSE-ORIGIN is where the response came from.
+    /// RESPONSE-ORIGIN is the source address of the response.
     ResponseOrigin,
     /// OTHER-ADDRESS is another address and another port.
     OtherAddress,
-    /// The other address and port answer too.
+    /// The other address and the other port respond too.
     Alternates,
     /// CHANGE-REQUEST for the port is obeyed.
     ChangePort,
@@ -98,12 +98,12 @@ const TABLE: [(Check, &str, Clause, &str); 32] = {
         (Check::Binding, "binding", stun("6.3.1"), "a Binding request is answered with success"),
         (Check::TransactionId, "transaction-id", stun("6"), "the response has the request's transaction id"),
         (Check::Source, "source", stun("6.3.1.2"), "the response comes from where the request went"),
-        (Check::XorMappedAddress, "xor-mapped-address", stun("6.3.1.1"), "XOR-MAPPED-ADDRESS says where the client is"),
+        (Check::XorMappedAddress, "xor-mapped-address", stun("6.3.1.1"), "XOR-MAPPED-ADDRESS is the client's address"),
         (Check::Retransmission, "retransmission", stun("6.3.1"), "a retransmitted request gets the same answer"),
         (Check::OneResponse, "one-response", stun("6.3.1"), "one request gets one response"),
         (Check::Fingerprint, "fingerprint", stun("7"), "a request with FINGERPRINT gets a response with one"),
         (Check::WrongFingerprint, "wrong-fingerprint", stun("7"), "a request with a wrong FINGERPRINT is dropped"),
-        (Check::AfterFingerprint, "after-fingerprint", stun("14.7"), "nothing after FINGERPRINT is acted upon"),
+        (Check::AfterFingerprint, "after-fingerprint", stun("14.7"), "an attribute after FINGERPRINT has no effect"),
         (
             Check::UnknownRequired,
             "unknown-required",
@@ -118,17 +118,17 @@ const TABLE: [(Check, &str, Clause, &str); 32] = {
         ),
         (Check::UnknownMethod, "unknown-method", stun("6.3"), "a request of an unknown method is dropped"),
         (Check::Indication, "indication", stun("6.3.2"), "an indication is not answered"),
-        (Check::Response, "response", stun("6.3"), "a response that nobody asked for is not answered"),
-        (Check::Truncated, "truncated", stun("6.3"), "a message that ends too early is not answered"),
-        (Check::OddLength, "odd-length", stun("5"), "a message of odd length is not answered"),
-        (Check::Garbage, "garbage", stun("6.3"), "what is not STUN is not answered"),
+        (Check::Response, "response", stun("6.3"), "an unsolicited response is not answered"),
+        (Check::Truncated, "truncated", stun("6.3"), "a truncated message is not answered"),
+        (Check::OddLength, "odd-length", stun("5"), "a length that is not a multiple of 4 is not answered"),
+        (Check::Garbage, "garbage", stun("6.3"), "a datagram that is not STUN is not answered"),
         (Check::Software, "software", stun("14.14"), "the server says what it is (SOFTWARE)"),
         (Check::Tcp, "tcp", stun("6.2.2"), "a Binding request over TCP is answered"),
-        (Check::Classic, "classic", stun("11"), "an RFC 3489 request is answered in its form"),
-        (Check::Credentials, "credentials", stun("9.2.4"), "a 401 holds what the next request needs"),
-        (Check::Amplification, "amplification", stun("16.1.2"), "no request brings back many times its bytes"),
-        (Check::MappedAddress, "mapped-address", behaviour("6.1"), "MAPPED-ADDRESS beside XOR-MAPPED-ADDRESS"),
-        (Check::ResponseOrigin, "response-origin", behaviour("7.3"), "RESPONSE-ORIGIN is where the response came from"),
+        (Check::Classic, "classic", stun("11"), "an RFC 3489 request gets an RFC 3489 response"),
+        (Check::Credentials, "credentials", stun("9.2.4"), "a 401 has all that the next request needs"),
+        (Check::Amplification, "amplification", stun("16.1.2"), "no response has many times the bytes of its request"),
+        (Check::MappedAddress, "mapped-address", behaviour("6.1"), "MAPPED-ADDRESS is present as well"),
+        (Check::ResponseOrigin, "response-origin", behaviour("7.3"), "RESPONSE-ORIGIN is the source of the response"),
         (Check::OtherAddress, "other-address", behaviour("7.4"), "OTHER-ADDRESS is another address and port"),
         (Check::Alternates, "alternates", behaviour("6"), "the other address and the other port answer"),
         (Check::ChangePort, "change-port", behaviour("7.2"), "CHANGE-REQUEST for the port is obeyed"),
@@ -155,19 +155,19 @@ impl Check {
         TABLE.iter().find(|(check, ..)| *check == self)
     }
 
-    /// Its name in reports, lower case with hyphens.
+    /// The name in reports, lower case with hyphens.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().map_or("", |(_, name, ..)| name)
     }
 
-    /// The section that says so.
+    /// The section that states the rule.
     #[must_use]
     pub fn clause(self) -> Clause {
         self.row().map_or(Clause::new(8489, "6"), |(_, _, clause, _)| *clause)
     }
 
-    /// What an honest server does, in plain words.
+    /// The behaviour of a server that honours the rule, as text.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.row().map_or("", |(.., meaning)| meaning)
@@ -180,27 +180,27 @@ impl fmt::Display for Check {
     }
 }
 
-/// How a server did at one check.
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// As the clause wants it.
+    /// The server honours the clause.
     Honoured,
-    /// Against the clause.
+    /// The server violates the clause.
     Violated(Violation),
-    /// The clause is optional, or belongs to an option, and the server does without.
+    /// The clause is optional, or belongs to an option, and the server does not support it.
     NotSupported,
-    /// Cannot be told.
+    /// The result is not known.
     Unknown(UnknownReason),
 }
 
 impl Outcome {
-    /// Whether the server was caught.
+    /// Whether the server violates the clause.
     #[must_use]
     pub const fn is_violation(&self) -> bool {
         matches!(self, Self::Violated(_))
     }
 
-    /// The word for it in reports, lower case with hyphens.
+    /// The name in reports, lower case with hyphens.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -223,117 +223,117 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What a server did against a clause.
+/// The way in which a server violates a clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// It said nothing where it has to answer.
+    /// The server sent no response, but must send one.
     #[error("not answered")]
     NotAnswered,
-    /// It answered where it has to be silent.
+    /// The server sent a response, but must not send one.
     #[error("answered, where silence is due")]
     Answered,
-    /// It answered with success and without what was asked for, neither doing it nor refusing it.
+    /// The server sent a success response that neither has the requested effect nor refuses it.
     #[error("answered as if it had not been asked for")]
     Ignored,
-    /// It refused what it offers, or what it must do.
+    /// The server refused a request that it offers or must serve.
     #[error("answered with error {0}")]
     Error(u16),
-    /// Its answer cannot be read as STUN.
+    /// The response is not a STUN message.
     #[error("the answer cannot be read")]
     Unreadable,
-    /// It sent the request back.
-    #[error("the request came back as it was")]
+    /// The server sent the request back.
+    #[error("the request was sent back unchanged")]
     Echo,
-    /// The answer came from here.
+    /// The response came from this address.
     #[error("answered from {0}")]
     From(SocketAddr),
-    /// What it told cannot be.
-    #[error("it tells {0}")]
-    Told(SocketAddr),
-    /// OTHER-ADDRESS cannot be.
-    #[error("{0} cannot be: {1}")]
+    /// The attribute has this address, which is wrong.
+    #[error("it reports {0}")]
+    WrongAddress(SocketAddr),
+    /// OTHER-ADDRESS is impossible.
+    #[error("{0} is impossible: {1}")]
     Implausible(SocketAddr, Implausible),
-    /// An attribute that has to be there is not.
+    /// A required attribute is missing.
     #[error("the attribute is missing")]
     Missing,
     /// MAPPED-ADDRESS alone, as in RFC 3489.
     #[error("MAPPED-ADDRESS only")]
     OnlyMapped,
-    /// Two sockets of the client are told one address and port.
-    #[error("two sockets are both told {0}")]
+    /// Two sockets of the client got the same mapped address and port.
+    #[error("two sockets got the same address {0}")]
     SameForTwo(SocketAddr),
-    /// Equal requests get different answers.
-    #[error("each answer differs")]
+    /// Equal requests get different responses.
+    #[error("equal requests get different responses")]
     Differs,
-    /// It is not that of the request, or not that of the message.
-    #[error("it is not the right one")]
+    /// The value is not that of the request, or not that of the message.
+    #[error("it is wrong")]
     Wrong,
     /// Several responses to each request.
     #[error("{replies} responses to {requests} requests")]
     Several {
         /// Requests sent.
         requests: u32,
-        /// Responses heard.
+        /// Responses received.
         replies: u32,
     },
-    /// Clients at two ports are given one nonce (RFC 8489 §9.2.4).
-    #[error("two clients are given one NONCE")]
+    /// Clients at two ports got the same nonce (RFC 8489 §9.2.4).
+    #[error("two clients got the same NONCE")]
     SameNonce,
-    /// PASSWORD-ALGORITHMS without its bit in the nonce, or the bit without them (RFC 8489 §9.2.4).
+    /// PASSWORD-ALGORITHMS without its feature bit in the nonce, or the bit without the attribute (RFC 8489 §9.2.4).
     #[error("PASSWORD-ALGORITHMS and the feature bit of the NONCE contradict each other")]
     FeatureBit,
-    /// This many times the bytes of the request came back, rounded down.
-    #[error("{0} times the bytes come back")]
+    /// The responses have this many times the bytes of the request, rounded down.
+    #[error("the responses have {0} times the bytes of the request")]
     Amplifies(u32),
 }
 
-/// Why an OTHER-ADDRESS cannot be.
+/// The reason for which an OTHER-ADDRESS is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Implausible {
-    /// It is of the other address family.
+    /// The address is of another address family than the server.
     #[error("of another address family")]
     Family,
-    /// It has the IP address that was asked.
-    #[error("the address that was asked")]
+    /// The IP address is that of the server.
+    #[error("the address of the server itself")]
     SameAddress,
-    /// It has the port that was asked.
-    #[error("the port that was asked")]
+    /// The port is that of the server.
+    #[error("the port of the server itself")]
     SamePort,
-    /// Nobody can be there, or nobody on the Internet.
+    /// No host can have the address, or no host on the Internet.
     #[error("an address that cannot be reached from everywhere")]
     NotGlobal,
 }
 
-/// Why an outcome cannot be told.
+/// The reason for which an outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownReason {
-    /// Nothing came back at all.
+    /// No datagram of the server was received.
     #[error("the server did not answer")]
     Silent,
-    /// Too many packets are lost for silence to mean anything.
+    /// Too many packets are lost: a missing response is not a result.
     #[error("too many packets are lost")]
     Loss,
-    /// The server gave no Binding success that this could be compared with.
+    /// There is no Binding success response to compare with.
     #[error("no Binding response to compare with")]
     NoBinding,
-    /// The server asks for credentials.
-    #[error("the server asks for credentials")]
+    /// The server requires credentials (401).
+    #[error("the server requires credentials")]
     Credentials,
-    /// The server sends its clients elsewhere (300).
-    #[error("the server sends its clients elsewhere")]
+    /// The server redirects its clients (300).
+    #[error("the server redirects its clients")]
     Redirected,
-    /// A filter or a NAT on the way may have dropped the answer.
+    /// A filter or a NAT on the path may have dropped the response.
     #[error("a filter on the way may have dropped the answer")]
     Filter,
-    /// There is no usable other address to compare with.
+    /// There is no valid OTHER-ADDRESS to compare with.
     #[error("no usable OTHER-ADDRESS")]
     NoOtherAddress,
-    /// MAPPED-ADDRESS differs from XOR-MAPPED-ADDRESS: wrong, or rewritten by a router on the way.
-    #[error("differs from XOR-MAPPED-ADDRESS: wrong, or rewritten on the way")]
+    /// MAPPED-ADDRESS differs from XOR-MAPPED-ADDRESS: it is wrong, or a router on the path has rewritten it.
+    #[error("differs from XOR-MAPPED-ADDRESS: wrong, or rewritten on the path")]
     Rewritten,
-    /// It was not asked for.
-    #[error("not asked")]
+    /// The probe was not sent.
+    #[error("not tested")]
     NotAsked,
 }

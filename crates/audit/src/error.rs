@@ -1,4 +1,4 @@
-//! What the caller did wrong.
+//! The errors of commands.
 //!
 //! ```
 //! use portolan_audit::AuditError;
@@ -6,17 +6,17 @@
 //! assert_eq!(AuditError::NotIdle.to_string(), "the audit was started before");
 //! ```
 
-/// Why a command to an audit was refused.
+/// The reason for which an audit refused a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuditError {
     /// The audit was started before.
     #[error("the audit was started before")]
     NotIdle,
-    /// Nothing can be sent to an unspecified address or to port 0.
+    /// The address of the server is unspecified, or its port is 0.
     #[error("the server has no address or no port")]
     Destination,
-    /// The text is no command.
+    /// The text is not a command.
     #[error("the only command is `start`")]
     UnknownCommand,
 }

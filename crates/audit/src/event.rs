@@ -1,4 +1,4 @@
-//! What the owner of an audit must act on.
+//! The events on which the owner of an audit acts.
 //!
 //! ```
 //! use portolan_audit::AuditEvent;
@@ -12,12 +12,12 @@ use crate::Report;
 use alloc::boxed::Box;
 use portolan_machine::Refusal;
 
-/// The end of an [`Audit`](crate::Audit): each event is the last.
+/// An event of an [`Audit`](crate::Audit). Each event is the last one.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum AuditEvent {
-    /// What was found.
+    /// The result of the audit.
     Report(Box<Report>),
-    /// A UDP socket could not be made.
+    /// A UDP socket could not be opened.
     Failed(Refusal),
 }

@@ -1,7 +1,7 @@
-//! What was sent and what came back, before anybody judges it.
+//! The evidence of an audit: the datagrams that were sent and received.
 //!
-//! Rules of this file: keeps and counts, concludes nothing. What a server can cause to be kept is bounded; what goes
-//! beyond is counted.
+//! Rules of this file: it stores and counts, and draws no conclusions. The number of stored responses of a probe is
+//! bounded. Further responses are only counted.
 
 use crate::probe::Probe;
 use crate::report::Traffic;
@@ -12,26 +12,26 @@ use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_stun::{Class, Message, TransactionId, is_stun};
 
-/// Where an answer came to.
+/// A UDP socket of the audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The socket that asks.
+pub(crate) enum LocalSocket {
+    /// The socket that sends all probes except [`Probe::Second`].
     First,
-    /// The socket that RESPONSE-PORT names.
+    /// The socket of [`Probe::Second`]. RESPONSE-PORT has its port.
     Second,
 }
 
-/// An answer as it came.
+/// A response as it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) from: SocketAddr,
-    pub(crate) place: Place,
+    pub(crate) socket: LocalSocket,
     pub(crate) bytes: Bytes,
 }
 
-/// One probe's sends and answers.
+/// The sends and responses of one probe.
 #[derive(Clone, Debug)]
-pub(crate) struct Trail {
+pub(crate) struct ProbeRecord {
     pub(crate) probe: Probe,
     pub(crate) id: TransactionId,
     pub(crate) to: SocketAddr,
@@ -43,43 +43,43 @@ pub(crate) struct Trail {
     pub(crate) kept: Vec<Reply>,
 }
 
-/// How many answers to one probe are kept.
+/// The maximum number of stored responses of one probe.
 const KEPT: usize = 12;
 
-/// Answers that belong to no probe.
+/// The numbers of datagrams of the server that match no probe.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Strays {
+pub(crate) struct Unmatched {
     /// STUN responses with an id that was never sent.
     pub(crate) responses: u32,
-    /// Bytes that are no STUN.
+    /// Other datagrams.
     pub(crate) unreadable: u32,
 }
 
-/// What became of the stream.
+/// The state of the stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stream {
-    /// Not wanted.
+    /// TCP is not used.
     #[default]
     NotAsked,
-    /// Ordered, or open and not answered.
+    /// The stream is ordered.
     Pending,
-    /// Open, the request sent.
+    /// The stream is open, and the request is sent.
     Open,
-    /// It could not be made.
+    /// The stream could not be opened.
     Refused,
-    /// It ended, or its bytes were no STUN, before the answer.
+    /// Before the response the stream ended, or had bytes that are not STUN.
     Broken,
-    /// The answer.
+    /// The response was received.
     Answered(Bytes),
 }
 
-/// Everything that was sent and that came back.
+/// All sends and responses of an audit.
 #[derive(Clone, Debug)]
 pub(crate) struct Evidence {
     pub(crate) server: SocketAddr,
     pub(crate) locals: [Option<SocketAddr>; 2],
-    pub(crate) trails: Vec<Trail>,
-    pub(crate) strays: Strays,
+    pub(crate) records: Vec<ProbeRecord>,
+    pub(crate) unmatched: Unmatched,
     pub(crate) stream: Stream,
     pub(crate) traffic: Traffic,
     pub(crate) rtt: Option<Duration>,
@@ -90,20 +90,20 @@ impl Evidence {
         Self {
             server,
             locals: [None; 2],
-            trails: Vec::new(),
-            strays: Strays::default(),
+            records: Vec::new(),
+            unmatched: Unmatched::default(),
             stream: Stream::NotAsked,
             traffic: Traffic::default(),
             rtt: None,
         }
     }
 
-    pub(crate) fn trail(&self, probe: Probe) -> Option<&Trail> {
-        self.trails.iter().find(|trail| trail.probe == probe)
+    pub(crate) fn record(&self, probe: Probe) -> Option<&ProbeRecord> {
+        self.records.iter().find(|record| record.probe == probe)
     }
 
     pub(crate) fn begin(&mut self, probe: Probe, id: TransactionId, to: SocketAddr) {
-        self.trails.push(Trail {
+        self.records.push(ProbeRecord {
             probe,
             id,
             to,
@@ -116,90 +116,95 @@ impl Evidence {
         });
     }
 
-    /// A datagram went out.
-    pub(crate) fn sent(&mut self, now: Instant, bytes: &[u8]) {
-        let Some(trail) = id_in(bytes).and_then(|id| self.trails.iter_mut().find(|trail| trail.id == id)) else {
+    /// Records a datagram that is sent.
+    pub(crate) fn add_sent(&mut self, now: Instant, bytes: &[u8]) {
+        let Some(record) = id_in(bytes).and_then(|id| self.records.iter_mut().find(|record| record.id == id)) else {
             return;
         };
-        if trail.sends == 0 {
-            (trail.first_send, trail.request_len) = (now, bytes.len());
+        if record.sends == 0 {
+            (record.first_send, record.request_len) = (now, bytes.len());
         }
-        trail.sends = trail.sends.saturating_add(1);
+        record.sends = record.sends.saturating_add(1);
         self.traffic.sent = self.traffic.sent.saturating_add(1);
         self.traffic.sent_bytes = self.traffic.sent_bytes.saturating_add(bytes.len() as u64);
     }
 
-    /// A datagram came in; tells whose answer it is.
-    pub(crate) fn received(&mut self, now: Instant, place: Place, from: SocketAddr, bytes: &[u8]) -> Option<Probe> {
+    /// Records a received datagram. Returns the probe that it answers.
+    pub(crate) fn add_received(
+        &mut self,
+        now: Instant,
+        socket: LocalSocket,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<Probe> {
         let id = id_in(bytes);
-        let trail = id.and_then(|id| self.trails.iter_mut().find(|trail| trail.id == id));
-        if trail.is_none() && !self.is_of_server(from) {
+        let record = id.and_then(|id| self.records.iter_mut().find(|record| record.id == id));
+        if record.is_none() && !self.is_of_server(from) {
             return None;
         }
         self.traffic.received = self.traffic.received.saturating_add(1);
         self.traffic.received_bytes = self.traffic.received_bytes.saturating_add(bytes.len() as u64);
-        let Some(trail) = id.and_then(|id| self.trails.iter_mut().find(|trail| trail.id == id)) else {
+        let Some(record) = id.and_then(|id| self.records.iter_mut().find(|record| record.id == id)) else {
             let is_response =
                 is_stun(bytes) && Message::decode(bytes).is_ok_and(|message| message.class().is_response());
-            let count = if is_response { &mut self.strays.responses } else { &mut self.strays.unreadable };
+            let count = if is_response { &mut self.unmatched.responses } else { &mut self.unmatched.unreadable };
             *count = count.saturating_add(1);
             return None;
         };
-        trail.replies = trail.replies.saturating_add(1);
-        trail.reply_bytes = trail.reply_bytes.saturating_add(bytes.len() as u64);
-        if trail.kept.len() < KEPT {
-            trail.kept.push(Reply { from, place, bytes: Bytes::copy_from_slice(bytes) });
+        record.replies = record.replies.saturating_add(1);
+        record.reply_bytes = record.reply_bytes.saturating_add(bytes.len() as u64);
+        if record.kept.len() < KEPT {
+            record.kept.push(Reply { from, socket, bytes: Bytes::copy_from_slice(bytes) });
         }
-        // Of a request sent twice nobody knows which one was answered (RFC 8489 §6.2.1).
-        if trail.sends == 1 && trail.replies == 1 {
-            let rtt = now.since(trail.first_send);
-            self.rtt = Some(self.rtt.map_or(rtt, |known| known.min(rtt)));
+        // RFC 8489 §6.2.1: after a retransmission the round trip time is ambiguous.
+        if record.sends == 1 && record.replies == 1 {
+            let rtt = now.since(record.first_send);
+            self.rtt = Some(self.rtt.map_or(rtt, |shortest| shortest.min(rtt)));
         }
-        Some(trail.probe)
+        Some(record.probe)
     }
 
-    /// Whether somebody whom this audit asks may have sent it.
+    /// Whether an address is one of the server, or of a destination of a probe.
     fn is_of_server(&self, from: SocketAddr) -> bool {
-        from.ip() == self.server.ip() || self.trails.iter().any(|trail| trail.to.ip() == from.ip())
+        from.ip() == self.server.ip() || self.records.iter().any(|record| record.to.ip() == from.ip())
     }
 
     /// The first success response to a probe.
     pub(crate) fn success(&self, probe: Probe) -> Option<(&Reply, Message<'_>)> {
-        self.trail(probe)?.successes().next()
+        self.record(probe)?.successes().next()
     }
 
-    /// The address that a success response to a probe tells.
+    /// The mapped address in the first success response to a probe.
     pub(crate) fn mapped(&self, probe: Probe) -> Option<SocketAddr> {
         let (_, message) = self.success(probe)?;
         message.xor_mapped_address().or_else(|| message.mapped_address())
     }
 
-    /// OTHER-ADDRESS, as the first success response tells it.
+    /// OTHER-ADDRESS in the first success response to the control.
     pub(crate) fn other_address(&self) -> Option<SocketAddr> {
         self.success(Probe::Control).and_then(|(_, message)| message.other_address())
     }
 }
 
-impl Trail {
-    /// The answers that can be read.
+impl ProbeRecord {
+    /// The responses that can be decoded.
     pub(crate) fn messages(&self) -> impl Iterator<Item = (&Reply, Message<'_>)> + Clone {
         self.kept.iter().filter_map(|reply| Some((reply, Message::decode(&reply.bytes).ok()?)))
     }
 
-    /// Those of them that are success responses.
+    /// The success responses.
     pub(crate) fn successes(&self) -> impl Iterator<Item = (&Reply, Message<'_>)> + Clone {
         self.messages().filter(|(_, message)| message.class() == Class::SuccessResponse)
     }
 
-    /// The code of the first error response.
+    /// The code of the first error response; 0 if it has no ERROR-CODE.
     pub(crate) fn error(&self) -> Option<u16> {
         let mut errors = self.messages().filter(|(_, message)| message.class() == Class::ErrorResponse);
-        // An error without a code is an error all the same.
         errors.next().map(|(_, message)| message.error_code().map_or(0, |error| error.code()))
     }
 }
 
-/// The twelve bytes where a transaction id stands, whatever the message is.
+/// Returns the twelve bytes at the offset of a transaction id. They need not be part of a STUN message.
 fn id_in(bytes: &[u8]) -> Option<TransactionId> {
     bytes.get(8..)?.first_chunk::<12>().map(|id| TransactionId::from(*id))
 }

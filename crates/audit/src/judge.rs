@@ -1,9 +1,9 @@
-//! From evidence to findings.
+//! The findings of an audit, made from its evidence.
 //!
-//! Rules of this file: pure. A server is accused only of what it did, or of a silence that loss, filters and NATs on the way
-//! do not explain; everything else that is missing is unknown.
+//! Rules of this file: pure. A wrong response is a violation. A missing response is a violation only if loss, filters
+//! and NATs on the path cannot be the reason. Otherwise the outcome is unknown.
 
-use crate::evidence::{Evidence, Place, Stream, Trail};
+use crate::evidence::{Evidence, LocalSocket, ProbeRecord, Stream};
 use crate::probe::{self, Probe, UNKNOWN_REQUIRED};
 use crate::report::{Amplification, ControlStats, Credentials, Finding, Report};
 use crate::{Check, Implausible, Outcome, UnknownReason, Violation};
@@ -16,7 +16,7 @@ use portolan_stun_agent::nonce::Features;
 
 mod behaviour;
 
-/// Judges everything.
+/// Makes the report.
 pub(crate) fn report(evidence: &Evidence, elapsed: Duration) -> Report {
     let amplification = amplification(evidence);
     let findings = Check::all().map(|check| Finding { check, outcome: outcome(evidence, check, &amplification) });
@@ -29,7 +29,7 @@ pub(crate) fn report(evidence: &Evidence, elapsed: Duration) -> Report {
         control: ControlStats { sent, lost, rtt: evidence.rtt },
         traffic: evidence.traffic,
         software: software.map(|text| text.to_string().into()),
-        credentials: unauthenticated(evidence, Probe::Control).map(|message| asked_for(&message)),
+        credentials: unauthenticated(evidence, Probe::Control).map(|message| challenge(&message)),
         findings: findings.collect(),
         amplification,
         elapsed,
@@ -49,17 +49,17 @@ fn outcome(evidence: &Evidence, check: Check, amplification: &[Amplification]) -
         Check::AfterFingerprint => after_fingerprint(evidence),
         Check::UnknownRequired => unknown_required(evidence),
         Check::UnknownOptional => unknown_optional(evidence),
-        Check::UnknownMethod => quiet(evidence, Probe::UnknownMethod),
-        Check::Indication => quiet(evidence, Probe::Indication),
-        Check::Response => quiet(evidence, Probe::Response),
-        Check::Truncated => quiet(evidence, Probe::Truncated),
-        Check::OddLength => quiet(evidence, Probe::OddLength),
-        Check::Garbage => quiet(evidence, Probe::Garbage),
+        Check::UnknownMethod => no_response(evidence, Probe::UnknownMethod),
+        Check::Indication => no_response(evidence, Probe::Indication),
+        Check::Response => no_response(evidence, Probe::Response),
+        Check::Truncated => no_response(evidence, Probe::Truncated),
+        Check::OddLength => no_response(evidence, Probe::OddLength),
+        Check::Garbage => no_response(evidence, Probe::Garbage),
         Check::Software => software(evidence),
         Check::Tcp => tcp(evidence),
         Check::Classic => classic(evidence),
         Check::Credentials => credentials(evidence),
-        Check::Amplification => worst(evidence, amplification),
+        Check::Amplification => largest_amplification(evidence, amplification),
         Check::MappedAddress => behaviour::mapped_address(evidence),
         Check::ResponseOrigin => behaviour::response_origin(evidence),
         Check::OtherAddress => behaviour::other_address(evidence),
@@ -73,17 +73,17 @@ fn outcome(evidence: &Evidence, check: Check, amplification: &[Amplification]) -
     }
 }
 
-/// The other address, where there is one that can be asked.
+/// OTHER-ADDRESS, if it is a possible address.
 pub(crate) fn alternates(evidence: &Evidence) -> Option<SocketAddr> {
     let other = evidence.other_address()?;
     implausible(evidence.server, other).is_none().then_some(other)
 }
 
-/// Why `other` cannot be the other address of `server` (RFC 5780 §6, §7.4).
+/// The reason for which `other` cannot be the other address of `server` (RFC 5780 §6, §7.4).
 fn implausible(server: SocketAddr, other: SocketAddr) -> Option<Implausible> {
     if server.is_ipv4() != other.is_ipv4() {
         Some(Implausible::Family)
-    } else if is_nobody(other.ip()) || other.port() == 0 || (is_local(other.ip()) && !is_local(server.ip())) {
+    } else if is_no_host(other.ip()) || other.port() == 0 || (is_local(other.ip()) && !is_local(server.ip())) {
         Some(Implausible::NotGlobal)
     } else if server.ip() == other.ip() {
         Some(Implausible::SameAddress)
@@ -94,11 +94,12 @@ fn implausible(server: SocketAddr, other: SocketAddr) -> Option<Implausible> {
     }
 }
 
-fn is_nobody(ip: IpAddr) -> bool {
+/// Whether no single host can have the address.
+fn is_no_host(ip: IpAddr) -> bool {
     ip.is_unspecified() || ip.is_multicast() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast())
 }
 
-/// Addresses that mean something in one place only (RFC 1918, RFC 6598, RFC 4193, loopback, link-local).
+/// Whether the address is not globally unique (RFC 1918, RFC 6598, RFC 4193, loopback, link-local).
 fn is_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
@@ -109,51 +110,51 @@ fn is_local(ip: IpAddr) -> bool {
     }
 }
 
-/// How many requests of the control stayed unanswered, of how many.
+/// The number of sends of the control without a response, and the number of all its sends.
 fn lost(evidence: &Evidence) -> (u32, u32) {
-    let control = evidence.trail(Probe::Control);
-    control.map_or((0, 0), |trail| (trail.sends.saturating_sub(trail.replies), trail.sends))
+    let control = evidence.record(Probe::Control);
+    control.map_or((0, 0), |record| (record.sends.saturating_sub(record.replies), record.sends))
 }
 
-/// How likely it may be that all sends were lost, for their silence to count all the same.
-const BY_CHANCE: f64 = 0.001;
+/// The largest probability of the loss of all sends at which a missing response still counts.
+const MAX_LOSS_PROBABILITY: f64 = 0.001;
 
-/// Whether loss explains that none of so many sends was answered.
+/// Whether the loss of all of `sends` sends is likely.
 ///
-/// The estimate is that of Laplace: nothing lost of few is not taken for certainty.
+/// The estimate of the loss rate is Laplace's rule of succession: after a few sends without loss the rate is not 0.
 fn may_be_lost(evidence: &Evidence, sends: u32) -> bool {
     let (lost, sent) = lost(evidence);
     let rate = f64::from(lost + 1) / f64::from(sent + 2);
     let all = (0..sends).fold(1.0, |all, _| all * rate);
-    all > BY_CHANCE
+    all > MAX_LOSS_PROBABILITY
 }
 
-/// What keeps a probe from being judged at all.
-fn doubt(evidence: &Evidence) -> Option<UnknownReason> {
-    let control = evidence.trail(Probe::Control);
+/// The reason for which no missing response can be judged; `None` if the control was answered with success.
+fn unknown_reason(evidence: &Evidence) -> Option<UnknownReason> {
+    let control = evidence.record(Probe::Control);
     if evidence.traffic.received == 0 {
         return Some(UnknownReason::Silent);
     }
     if evidence.success(Probe::Control).is_some() {
         return None;
     }
-    Some(match control.and_then(Trail::error) {
+    Some(match control.and_then(ProbeRecord::error) {
         Some(ErrorCode::UNAUTHENTICATED) => UnknownReason::Credentials,
         Some(ErrorCode::TRY_ALTERNATE) => UnknownReason::Redirected,
         Some(_) | None => UnknownReason::NoBinding,
     })
 }
 
-/// What silence means where an answer is due.
-fn silence(evidence: &Evidence, sends: u32) -> Outcome {
-    match doubt(evidence) {
+/// The outcome of a missing response that the clause requires.
+fn missing_response(evidence: &Evidence, sends: u32) -> Outcome {
+    match unknown_reason(evidence) {
         Some(why) => Outcome::Unknown(why),
         None if may_be_lost(evidence, sends) => Outcome::Unknown(UnknownReason::Loss),
         None => Outcome::Violated(Violation::NotAnswered),
     }
 }
 
-/// What an error means that the probe gives no reason for.
+/// The outcome of an error response to a valid request.
 const fn refused(code: u16) -> Outcome {
     match code {
         ErrorCode::UNAUTHENTICATED => Outcome::Unknown(UnknownReason::Credentials),
@@ -162,28 +163,28 @@ const fn refused(code: u16) -> Outcome {
     }
 }
 
-/// What is to be said of a probe without a success response: its error, its rubbish, its silence.
-fn no_success(evidence: &Evidence, trail: &Trail) -> Outcome {
-    match (trail.error(), trail.replies) {
-        (Some(code), _) => match doubt(evidence) {
+/// The outcome of a probe without a success response.
+fn no_success(evidence: &Evidence, record: &ProbeRecord) -> Outcome {
+    match (record.error(), record.replies) {
+        (Some(code), _) => match unknown_reason(evidence) {
             Some(why) => Outcome::Unknown(why),
             None => refused(code),
         },
-        (None, 0) => silence(evidence, trail.sends),
-        // Told once, at the check for Binding.
-        (None, _) if doubt(evidence).is_some() => Outcome::Unknown(UnknownReason::NoBinding),
+        (None, 0) => missing_response(evidence, record.sends),
+        // The check for Binding reports the violation.
+        (None, _) if unknown_reason(evidence).is_some() => Outcome::Unknown(UnknownReason::NoBinding),
         (None, _) => Outcome::Violated(Violation::Unreadable),
     }
 }
 
-/// The trail of a probe that was sent.
-fn asked(evidence: &Evidence, probe: Probe) -> Result<&Trail, Outcome> {
-    let not_asked = Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NotAsked));
-    evidence.trail(probe).filter(|trail| trail.sends > 0).ok_or(not_asked)
+/// The record of a probe that was sent, or the outcome if the probe was not sent.
+fn sent_record(evidence: &Evidence, probe: Probe) -> Result<&ProbeRecord, Outcome> {
+    let not_sent = Outcome::Unknown(unknown_reason(evidence).unwrap_or(UnknownReason::NotAsked));
+    evidence.record(probe).filter(|record| record.sends > 0).ok_or(not_sent)
 }
 
 fn binding(evidence: &Evidence) -> Outcome {
-    let Some(control) = evidence.trail(Probe::Control) else { return Outcome::Unknown(UnknownReason::NotAsked) };
+    let Some(control) = evidence.record(Probe::Control) else { return Outcome::Unknown(UnknownReason::NotAsked) };
     if control.successes().next().is_some() {
         return Outcome::Honoured;
     }
@@ -191,7 +192,7 @@ fn binding(evidence: &Evidence) -> Outcome {
         return refused(code);
     }
     let echoed = control.messages().any(|(_, message)| message.class() == Class::Request);
-    match (echoed, control.replies, evidence.strays.unreadable, evidence.strays.responses) {
+    match (echoed, control.replies, evidence.unmatched.unreadable, evidence.unmatched.responses) {
         (true, ..) => Outcome::Violated(Violation::Echo),
         (_, 1.., ..) | (_, _, 1.., _) => Outcome::Violated(Violation::Unreadable),
         (.., 1..) => Outcome::Violated(Violation::NotAnswered),
@@ -200,21 +201,21 @@ fn binding(evidence: &Evidence) -> Outcome {
 }
 
 fn transaction_id(evidence: &Evidence) -> Outcome {
-    match doubt(evidence) {
-        _ if evidence.strays.responses > 0 => Outcome::Violated(Violation::Wrong),
+    match unknown_reason(evidence) {
+        _ if evidence.unmatched.responses > 0 => Outcome::Violated(Violation::Wrong),
         Some(why) => Outcome::Unknown(why),
         None => Outcome::Honoured,
     }
 }
 
-/// Bare requests are answered from where they went (RFC 8489 §6.3.1.2).
+/// The response to a bare request comes from the destination of the request (RFC 8489 §6.3.1.2).
 fn source(evidence: &Evidence) -> Outcome {
     let bare = [Probe::Control, Probe::Second, Probe::UnknownRequired, Probe::UnknownOptional];
-    let mut heard = bare.iter().filter_map(|probe| evidence.trail(*probe)).flat_map(|trail| {
-        trail.messages().filter(|(_, message)| message.class().is_response()).map(|(reply, _)| (reply.from, trail.to))
+    let mut routes = bare.iter().filter_map(|probe| evidence.record(*probe)).flat_map(|record| {
+        record.messages().filter(|(_, message)| message.class().is_response()).map(|(reply, _)| (reply.from, record.to))
     });
-    let wrong = heard.clone().find(|(from, to)| from != to);
-    match (wrong, heard.next(), doubt(evidence)) {
+    let wrong = routes.clone().find(|(from, to)| from != to);
+    match (wrong, routes.next(), unknown_reason(evidence)) {
         (Some((from, _)), ..) => Outcome::Violated(Violation::From(from)),
         (None, Some(_), _) => Outcome::Honoured,
         (None, None, why) => Outcome::Unknown(why.unwrap_or(UnknownReason::NoBinding)),
@@ -223,19 +224,24 @@ fn source(evidence: &Evidence) -> Outcome {
 
 fn xor_mapped_address(evidence: &Evidence) -> Outcome {
     let Some((_, message)) = evidence.success(Probe::Control) else {
-        return Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding));
+        return Outcome::Unknown(unknown_reason(evidence).unwrap_or(UnknownReason::NoBinding));
     };
     let Some(mapped) = message.xor_mapped_address() else {
         let only = message.mapped_address().map_or(Violation::Missing, |_| Violation::OnlyMapped);
         return Outcome::Violated(only);
     };
-    // On loopback nothing translates, and nobody is of another family, or at port 0, than the one that asks.
+    // There is no NAT on loopback. A mapped address has the family of the request, and its port is not 0.
     let local = evidence.locals.first().copied().flatten();
-    let here = evidence.server.ip().is_loopback() && local.is_some_and(|local| local != mapped);
-    if here || mapped.is_ipv4() != evidence.server.is_ipv4() || mapped.port() == 0 || is_nobody(mapped.ip()) {
-        return Outcome::Violated(Violation::Told(mapped));
+    let differs_on_loopback = evidence.server.ip().is_loopback() && local.is_some_and(|local| local != mapped);
+    if differs_on_loopback
+        || mapped.is_ipv4() != evidence.server.is_ipv4()
+        || mapped.port() == 0
+        || is_no_host(mapped.ip())
+    {
+        return Outcome::Violated(Violation::WrongAddress(mapped));
     }
-    // Towards one server no NAT gives two sockets one address and port: their answers could not be told apart.
+    // No NAT maps two sockets to one external address and port towards one server, because the NAT could not
+    // distinguish the responses.
     let second = evidence.success(Probe::Second).and_then(|(_, message)| message.xor_mapped_address());
     if second == Some(mapped) {
         return Outcome::Violated(Violation::SameForTwo(mapped));
@@ -244,43 +250,43 @@ fn xor_mapped_address(evidence: &Evidence) -> Outcome {
 }
 
 fn retransmission(evidence: &Evidence) -> Outcome {
-    let trail = match asked(evidence, Probe::Control) {
-        Ok(trail) => trail,
+    let record = match sent_record(evidence, Probe::Control) {
+        Ok(record) => record,
         Err(outcome) => return outcome,
     };
-    let told = |message: &Message<'_>| message.xor_mapped_address().or_else(|| message.mapped_address());
-    let mut answers = trail.successes().map(|(_, message)| told(&message));
+    let mapped = |message: &Message<'_>| message.xor_mapped_address().or_else(|| message.mapped_address());
+    let mut answers = record.successes().map(|(_, message)| mapped(&message));
     let Some(first) = answers.next() else {
-        return Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding));
+        return Outcome::Unknown(unknown_reason(evidence).unwrap_or(UnknownReason::NoBinding));
     };
     if answers.any(|other| other != first) {
         return Outcome::Violated(Violation::Differs);
     }
-    // Nothing but loss is known of a request that is answered now and then.
+    // A request without a response may be lost.
     let (lost, sent) = lost(evidence);
     if lost * 4 >= sent { Outcome::Unknown(UnknownReason::Loss) } else { Outcome::Honoured }
 }
 
 fn one_response(evidence: &Evidence) -> Outcome {
-    let trail = match asked(evidence, Probe::Control) {
-        Ok(trail) => trail,
+    let record = match sent_record(evidence, Probe::Control) {
+        Ok(record) => record,
         Err(outcome) => return outcome,
     };
-    let (requests, replies) = (trail.sends, trail.replies);
-    // The network doubles a packet now and then; a server that answers twice does it each time.
+    let (requests, replies) = (record.sends, record.replies);
+    // The network may duplicate a few packets. A server that responds twice duplicates each response.
     if replies >= 3 && replies * 2 >= requests * 3 {
         return Outcome::Violated(Violation::Several { requests, replies });
     }
-    doubt(evidence).map_or(Outcome::Honoured, Outcome::Unknown)
+    unknown_reason(evidence).map_or(Outcome::Honoured, Outcome::Unknown)
 }
 
 fn fingerprint(evidence: &Evidence) -> Outcome {
-    let trail = match asked(evidence, Probe::Fingerprint) {
-        Ok(trail) => trail,
+    let record = match sent_record(evidence, Probe::Fingerprint) {
+        Ok(record) => record,
         Err(outcome) => return outcome,
     };
-    match trail.successes().next() {
-        None => no_success(evidence, trail),
+    match record.successes().next() {
+        None => no_success(evidence, record),
         // A usage need not have FINGERPRINT (RFC 8489 §7, §12).
         Some((_, message)) if !message.has_fingerprint() => Outcome::NotSupported,
         Some((_, message)) if message.check_fingerprint().is_err() => Outcome::Violated(Violation::Wrong),
@@ -288,27 +294,28 @@ fn fingerprint(evidence: &Evidence) -> Outcome {
     }
 }
 
-/// A server that does not use the extension does not look at it; one that does must drop what is wrong.
+/// A server that does not support FINGERPRINT ignores it. Another server must drop a request with a wrong
+/// FINGERPRINT.
 fn wrong_fingerprint(evidence: &Evidence) -> Outcome {
-    match (quiet(evidence, Probe::WrongFingerprint), fingerprint(evidence)) {
+    match (no_response(evidence, Probe::WrongFingerprint), fingerprint(evidence)) {
         (Outcome::Violated(_), Outcome::NotSupported) => Outcome::NotSupported,
         (Outcome::Violated(_), Outcome::Unknown(why)) => Outcome::Unknown(why),
         (outcome, _) => outcome,
     }
 }
 
-/// Such a request is malformed: dropping it, refusing it and ignoring what follows are all right.
+/// Such a request is malformed. A server may drop it, refuse it, or ignore the attributes after FINGERPRINT.
 fn after_fingerprint(evidence: &Evidence) -> Outcome {
-    let trail = match asked(evidence, Probe::AfterFingerprint) {
-        Ok(trail) => trail,
+    let record = match sent_record(evidence, Probe::AfterFingerprint) {
+        Ok(record) => record,
         Err(outcome) => return outcome,
     };
-    match (doubt(evidence), trail.error(), fingerprint(evidence)) {
+    match (unknown_reason(evidence), record.error(), fingerprint(evidence)) {
         (Some(why), ..) => Outcome::Unknown(why),
         (None, Some(ErrorCode::UNKNOWN_ATTRIBUTE), Outcome::NotSupported) => Outcome::NotSupported,
         (None, Some(ErrorCode::UNKNOWN_ATTRIBUTE), Outcome::Unknown(why)) => Outcome::Unknown(why),
         (None, Some(code @ ErrorCode::UNKNOWN_ATTRIBUTE), _) => Outcome::Violated(Violation::Error(code)),
-        (None, None, _) if trail.replies == 0 && may_be_lost(evidence, trail.sends) => {
+        (None, None, _) if record.replies == 0 && may_be_lost(evidence, record.sends) => {
             Outcome::Unknown(UnknownReason::Loss)
         }
         (None, ..) => Outcome::Honoured,
@@ -316,14 +323,14 @@ fn after_fingerprint(evidence: &Evidence) -> Outcome {
 }
 
 fn unknown_required(evidence: &Evidence) -> Outcome {
-    let trail = match asked(evidence, Probe::UnknownRequired) {
-        Ok(trail) => trail,
+    let record = match sent_record(evidence, Probe::UnknownRequired) {
+        Ok(record) => record,
         Err(outcome) => return outcome,
     };
-    if trail.successes().next().is_some() {
+    if record.successes().next().is_some() {
         return Outcome::Violated(Violation::Ignored);
     }
-    let mut errors = trail.messages().filter(|(_, message)| message.class() == Class::ErrorResponse);
+    let mut errors = record.messages().filter(|(_, message)| message.class() == Class::ErrorResponse);
     let is_420 = |message: &Message<'_>| message.error_code().is_some_and(|e| e.code() == ErrorCode::UNKNOWN_ATTRIBUTE);
     match errors.next() {
         Some((_, message)) if is_420(&message) => {
@@ -331,25 +338,25 @@ fn unknown_required(evidence: &Evidence) -> Outcome {
                 message.unknown_attributes().is_some_and(|list| list.iter().any(|kind| kind == UNKNOWN_REQUIRED));
             if listed { Outcome::Honoured } else { Outcome::Violated(Violation::Missing) }
         }
-        _ => no_success(evidence, trail),
+        _ => no_success(evidence, record),
     }
 }
 
 fn unknown_optional(evidence: &Evidence) -> Outcome {
-    match asked(evidence, Probe::UnknownOptional) {
-        Ok(trail) if trail.successes().next().is_some() => Outcome::Honoured,
-        Ok(trail) => no_success(evidence, trail),
+    match sent_record(evidence, Probe::UnknownOptional) {
+        Ok(record) if record.successes().next().is_some() => Outcome::Honoured,
+        Ok(record) => no_success(evidence, record),
         Err(outcome) => outcome,
     }
 }
 
-/// Silence is due: any answer is against the clause, silence proves something only where answers arrive.
-fn quiet(evidence: &Evidence, probe: Probe) -> Outcome {
-    match (asked(evidence, probe), doubt(evidence)) {
+/// The outcome of a probe that must not be answered. A missing response counts only if other responses arrive.
+fn no_response(evidence: &Evidence, probe: Probe) -> Outcome {
+    match (sent_record(evidence, probe), unknown_reason(evidence)) {
         (Err(outcome), _) => outcome,
-        (Ok(trail), _) if trail.replies > 0 => Outcome::Violated(Violation::Answered),
+        (Ok(record), _) if record.replies > 0 => Outcome::Violated(Violation::Answered),
         (Ok(_), Some(why)) => Outcome::Unknown(why),
-        (Ok(trail), None) if may_be_lost(evidence, trail.sends) => Outcome::Unknown(UnknownReason::Loss),
+        (Ok(record), None) if may_be_lost(evidence, record.sends) => Outcome::Unknown(UnknownReason::Loss),
         (Ok(_), None) => Outcome::Honoured,
     }
 }
@@ -358,14 +365,14 @@ fn software(evidence: &Evidence) -> Outcome {
     match evidence.success(Probe::Control) {
         Some((_, message)) if message.software().is_some() => Outcome::Honoured,
         Some(_) => Outcome::NotSupported,
-        None => Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding)),
+        None => Outcome::Unknown(unknown_reason(evidence).unwrap_or(UnknownReason::NoBinding)),
     }
 }
 
 fn tcp(evidence: &Evidence) -> Outcome {
     match &evidence.stream {
         Stream::NotAsked => Outcome::Unknown(UnknownReason::NotAsked),
-        // Neither accepted nor refused: a firewall, as likely as not.
+        // The connection was neither accepted nor refused. A firewall may be the reason.
         Stream::Pending => Outcome::Unknown(UnknownReason::Filter),
         Stream::Refused => Outcome::NotSupported,
         Stream::Open => Outcome::Violated(Violation::NotAnswered),
@@ -381,37 +388,37 @@ fn tcp(evidence: &Evidence) -> Outcome {
     }
 }
 
-/// Optional (RFC 8489 §11): silence is a server without it.
+/// A server need not answer requests of RFC 3489 (RFC 8489 §11).
 fn classic(evidence: &Evidence) -> Outcome {
-    let trail = match asked(evidence, Probe::Classic) {
-        Ok(trail) => trail,
+    let record = match sent_record(evidence, Probe::Classic) {
+        Ok(record) => record,
         Err(outcome) => return outcome,
     };
-    let answers = trail.kept.iter().map(|reply| (probe::classic_answer(&reply.bytes, trail.id), &reply.bytes));
+    let answers = record.kept.iter().map(|reply| (probe::classic_answer(&reply.bytes, record.id), &reply.bytes));
     let mut answers = answers.map(|(answer, bytes)| match answer {
         Some(true) => Outcome::Honoured,
         Some(false) => Outcome::Violated(Violation::Missing),
-        // An answer with the cookie of today has not the id that was sent.
+        // A response with the magic cookie does not have the 16-byte id of the request.
         None if probe::has_cookie(bytes) => Outcome::Violated(Violation::Wrong),
         None => Outcome::Violated(Violation::Unreadable),
     });
-    match (answers.next(), doubt(evidence)) {
+    match (answers.next(), unknown_reason(evidence)) {
         (_, Some(why)) => Outcome::Unknown(why),
         (Some(outcome), None) => outcome,
-        (None, None) if may_be_lost(evidence, trail.sends) => Outcome::Unknown(UnknownReason::Loss),
+        (None, None) if may_be_lost(evidence, record.sends) => Outcome::Unknown(UnknownReason::Loss),
         (None, None) => Outcome::NotSupported,
     }
 }
 
-/// Whether the 401 holds what the next request needs, and says it without contradiction (RFC 8489 §9.2.4).
+/// Whether the 401 has all attributes that the next request needs, without contradiction (RFC 8489 §9.2.4).
 fn credentials(evidence: &Evidence) -> Outcome {
     let Some(message) = unauthenticated(evidence, Probe::Control) else {
-        return doubt(evidence).map_or(Outcome::NotSupported, Outcome::Unknown);
+        return unknown_reason(evidence).map_or(Outcome::NotSupported, Outcome::Unknown);
     };
     let (Some(_), Some(nonce)) = (message.realm(), message.nonce()) else {
         return Outcome::Violated(Violation::Missing);
     };
-    // Without a cookie it is a server of RFC 5389, which has no feature bits; PASSWORD-ALGORITHMS it has not either.
+    // A server of RFC 5389 has no nonce cookie, and so neither feature bits nor PASSWORD-ALGORITHMS.
     let announced = Features::of(nonce.as_bytes()).is_some_and(|bits| bits.contains(Features::PASSWORD_ALGORITHMS));
     if announced != message.password_algorithms().is_some() {
         return Outcome::Violated(Violation::FeatureBit);
@@ -423,11 +430,12 @@ fn credentials(evidence: &Evidence) -> Outcome {
 /// The first 401 to a probe.
 fn unauthenticated(evidence: &Evidence, probe: Probe) -> Option<Message<'_>> {
     let is_401 = |message: &Message<'_>| message.error_code().is_some_and(|e| e.code() == ErrorCode::UNAUTHENTICATED);
-    let mut messages = evidence.trail(probe)?.messages().map(|(_, message)| message);
+    let mut messages = evidence.record(probe)?.messages().map(|(_, message)| message);
     messages.find(|message| message.class() == Class::ErrorResponse && is_401(message))
 }
 
-fn asked_for(message: &Message<'_>) -> Credentials {
+/// Returns the challenge of a 401.
+fn challenge(message: &Message<'_>) -> Credentials {
     let algorithms = message.password_algorithms();
     Credentials {
         realm: message.realm().map(|realm| realm.to_string().into()),
@@ -436,19 +444,19 @@ fn asked_for(message: &Message<'_>) -> Credentials {
     }
 }
 
-/// What each kind of request brought back, the worst first.
+/// The amplification of each kind of request, the largest factor first.
 fn amplification(evidence: &Evidence) -> Vec<Amplification> {
-    let answered = evidence.trails.iter().filter(|trail| trail.replies > 0);
+    let answered = evidence.records.iter().filter(|record| record.replies > 0);
     let mut all: Vec<_> = answered
-        .map(|trail| {
-            // Which of the sends was answered is not known; as many as there were answers, and never more than sends.
-            let requests = trail.sends.min(trail.replies).max(1);
+        .map(|record| {
+            // The number of answered sends is not known. It is at most the number of responses, and of sends.
+            let requests = record.sends.min(record.replies).max(1);
             let narrow = |wide: u64| u32::try_from(wide).unwrap_or(u32::MAX);
             Amplification {
-                probe: trail.probe,
-                request_bytes: narrow(trail.request_len as u64),
-                reply_bytes: narrow(trail.reply_bytes / u64::from(requests)),
-                replies_per_ten: trail.replies.saturating_mul(10) / requests,
+                probe: record.probe,
+                request_bytes: narrow(record.request_len as u64),
+                reply_bytes: narrow(record.reply_bytes / u64::from(requests)),
+                replies_per_ten: record.replies.saturating_mul(10) / requests,
             }
         })
         .collect();
@@ -456,20 +464,21 @@ fn amplification(evidence: &Evidence) -> Vec<Amplification> {
     all
 }
 
-/// From here on it is no small increase (RFC 8489 §16.1.2): what RFC 5780 §6.1 asks for over IPv6, and a long SOFTWARE.
-const MOST: u32 = 10;
+/// The amplification factor that is a violation (RFC 8489 §16.1.2). The attributes that RFC 5780 §6.1 requires over
+/// IPv6 and a long SOFTWARE stay below it.
+const AMPLIFICATION_LIMIT: u32 = 10;
 
-fn worst(evidence: &Evidence, amplification: &[Amplification]) -> Outcome {
+fn largest_amplification(evidence: &Evidence, amplification: &[Amplification]) -> Outcome {
     match amplification.first() {
-        None => Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding)),
-        Some(worst) if worst.reply_bytes / worst.request_bytes.max(1) >= MOST => {
-            Outcome::Violated(Violation::Amplifies(worst.reply_bytes / worst.request_bytes.max(1)))
+        None => Outcome::Unknown(unknown_reason(evidence).unwrap_or(UnknownReason::NoBinding)),
+        Some(largest) if largest.reply_bytes / largest.request_bytes.max(1) >= AMPLIFICATION_LIMIT => {
+            Outcome::Violated(Violation::Amplifies(largest.reply_bytes / largest.request_bytes.max(1)))
         }
         Some(_) => Outcome::Honoured,
     }
 }
 
-/// Whether an answer came to the socket that asked.
-fn came_to(trail: &Trail, place: Place) -> bool {
-    trail.successes().any(|(reply, _)| reply.place == place)
+/// Whether a success response was received on this socket.
+fn was_received_on(record: &ProbeRecord, socket: LocalSocket) -> bool {
+    record.successes().any(|(reply, _)| reply.socket == socket)
 }

@@ -1,17 +1,18 @@
-//! An audit of one server: which clauses of RFC 8489 and RFC 5780 it honours, and how much it amplifies.
+//! An audit of one STUN server: the clauses of RFC 8489 and RFC 5780 that the server honours, and its amplification.
 //!
-//! # What this crate refuses to do
+//! # Limits
 //!
-//! It reads no clock, has no RNG and owns no socket. It draws no conclusion about the network: an outcome for which loss, a
-//! filter or a NAT may be the reason is unknown, and no violation.
+//! The crate reads no clock, has no RNG and owns no socket. It draws no conclusion about the network. If loss, a
+//! filter or a NAT can be the reason for a result, the outcome is unknown and not a violation.
 //!
 //! # What it does
 //!
-//! [`Audit`] is a machine. It asks a fixed set of questions, at most [`Audit::MAX_DATAGRAMS`] datagrams in all, at most ten
-//! new requests in any second (RFC 5780 §5), and is done within three seconds at usual round trip times. It ends with a
-//! [`Report`], which has a [`Finding`] for each [`Check`].
+//! [`Audit`] is a machine. It sends a fixed set of probes, at most [`Audit::MAX_DATAGRAMS`] datagrams in all. It
+//! sends at most ten new requests in any second (RFC 5780 §5). At usual round trip times an audit ends within three
+//! seconds. It ends with a [`Report`], which has a [`Finding`] for each [`Check`].
 //!
-//! Silence counts only beside a control: a bare request that is repeated all the time, whose answers show the loss.
+//! A control is a bare request that is repeated during the whole audit. Its responses show the loss. A missing
+//! response to another probe counts only together with the control.
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketIds, SocketEvent, SocketOrder};
@@ -27,14 +28,14 @@
 //!     let Output::Socket(SocketOrder::Open(open)) = audit.poll() else { panic!("two sockets") };
 //!     audit.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local: local.parse()? }));
 //! }
-//! let Output::Transmit(first) = audit.poll() else { panic!("the control goes first") };
+//! let Output::Transmit(first) = audit.poll() else { panic!("the control is sent first") };
 //! assert_eq!((first.remote.to_string().as_str(), first.payload.len()), ("192.0.2.1:3478", 20));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
 #![no_std]
 #![forbid(unsafe_code)]
-#![expect(clippy::wildcard_enum_match_arm, reason = "a question is like the others unless a match names it")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "the wildcard stands for all probes without a special case")]
 
 extern crate alloc;
 #[cfg(test)]

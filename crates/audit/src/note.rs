@@ -1,10 +1,10 @@
-//! What a reader of the log learns.
+//! The notes of an audit.
 //!
 //! ```
 //! use portolan_audit::{AuditNote, Probe};
 //!
 //! let note = AuditNote::Asking { probe: Probe::Control, to: "192.0.2.1:3478".parse()? };
-//! assert_eq!(note.to_string(), "question control to 192.0.2.1:3478");
+//! assert_eq!(note.to_string(), "probe control to 192.0.2.1:3478");
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
@@ -13,20 +13,20 @@ use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain};
 
-/// A note of an [`Audit`](crate::Audit), beside the notes of its transactions.
+/// A note of an [`Audit`](crate::Audit). The notes of its transactions are separate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditNote {
-    /// A question is asked for the first time.
+    /// A probe is sent for the first time.
     Asking {
-        /// The question.
+        /// The probe.
         probe: Probe,
         /// Its destination.
         to: SocketAddr,
     },
     /// A datagram arrived.
     Heard {
-        /// The question that it answers; `None`: no question.
+        /// The probe that the datagram answers; `None` if it answers no probe.
         probe: Option<Probe>,
         /// The sender of the datagram.
         from: SocketAddr,
@@ -38,12 +38,12 @@ pub enum AuditNote {
 impl fmt::Display for AuditNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asking { probe, to } => write!(f, "question {probe} to {to}"),
+            Self::Asking { probe, to } => write!(f, "probe {probe} to {to}"),
             Self::Heard { probe: Some(probe), from, length } => {
-                write!(f, "{length} bytes from {from} answer the question {probe}")
+                write!(f, "{length} bytes from {from} answer the probe {probe}")
             }
             Self::Heard { probe: None, from, length } => {
-                write!(f, "{length} bytes from {from} answer nothing that was asked")
+                write!(f, "{length} bytes from {from} answer no probe")
             }
         }
     }

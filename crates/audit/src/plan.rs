@@ -1,8 +1,8 @@
-//! When each question is begun, and when those that are no transactions are sent again.
+//! The times at which probes are sent, and at which irregular probes are retransmitted.
 //!
-//! Rules of this file: takes the time, returns what to do, sees no queue.
+//! Rules of this file: it gets the time and returns what is due. It has no access to the output queue.
 
-use crate::probe::{DEAF_AFTER, ODDITIES, PACE, Probe, REQUESTS};
+use crate::probe::{MALFORMED, NO_RESPONSE_TIMEOUT, PACE, Probe, REQUESTS};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -10,18 +10,18 @@ use core::net::SocketAddr;
 use portolan_machine::{Deadline, Instant};
 use portolan_stun_agent::Schedule;
 
-/// What is still to be begun.
+/// The probes that were not sent yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     requests: VecDeque<Probe>,
-    oddities: VecDeque<Probe>,
+    malformed: VecDeque<Probe>,
     started: Instant,
     next: Instant,
 }
 
 impl Plan {
     pub(crate) fn new() -> Self {
-        Self { requests: REQUESTS.into(), oddities: ODDITIES.into(), started: Instant::ORIGIN, next: Instant::ORIGIN }
+        Self { requests: REQUESTS.into(), malformed: MALFORMED.into(), started: Instant::ORIGIN, next: Instant::ORIGIN }
     }
 
     pub(crate) fn begin(&mut self, now: Instant) {
@@ -32,55 +32,56 @@ impl Plan {
         self.started
     }
 
-    /// The questions to begin now: a request and, in the first slots, one that is none.
+    /// Returns the probes to send now: a request and, in the first slots, a malformed message.
     ///
-    /// A question that cannot be asked gives its slot to the next one. When nothing was heard for long the rest is left out.
+    /// A probe that cannot be sent gives its slot to the next one. After [`NO_RESPONSE_TIMEOUT`] without a response
+    /// the other probes are not sent.
     pub(crate) fn step(
         &mut self,
         now: Instant,
-        deaf: bool,
-        can_ask: impl Fn(Probe) -> bool,
+        no_response: bool,
+        can_send: impl Fn(Probe) -> bool,
     ) -> Option<(Option<Probe>, Option<Probe>)> {
         if self.is_empty() || self.next > now {
             return None;
         }
-        if deaf && now.since(self.started) >= DEAF_AFTER {
-            (self.requests, self.oddities) = (VecDeque::new(), VecDeque::new());
+        if no_response && now.since(self.started) >= NO_RESPONSE_TIMEOUT {
+            (self.requests, self.malformed) = (VecDeque::new(), VecDeque::new());
             return None;
         }
-        // A late wake-up moves the rest: a burst is what the pace is there to prevent.
+        // After a late timeout all further slots are late too. Otherwise there would be a burst.
         self.next = now + PACE;
         let mut request = self.requests.pop_front();
-        while request.is_some_and(|probe| !can_ask(probe)) {
+        while request.is_some_and(|probe| !can_send(probe)) {
             request = self.requests.pop_front();
         }
-        // The first slot belongs to the control alone.
-        let oddity = if request == Some(Probe::Control) { None } else { self.oddities.pop_front() };
-        Some((request, oddity))
+        // The first slot has only the control.
+        let malformed = if request == Some(Probe::Control) { None } else { self.malformed.pop_front() };
+        Some((request, malformed))
     }
 
     fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.oddities.is_empty()
+        self.requests.is_empty() && self.malformed.is_empty()
     }
 
     pub(crate) fn wait(&self) -> Option<Deadline> {
-        (!self.is_empty()).then_some(Deadline::new(self.next, "next question"))
+        (!self.is_empty()).then_some(Deadline::new(self.next, "next probe"))
     }
 }
 
-/// Questions on their way that are no transactions.
+/// Pending probes that are not transactions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Irregular {
-    shots: Vec<Shot>,
+    pending: Vec<Pending>,
 }
 
 #[derive(Clone, Debug)]
-struct Shot {
+struct Pending {
     probe: Probe,
     to: SocketAddr,
     bytes: Bytes,
     schedule: Schedule,
-    /// The moment that the schedule's offsets count from.
+    /// The time to which the offsets of the schedule are added.
     base: Instant,
     due: Instant,
     sends: u32,
@@ -88,30 +89,30 @@ struct Shot {
 
 impl Irregular {
     pub(crate) fn begin(&mut self, now: Instant, probe: Probe, to: SocketAddr, bytes: Bytes, schedule: Schedule) {
-        self.shots.push(Shot { probe, to, bytes, schedule, base: now, due: now, sends: 0 });
+        self.pending.push(Pending { probe, to, bytes, schedule, base: now, due: now, sends: 0 });
     }
 
-    /// Forgets a question that is answered.
+    /// Removes a probe that is answered.
     pub(crate) fn answered(&mut self, probe: Probe) {
-        self.shots.retain(|shot| shot.probe != probe);
+        self.pending.retain(|pending| pending.probe != probe);
     }
 
-    /// The next datagram that is due now; forgets the questions whose time is up.
+    /// Returns the next datagram that is due. Removes the probes whose schedule has ended.
     pub(crate) fn step(&mut self, now: Instant) -> Option<(SocketAddr, Bytes)> {
-        self.shots.retain(|shot| shot.due > now || shot.schedule.offset(shot.sends).is_some());
-        let shot = self.shots.iter_mut().find(|shot| shot.due <= now)?;
-        // A late wake-up moves the rest, as in a transaction.
-        shot.base += now.since(shot.due);
-        shot.sends += 1;
-        shot.due = match shot.schedule.offset(shot.sends) {
-            Some(offset) => shot.base + offset,
-            None => now + shot.schedule.tail_after(),
+        self.pending.retain(|pending| pending.due > now || pending.schedule.offset(pending.sends).is_some());
+        let pending = self.pending.iter_mut().find(|pending| pending.due <= now)?;
+        // After a late timeout all further sends are late too, as in a transaction.
+        pending.base += now.since(pending.due);
+        pending.sends += 1;
+        pending.due = match pending.schedule.offset(pending.sends) {
+            Some(offset) => pending.base + offset,
+            None => now + pending.schedule.tail_after(),
         };
-        Some((shot.to, shot.bytes.clone()))
+        Some((pending.to, pending.bytes.clone()))
     }
 
     pub(crate) fn wait(&self) -> Option<Deadline> {
-        let first = self.shots.iter().map(|shot| shot.due).min()?;
-        Some(Deadline::new(first, "next question of no transaction"))
+        let first = self.pending.iter().map(|pending| pending.due).min()?;
+        Some(Deadline::new(first, "next irregular probe"))
     }
 }

@@ -1,7 +1,7 @@
-//! The questions: which there are, when each is sent again, and their bytes where no honest client would write them.
+//! The probes of an audit, their schedules, and the bytes of irregular probes.
 //!
-//! Rules of this file: pure. Regular requests are left to [`Transactions`](portolan_stun_agent::Transactions); what a
-//! [`Writer`] refuses to write, or what must not be taken for a transaction, is built here byte by byte.
+//! Rules of this file: pure. [`Transactions`](portolan_stun_agent::Transactions) writes the regular requests. This
+//! file writes the messages that a [`Writer`] refuses, and the messages that must not become a transaction.
 
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -11,39 +11,39 @@ use core::time::Duration;
 use portolan_stun::{Attribute, AttributeType, Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, Writer};
 use portolan_stun_agent::Schedule;
 
-/// One kind of question.
+/// A kind of message that an audit sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Probe {
-    /// A bare Binding request, repeated through the whole audit: what loss looks like.
+    /// A bare Binding request that is repeated during the whole audit, to measure the loss.
     Control,
     /// A bare Binding request from a second socket.
     Second,
     /// A Binding request over TCP.
     Tcp,
-    /// A Binding request without cookie, as in RFC 3489.
+    /// A Binding request without the magic cookie, as in RFC 3489.
     Classic,
     /// A Binding request with FINGERPRINT.
     Fingerprint,
-    /// The same with a wrong one.
+    /// A Binding request with a wrong FINGERPRINT.
     WrongFingerprint,
-    /// An attribute after FINGERPRINT.
+    /// A Binding request with an attribute after FINGERPRINT.
     AfterFingerprint,
-    /// An unknown comprehension-required attribute.
+    /// A Binding request with an unknown comprehension-required attribute.
     UnknownRequired,
-    /// An unknown comprehension-optional attribute.
+    /// A Binding request with an unknown comprehension-optional attribute.
     UnknownOptional,
-    /// A method that nobody has.
+    /// A request of an unassigned method.
     UnknownMethod,
     /// A Binding indication.
     Indication,
     /// A Binding success response.
     Response,
-    /// A request whose last attribute ends after it.
+    /// A request whose last attribute is truncated.
     Truncated,
-    /// A request whose length is no multiple of 4.
+    /// A request whose length is not a multiple of 4.
     OddLength,
-    /// Bytes that begin like no STUN message.
+    /// A datagram that is not a STUN message.
     Garbage,
     /// A bare request to the other address.
     AlternateAddress,
@@ -55,9 +55,9 @@ pub enum Probe {
     ChangePort,
     /// CHANGE-REQUEST for the address.
     ChangeAddress,
-    /// CHANGE-REQUEST for both.
+    /// CHANGE-REQUEST for the address and the port.
     ChangeBoth,
-    /// RESPONSE-PORT with the second socket's port.
+    /// RESPONSE-PORT with the port of the second socket.
     ResponsePort,
     /// PADDING.
     Padding,
@@ -65,8 +65,10 @@ pub enum Probe {
     PaddingAndResponsePort,
 }
 
-/// Requests in the order that they are made: silence is waited for longest, so what needs it goes first; what needs the
-/// answers of others goes last.
+/// The requests, in the order of their first sends.
+///
+/// Requests that must not be answered have the longest timeout, so they are among the first. Requests that depend on
+/// the responses to others are the last.
 pub(crate) const REQUESTS: [Probe; 18] = [
     Probe::Control,
     Probe::Second,
@@ -88,35 +90,35 @@ pub(crate) const REQUESTS: [Probe; 18] = [
     Probe::ChangeBoth,
 ];
 
-/// What is no request and makes no transaction; one goes out beside each of the first requests.
-pub(crate) const ODDITIES: [Probe; 5] =
+/// Malformed messages and messages that are not requests. One is sent together with each of the first requests.
+pub(crate) const MALFORMED: [Probe; 5] =
     [Probe::Indication, Probe::Response, Probe::Truncated, Probe::OddLength, Probe::Garbage];
 
-/// Between two new requests: at most ten in any second with the one over TCP (RFC 5780 §5).
+/// The interval of new requests. With the request over TCP there are at most ten in any second (RFC 5780 §5).
 pub(crate) const PACE: Duration = Duration::from_millis(112);
-/// When nothing was heard by then the rest is not asked.
-pub(crate) const DEAF_AFTER: Duration = Duration::from_millis(1200);
-/// The attribute that no server knows and must: from the range for experiments, without a name.
+/// After this time without any response the other probes are not sent.
+pub(crate) const NO_RESPONSE_TIMEOUT: Duration = Duration::from_millis(1200);
+/// A comprehension-required attribute that no server understands: unassigned in the registry.
 pub(crate) const UNKNOWN_REQUIRED: AttributeType = AttributeType::new(0x7ead);
-/// The attribute that no server knows and need not.
+/// A comprehension-optional attribute that no server understands.
 const UNKNOWN_OPTIONAL: AttributeType = AttributeType::new(0xfead);
-/// How much PADDING: enough to be seen, too little to be of use to anybody.
+/// The length of PADDING in bytes: enough to be recognized, too short for an amplification attack.
 pub(crate) const PADDING: u16 = 256;
 
-/// The control goes on through the whole audit, answered or not.
+/// The schedule of the control. It goes on after a response.
 pub(crate) const CONTROL: Schedule = Schedule::at_millis([0])
     .every(Duration::from_millis(200))
     .until(Duration::from_secs(2))
     .jitter(Duration::from_millis(10))
     .repeat(true);
-/// A question whose answer is due: sent until answered.
-pub(crate) const ASKED: Schedule = Schedule::at_millis([0, 90, 190, 300, 400, 510, 600]);
-/// A question to which silence is due.
-pub(crate) const QUIET: Schedule = Schedule::at_millis([0, 150, 300, 450]);
+/// The schedule of a probe that a correct server answers. It ends with the response.
+pub(crate) const ANSWERED: Schedule = Schedule::at_millis([0, 90, 190, 300, 400, 510, 600]);
+/// The schedule of a probe that a correct server does not answer.
+pub(crate) const UNANSWERED: Schedule = Schedule::at_millis([0, 150, 300, 450]);
 
 impl Probe {
-    /// Whether silence is what an honest server answers.
-    pub(crate) const fn wants_silence(self) -> bool {
+    /// Whether a correct server sends no response.
+    pub(crate) const fn expects_no_response(self) -> bool {
         matches!(
             self,
             Self::WrongFingerprint
@@ -129,16 +131,16 @@ impl Probe {
         )
     }
 
-    /// Sent by the audit itself, because it is no regular request.
+    /// Whether the audit sends the probe itself, because it is not a regular request.
     pub(crate) const fn is_irregular(self) -> bool {
-        self.wants_silence() || matches!(self, Self::Classic | Self::Fingerprint | Self::AfterFingerprint)
+        self.expects_no_response() || matches!(self, Self::Classic | Self::Fingerprint | Self::AfterFingerprint)
     }
 
     pub(crate) const fn schedule(self) -> Schedule {
         match self {
             Self::Control => CONTROL,
-            _ if self.wants_silence() => QUIET,
-            _ => ASKED,
+            _ if self.expects_no_response() => UNANSWERED,
+            _ => ANSWERED,
         }
     }
 
@@ -184,12 +186,12 @@ impl FromStr for Probe {
     }
 }
 
-/// The text names no probe.
+/// The error of a text that is not the name of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no probe has this name")]
 pub struct UnknownProbe;
 
-/// The attribute of a regular request that is unknown to everybody.
+/// Returns the unknown attribute of a regular request.
 pub(crate) const fn unknown(probe: Probe) -> Option<Attribute<'static>> {
     match probe {
         Probe::UnknownRequired => Some(Attribute::Unknown { kind: UNKNOWN_REQUIRED, value: b"what" }),
@@ -198,7 +200,7 @@ pub(crate) const fn unknown(probe: Probe) -> Option<Attribute<'static>> {
     }
 }
 
-/// The bytes of an irregular question; `None` for a regular one.
+/// Returns the bytes of an irregular probe; `None` for a regular one.
 pub(crate) fn irregular(probe: Probe, id: TransactionId) -> Option<Bytes> {
     let mut bytes = plain(probe, id)?;
     match probe {
@@ -210,7 +212,7 @@ pub(crate) fn irregular(probe: Probe, id: TransactionId) -> Option<Bytes> {
             set_length(&mut bytes);
         }
         Probe::Truncated => {
-            // SOFTWARE that announces eight bytes and has four.
+            // SOFTWARE with a length field of 8 and a value of 4 bytes.
             bytes.extend_from_slice(&[0x80, 0x22, 0, 8, b'w', b'h', b'a', b't']);
             set_length(&mut bytes);
         }
@@ -220,7 +222,7 @@ pub(crate) fn irregular(probe: Probe, id: TransactionId) -> Option<Bytes> {
         }
         Probe::Garbage => {
             bytes.extend_from_slice(id.as_bytes());
-            // Top bits that no STUN message has, and no cookie; RFC 7983 gives 0xff to nobody.
+            // RFC 7983 assigns the first byte 0xff to no protocol.
             set(&mut bytes, 0, &[0xff; 8]);
         }
         _ => {}
@@ -228,15 +230,15 @@ pub(crate) fn irregular(probe: Probe, id: TransactionId) -> Option<Bytes> {
     Some(bytes.into())
 }
 
-/// What stands in place of the cookie in a request of RFC 3489, where it is part of the transaction id.
+/// The bytes in place of the cookie in a request of RFC 3489. They are part of its transaction id.
 pub(crate) const CLASSIC_COOKIE: [u8; 4] = *b"3489";
 
-/// The message before it is bent.
+/// Returns the valid message from which an irregular probe is made.
 fn plain(probe: Probe, id: TransactionId) -> Option<Vec<u8>> {
     let (class, method) = match probe {
         Probe::Indication => (Class::Indication, Method::BINDING),
         Probe::Response => (Class::SuccessResponse, Method::BINDING),
-        // Nobody's number, far from those that are given out.
+        // Not assigned in the registry of methods.
         Probe::UnknownMethod => (Class::Request, Method::new(0xead)?),
         _ => (Class::Request, Method::BINDING),
     };
@@ -259,8 +261,9 @@ fn set_length(bytes: &mut [u8]) {
     set(bytes, 2, &length.to_be_bytes());
 }
 
-/// The value of MAPPED-ADDRESS in a success response of RFC 3489, whose 16-byte id is the cookie's place and the rest:
-/// present and well-formed. `None`: no such response, or another's id.
+/// Returns whether a success response of RFC 3489 has a well-formed MAPPED-ADDRESS.
+///
+/// `None` if the bytes are not such a response, or if its 16-byte transaction id is another one.
 pub(crate) fn classic_answer(bytes: &[u8], id: TransactionId) -> Option<bool> {
     let (header, mut rest) = bytes.split_first_chunk::<HEADER_LEN>()?;
     let (front, tail) = header.split_first_chunk::<8>()?;
@@ -279,7 +282,7 @@ pub(crate) fn classic_answer(bytes: &[u8], id: TransactionId) -> Option<bool> {
     Some(false)
 }
 
-/// Whether the bytes claim to be STUN of today.
+/// Whether the bytes have the magic cookie of RFC 8489.
 pub(crate) fn has_cookie(bytes: &[u8]) -> bool {
     bytes.iter().skip(4).take(4).eq(MAGIC_COOKIE.to_be_bytes().iter())
 }

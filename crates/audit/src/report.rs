@@ -1,4 +1,4 @@
-//! What an audit found.
+//! The report of an audit.
 //!
 //! ```
 //! use portolan_audit::{Check, Finding, Outcome};
@@ -16,12 +16,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_stun_agent::nonce::Features;
 
-/// What became of one check.
+/// The outcome of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The rule.
+    /// The check.
     pub check: Check,
-    /// How the server did.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
@@ -31,101 +31,101 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What came back for one kind of request.
+/// The amplification of one kind of request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Amplification {
     /// The request.
     pub probe: Probe,
-    /// Its length in bytes, without UDP and IP headers.
+    /// The length of the request in bytes, without UDP and IP headers.
     pub request_bytes: u32,
-    /// Bytes that came back for each request that was answered.
+    /// The response bytes for each answered request.
     pub reply_bytes: u32,
-    /// Datagrams that came back for each ten requests that were answered: 10 for one each.
+    /// The responses for ten answered requests: 10 if each request got one response.
     pub replies_per_ten: u32,
 }
 
 impl Amplification {
-    /// Bytes back for each byte sent.
+    /// The response bytes for each byte of the request.
     #[must_use]
     pub fn factor(&self) -> f64 {
         f64::from(self.reply_bytes) / f64::from(self.request_bytes.max(1))
     }
 }
 
-/// Datagrams and their bytes, without UDP and IP headers; the stream's are not among them.
+/// The datagrams of an audit and their bytes, without UDP and IP headers. The stream is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Datagrams sent.
     pub sent: u32,
-    /// Their bytes.
+    /// The bytes of the datagrams sent.
     pub sent_bytes: u64,
-    /// Datagrams that came back.
+    /// Datagrams received.
     pub received: u32,
-    /// Their bytes.
+    /// The bytes of the datagrams received.
     pub received_bytes: u64,
 }
 
-/// What became of the bare request that is repeated all the time.
+/// The statistics of the control, a bare request that is repeated during the whole audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlStats {
-    /// How often it was sent.
+    /// The number of sends.
     pub sent: u32,
-    /// How many of these stayed unanswered.
+    /// The number of sends without a response.
     pub lost: u32,
     /// The shortest round trip of any request that was answered after its first send.
     pub rtt: Option<Duration>,
 }
 
-/// What a server that asks for long-term credentials says of them (RFC 8489 §9.2.4).
+/// The challenge of a server that requires long-term credentials (RFC 8489 §9.2.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// REALM.
     pub realm: Option<Box<str>>,
-    /// What the front of NONCE announces; `None`: it has no nonce cookie, or there is no NONCE.
+    /// The security features in the nonce cookie; `None` if NONCE has no nonce cookie or is missing.
     pub features: Option<Features>,
-    /// PASSWORD-ALGORITHMS by their numbers in the registry, the server's favourite first; empty: not offered.
+    /// The numbers of PASSWORD-ALGORITHMS, in the server's order of preference; empty if the attribute is missing.
     pub algorithms: Vec<u16>,
 }
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
     /// The server.
     pub server: SocketAddr,
-    /// Where the requests left from.
+    /// The local address of the requests.
     pub local: SocketAddr,
-    /// Where the server says that is.
+    /// The mapped address of the requests.
     pub mapped: Option<SocketAddr>,
-    /// What became of the bare request that is repeated all the time.
+    /// The statistics of the control.
     pub control: ControlStats,
-    /// What was sent and what came back.
+    /// The numbers of datagrams and bytes.
     pub traffic: Traffic,
-    /// What the server calls itself.
+    /// SOFTWARE of the server.
     pub software: Option<Box<str>>,
-    /// What it asks clients for, if it does (401).
+    /// The challenge, if the server requires credentials (401).
     pub credentials: Option<Credentials>,
-    /// One finding for each [`Check`], in its order.
+    /// One finding for each [`Check`], in the order of [`Check::all`].
     pub findings: Vec<Finding>,
-    /// What each kind of request brought back, the worst first.
+    /// The amplification of each kind of request, the largest factor first.
     pub amplification: Vec<Amplification>,
-    /// How long it took.
+    /// The duration of the audit.
     pub elapsed: Duration,
 }
 
 impl Report {
-    /// What became of a check.
+    /// The outcome of a check.
     #[must_use]
     pub fn outcome(&self, check: Check) -> Option<Outcome> {
         self.findings.iter().find(|finding| finding.check == check).map(|finding| finding.outcome)
     }
 
-    /// What the server did against a clause.
+    /// The findings that are violations.
     pub fn violations(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.outcome.is_violation())
     }
 
-    /// Whether anything came back over UDP, be it rubbish.
+    /// Whether any datagram of the server was received, also one that is not STUN.
     #[must_use]
     pub const fn is_answered(&self) -> bool {
         self.traffic.received > 0

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Lab(LabCommand),
 }
 
-/// Returns a usage error of clap as one line that says what to do.
+/// Returns a usage error of clap as one line with the error and the remedy.
 pub(crate) fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text

@@ -1,14 +1,14 @@
-//! How a command fails: one line on standard error, and an exit code.
+//! The failure of a command: one line on standard error, and an exit code.
 //!
-//! Each subcommand has its own error enum. [`CommandError`] says with which exit code the command ends, and [`Failure`]
-//! is what `main` prints. This file knows no subcommand.
+//! Each subcommand has its own error enum. [`CommandError`] gives the exit code of the command, and `main` prints
+//! [`Failure`]. This file is independent of the subcommands.
 
 use crate::exit::Exit;
 use core::error::Error;
 use core::fmt;
 use std::io;
 
-/// The error of a subcommand. Its `Display` text is one line that says what to do.
+/// The error of a subcommand. Its `Display` text is one line with the reason and the remedy.
 pub(crate) trait CommandError: Error {
     /// Returns the exit code of a command that ends with this error.
     fn exit(&self) -> Exit {

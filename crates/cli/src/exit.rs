@@ -6,12 +6,12 @@
 use core::fmt::Write;
 use std::process::ExitCode;
 
-/// How a command ended.
+/// The result of a command, as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// The command did what was asked.
+    /// The command succeeded.
     Success,
-    /// The command ran, and the result is negative: a requirement is not met, or something is wrong.
+    /// The command ran, and the result is negative: a requirement is not met, or a fault was found.
     Negative,
     /// The command could not run.
     CouldNotRun,
@@ -20,7 +20,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Returns the number that the shell sees.
+    /// Returns the exit status of the process.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -45,7 +45,7 @@ struct Row {
     meanings: [Option<&'static str>; 4],
 }
 
-/// The first row: what the codes mean in every command.
+/// The first row: the meaning of the codes in every command.
 const EVERY: &str = "every command";
 
 const COULD_NOT_RUN: Option<&str> = Some("could not run");
@@ -60,10 +60,10 @@ const TABLE: [Row; 16] = [
     Row {
         command: EVERY,
         meanings: [
-            Some("the command did what was asked"),
-            Some("the command ran, and the result is negative: a requirement is not met, or something is wrong"),
-            Some("the command could not run; one line on standard error says why and what to do"),
-            Some("the command ran, but the result is unknown: a missing response proves nothing"),
+            Some("the command succeeded"),
+            Some("the command ran, and the result is negative: a requirement is not met, or a fault was found"),
+            Some("the command could not run; one line on standard error gives the reason and the remedy"),
+            Some("the command ran, but the result is unknown: a missing response is no evidence"),
         ],
     },
     Row {

@@ -1,7 +1,7 @@
 //! `portolan lab nat`: the discovery in a simulated network, in virtual time. No packet is sent.
 //!
-//! A client measures with two servers through the NATs that the arguments describe. The simulation knows the real
-//! behaviour, so the report says whether the result is correct.
+//! A client measures with two servers through the NATs that the arguments describe. The arguments give the real
+//! behaviour, so the report states whether the result is correct.
 
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};

@@ -1,8 +1,8 @@
 //! The portolan command: measures which NAT is between this host and the Internet, and explains STUN and SDP.
 //!
 //! Each subcommand has its own file ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`]) with its
-//! arguments and errors, and none of them implements a protocol. A command that cannot run prints one line on standard
-//! error that says what to do. The exit codes are in [`exit`] and in docs/exit-codes.md.
+//! arguments and errors, and none of them implements a protocol. A command that cannot run prints one line on
+//! standard error with the reason and the remedy. The exit codes are in [`exit`] and in docs/exit-codes.md.
 
 #![forbid(unsafe_code)]
 

@@ -12,8 +12,8 @@ pub(crate) fn exit(report: &Report, short: &[Shortfall]) -> Exit {
     match short.iter().map(|short| short.holding).max() {
         Some(Holding::Unmet) => Exit::Negative,
         Some(Holding::Unknown) => Exit::Inconclusive,
-        Some(Holding::Met) | None if report.families.iter().all(is_complete) => Exit::Success,
-        Some(Holding::Met) | None => Exit::Inconclusive,
+        Some(Holding::Satisfied) | None if report.families.iter().all(is_complete) => Exit::Success,
+        Some(Holding::Satisfied) | None => Exit::Inconclusive,
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         both.families.extend(sample::offline().families.pop());
 
         for (report, require, code, why) in [
-            (&home, "", 0, "all told"),
+            (&home, "", 0, "all conclusions"),
             (&home, "mapping=eim", 0, "met"),
             (&home, "mapping=apdm", 1, "not met"),
             (&sample::blocked(), "", 0, "blocked is an answer"),

@@ -1,10 +1,10 @@
 //! `--redact`: a report without addresses, for publication.
 //!
 //! Every IP address is replaced, those of the servers too, because a private server identifies its owner. The
-//! replacement is an address of the documentation ranges (RFC 5737, RFC 3849). Equal addresses get equal replacements,
-//! so a reader still sees which addresses are the same. Port numbers stay: they show how a NAT allocates ports, and
-//! identify no person. Servers that the user chose become `server-1.example` and so on; the names of the built-in list
-//! are public and stay. Every word that parses as an address is replaced, in whatever sentence it is.
+//! replacement is an address of the documentation ranges (RFC 5737, RFC 3849). Equal addresses get equal
+//! replacements, so equal addresses can still be recognised. Port numbers stay: they show the port allocation of a
+//! NAT, and identify no person. Servers that the user chose become `server-1.example` and so on; the names of the
+//! built-in list are public and stay. Every word that parses as an address is replaced, in all sentences.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_replaced_in_whatever_sentence_it_stands() {
+    fn an_address_is_replaced_in_every_sentence() {
         let mut redactor = Redactor::default();
         for (text, expected) in [
             ("84.19.3.7:3478 saw 91.4.5.6:40000", "192.0.2.1:3478 saw 192.0.2.2:40000"),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_server_names_go_and_longer_names_are_no_match() {
+    fn the_server_names_of_the_user_are_replaced_and_longer_names_are_kept() {
         let names = ["stun.example.org:3478", "example.org:5", "91.4.5.6:3478"];
         let mut redactor = Redactor::hiding(names.into_iter());
         assert_eq!(

@@ -30,7 +30,7 @@ pub(crate) struct Requirements(Vec<Requirement>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Holding {
     /// The requirement is met.
-    Met,
+    Satisfied,
     /// The result is unknown.
     Unknown,
     /// The requirement is not met.
@@ -50,7 +50,7 @@ impl Requirements {
         for family in open {
             for requirement in &self.0 {
                 let (holding, is) = requirement.holds(family);
-                if holding != Holding::Met {
+                if holding != Holding::Satisfied {
                     short.push(Shortfall { family: family.family, requirement: requirement.clone(), holding, is });
                 }
             }
@@ -102,7 +102,7 @@ impl Requirement {
 
 fn judge<T: PartialEq + fmt::Display>(is: Option<&T>, allowed: &[T], why: &str, blocked: bool) -> (Holding, Box<str>) {
     match is {
-        Some(is) if allowed.contains(is) => (Holding::Met, is.to_string().into()),
+        Some(is) if allowed.contains(is) => (Holding::Satisfied, is.to_string().into()),
         Some(is) => (Holding::Unmet, format!("it is {is}").into()),
         None if blocked => (Holding::Unmet, "UDP is blocked".into()),
         None => (Holding::Unknown, format!("it is unknown ({why})").into()),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_not_told_and_what_does_not_is() {
+    fn only_unmet_requirements_are_printed() {
         let home = sample::home();
         assert!(outcome("nat=nat, mapping=eim,filtering=adf|apdf,type=port-restricted", &home).is_empty());
         assert_eq!(
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubt_is_not_a_no_but_a_block_is() {
+    fn an_unknown_result_is_not_unmet_and_blocked_is_unmet() {
         let mut report = sample::home();
         report.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
         let short = read("filtering=apdf").check(&report);
@@ -228,12 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn a_family_without_a_way_out_is_asked_nothing() {
+    fn an_unreachable_family_has_no_requirements() {
         assert!(outcome("mapping=adm", &sample::offline()).is_empty());
     }
 
     #[test]
-    fn a_text_that_is_no_requirement_is_refused_at_its_bad_part() {
+    fn an_invalid_requirement_is_refused_at_its_invalid_part() {
         for (text, error) in [
             ("", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering and type"),
             ("mapping=eim,", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering and type"),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn requirements_read_back_from_their_own_text() {
+    fn requirements_round_trip_through_text() {
         for text in ["nat=none|firewall", "mapping=address-dependent", "type=open|full-cone"] {
             let requirement: Requirement = text.parse().unwrap();
             assert_eq!(requirement.to_string(), text);

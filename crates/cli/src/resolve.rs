@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_resolver_that_never_answers_is_given_up_at_the_bound() {
+    async fn a_resolver_without_an_answer_is_given_up_at_the_limit() {
         let start = Instant::now();
         let resolved = resolve(Arc::new(Scripted), &names(&["never.example"]), &BOTH, Duration::from_secs(2)).await;
         assert_eq!(start.elapsed().as_secs(), 2);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn two_known_servers_need_not_wait_for_a_third() {
+    async fn two_resolved_servers_do_not_wait_for_a_third() {
         let start = Instant::now();
         let list = names(&["192.0.2.1", "never.example", "192.0.2.2:9"]);
         let resolved = resolve(Arc::new(Scripted), &list, &BOTH, Duration::from_secs(5)).await;
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn with_one_known_server_half_the_time_is_left_to_ask_it() {
+    async fn one_resolved_server_leaves_half_of_the_time_for_the_measurement() {
         let start = Instant::now();
         let list = names(&["192.0.2.1", "never.example"]);
         let resolved = resolve(Arc::new(Scripted), &list, &BOTH, Duration::from_secs(5)).await;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_name_has_its_own_fate_and_keeps_its_place() {
+    async fn each_name_has_its_own_result_in_the_given_order() {
         let list = names(&["none.example", "four.example:5", "2001:db8::1", "twice.example"]);
         let resolved = resolve(Arc::new(Scripted), &list, &[Family::V4], Duration::from_secs(60)).await;
         let known: Vec<_> = resolved.servers.iter().map(|server| (&*server.name, server.addresses.len())).collect();

@@ -131,7 +131,7 @@ pub(crate) enum ServeError {
 
 impl CommandError for ServeError {}
 
-/// Returns what to do if a listening address is refused.
+/// Returns the remedy for a refused listening address.
 const fn advice(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::AddressInUse => "end the program that holds it, or choose another port with --listen",

@@ -1,6 +1,6 @@
 //! `portolan stun`: sends one Binding request to one server and prints the response.
 //!
-//! The machine [`Query`] decides what to send and when to retransmit. This file resolves the name, runs the driver and
+//! The machine [`Query`] makes the request and its retransmissions. This file resolves the name, runs the driver and
 //! prints the result.
 
 mod report;

@@ -51,7 +51,7 @@ mod mapping_run;
 mod plan;
 mod ports;
 mod reach;
-mod reading;
+mod response;
 mod servers;
 pub(crate) mod tag;
 

@@ -72,11 +72,11 @@ impl fmt::Display for DiscoveryEvent {
             Self::Nat { family, nat } => write!(f, "{family}: {}", nat.as_str()),
             Self::Mapping { family, conclusion } => {
                 write!(f, "{family}: mapping ")?;
-                say(f, &conclusion.finding)
+                write_finding(f, &conclusion.finding)
             }
             Self::Filtering { family, conclusion } => {
                 write!(f, "{family}: filtering ")?;
-                say(f, &conclusion.finding)
+                write_finding(f, &conclusion.finding)
             }
             Self::Flaw { family, server, flaw } => write!(f, "{family}: {server} {flaw}"),
             Self::Report(report) => write!(f, "finished after {} ms", report.elapsed.as_millis()),
@@ -84,7 +84,7 @@ impl fmt::Display for DiscoveryEvent {
     }
 }
 
-fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, finding: &Finding<T>) -> fmt::Result {
+fn write_finding<T: fmt::Display>(f: &mut fmt::Formatter<'_>, finding: &Finding<T>) -> fmt::Result {
     match finding {
         Finding::Value { value, .. } => value.fmt(f),
         Finding::Unknown(why) => write!(f, "unknown ({})", why.as_str()),

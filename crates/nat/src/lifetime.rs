@@ -87,7 +87,7 @@ use conclude::Verdicts;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use pace::Pace;
-use path::Way;
+use path::PathEstimate;
 use portolan_machine::{
     Cx, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Refusal, Slot, SocketEvent, SocketId,
     SocketOrder, Verdict,
@@ -109,7 +109,7 @@ pub struct Lifetime {
     transactions: Slot<Transactions<Tag>>,
     proof: Proof,
     pace: Pace,
-    way: Way,
+    estimate: PathEstimate,
     verdicts: Verdicts,
     out: Outbox<LifetimeEvent>,
 }
@@ -120,7 +120,7 @@ enum Stage {
     /// Not started.
     Idle,
     /// The request socket and the control get their mappings.
-    Asking,
+    Preparing,
     /// A response to the control is requested.
     Proving,
     /// All sockets are measured.
@@ -131,12 +131,12 @@ enum Stage {
 
 /// The legal transitions.
 const TRANSITIONS: &[(Stage, Stage)] = &[
-    (Stage::Idle, Stage::Asking),
-    (Stage::Asking, Stage::Proving),
+    (Stage::Idle, Stage::Preparing),
+    (Stage::Preparing, Stage::Proving),
     // The next server is tested, or the control is replaced.
-    (Stage::Proving, Stage::Asking),
+    (Stage::Proving, Stage::Preparing),
     (Stage::Proving, Stage::Measuring),
-    (Stage::Asking, Stage::Ended),
+    (Stage::Preparing, Stage::Ended),
     (Stage::Proving, Stage::Ended),
     (Stage::Measuring, Stage::Ended),
 ];
@@ -161,9 +161,9 @@ struct RunState {
 /// The proof that a response reaches a living mapping.
 #[derive(Clone, Copy, Debug, Default)]
 struct Proof {
-    flight: Option<TransactionId>,
+    transaction: Option<TransactionId>,
     /// The time of the last request.
-    asked: Instant,
+    requested_at: Instant,
     /// The time of the last response.
     answered: Option<Instant>,
     /// Whether the control's mapping is fresh and has not been used yet.
@@ -172,7 +172,7 @@ struct Proof {
     failures: u8,
 }
 
-const ASKER: usize = 0;
+const REQUESTER: usize = 0;
 const CONTROL: usize = 1;
 
 impl Lifetime {
@@ -198,7 +198,7 @@ impl Lifetime {
             transactions: Slot::new("transactions", 0, Transactions::new()),
             proof: Proof::default(),
             pace: Pace::new(),
-            way: Way::default(),
+            estimate: PathEstimate::default(),
             verdicts: Verdicts::default(),
             out: Outbox::new(),
         })
@@ -212,15 +212,15 @@ impl Lifetime {
     pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Idle => {}
-            Stage::Asking | Stage::Proving | Stage::Measuring => return Err(CommandError::AlreadyStarted),
+            Stage::Preparing | Stage::Proving | Stage::Measuring => return Err(CommandError::AlreadyStarted),
             Stage::Ended => return Err(CommandError::Ended),
         }
-        self.become_stage(Stage::Asking);
+        self.become_stage(Stage::Preparing);
         self.run.started = cx.now();
         self.run.ends = cx.now() + self.config.bound();
-        self.open(cx, Role::Asker);
+        self.open(cx, Role::Requester);
         self.open(cx, Role::Control);
-        self.note_asked(cx);
+        self.note_tested(cx);
         self.settle(cx);
         Ok(())
     }
@@ -234,7 +234,7 @@ impl Lifetime {
     pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Idle => return Err(CommandError::NotStarted),
-            Stage::Asking | Stage::Proving | Stage::Measuring => {}
+            Stage::Preparing | Stage::Proving | Stage::Measuring => {}
             Stage::Ended => return Err(CommandError::Ended),
         }
         self.finish(cx.now(), Unknown::TimedOut);
@@ -349,8 +349,8 @@ impl Lifetime {
     fn close(&mut self, cx: &mut Cx<'_>, index: usize) {
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() != State::Over) else { return };
         probe.become_state(State::Over);
-        let (place, flight) = (probe.place, probe.flight.take());
-        if let Some(id) = flight {
+        let (place, transaction) = (probe.place, probe.transaction.take());
+        if let Some(id) = transaction {
             // A request that has been answered meanwhile is not cancelled.
             let _gone = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
         }
@@ -444,7 +444,7 @@ impl Lifetime {
     fn wait(&mut self) -> Option<Deadline> {
         match self.stage {
             Stage::Idle | Stage::Ended => None,
-            Stage::Asking | Stage::Proving | Stage::Measuring => {
+            Stage::Preparing | Stage::Proving | Stage::Measuring => {
                 Deadline::earliest(self.transactions.wait(), self.run.wait)
             }
         }

@@ -136,12 +136,12 @@ impl FamilyReport {
     }
 
     fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
-        self.public.iter_mut().chain(&mut self.local).for_each(|address| renew(address, replace));
+        self.public.iter_mut().chain(&mut self.local).for_each(|address| replace_ip(address, replace));
         self.mapping.replace_addresses(replace);
         self.filtering.replace_addresses(replace);
         self.details.replace_addresses(replace);
         for server in &mut self.servers {
-            renew(&mut server.address, replace);
+            replace_ip(&mut server.address, replace);
         }
     }
 }
@@ -488,7 +488,7 @@ impl fmt::Display for Unknown {
             Self::Offline => "there is no way out",
             Self::SingleServer => "one plain server alone cannot show it",
             Self::Dependent => "it depends on the destination, but no server could show on what",
-            Self::NoOtherAddress => "no server asked has the second address that the test needs",
+            Self::NoOtherAddress => "no server in use has the second address that the test needs",
             Self::OtherAddressInvalid => "the server's second address is invalid",
             Self::ChangeRequestIgnored => "the server ignores CHANGE-REQUEST",
             Self::ChangeRequestRefused => "the server refuses CHANGE-REQUEST",
@@ -519,6 +519,6 @@ impl fmt::Display for Unknown {
     }
 }
 
-fn renew(address: &mut SocketAddr, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
+fn replace_ip(address: &mut SocketAddr, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
     address.set_ip(replace(address.ip()));
 }

@@ -23,13 +23,13 @@
 //! let outside: IpAddr = "203.0.113.7".parse()?;
 //! let mut nat = Translator::new(TranslatorConfig::home(), &[outside], 1);
 //! let (host, server): (SocketAddr, SocketAddr) = ("10.0.0.2:5000".parse()?, "192.0.2.1:3478".parse()?);
-//! let stranger: SocketAddr = "192.0.2.1:3479".parse()?;
+//! let other: SocketAddr = "192.0.2.1:3479".parse()?;
 //! let now = Instant::ORIGIN;
 //!
 //! let Ok(Translation::Out { source, created: true }) = nat.outbound(now, host, server) else { panic!() };
 //! assert_eq!(source, SocketAddr::new(outside, 5000), "the port is preserved");
 //! assert_eq!(nat.inbound(now, server, source), Ok(host));
-//! assert_eq!(nat.inbound(now, stranger, source), Err(DropReason::Filtered));
+//! assert_eq!(nat.inbound(now, other, source), Err(DropReason::Filtered));
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
@@ -203,7 +203,7 @@ impl Translator {
             move |(_, (internal, scope), life)| MappingView {
                 internal: (*internal).into(),
                 external: life.external.into(),
-                destination: Some(*scope).filter(|scope| *scope != ANYBODY).map(SocketAddr::from),
+                destination: Some(*scope).filter(|scope| *scope != ANY_ENDPOINT).map(SocketAddr::from),
                 replied: life.replied,
                 expires: life.expires(timers),
             },
@@ -238,7 +238,7 @@ impl Translator {
         }
         let (internal, remote) = (Endpoint::from(source), Endpoint::from(destination));
         let key = (internal, self.mapping_scope(remote));
-        let (id, created) = match self.state.living(now, key, &self.config, &mut self.ports) {
+        let (id, created) = match self.state.find_alive(now, key, &self.config, &mut self.ports) {
             Some(id) => (id, false),
             None => (self.create(now, key)?, true),
         };
@@ -293,10 +293,10 @@ impl Translator {
     /// The part of a destination that a mapping depends on (RFC 4787 §4.1).
     const fn mapping_scope(&self, remote: Endpoint) -> Endpoint {
         if !self.config.translate {
-            return ANYBODY;
+            return ANY_ENDPOINT;
         }
         match self.config.mapping {
-            Mapping::EndpointIndependent => ANYBODY,
+            Mapping::EndpointIndependent => ANY_ENDPOINT,
             Mapping::AddressDependent => Endpoint::new(remote.ip, 0),
             Mapping::AddressAndPortDependent => remote,
         }
@@ -357,13 +357,13 @@ impl Translator {
         }
         let state = &mut self.state;
         self.ports.choose(config.allocation, config.range, (internal, external), &mut self.rng, |ports, port| {
-            state.vacate(now, Endpoint::new(external, port), &config, ports)
+            state.is_free(now, Endpoint::new(external, port), &config, ports)
         })
     }
 }
 
 /// The wildcard for the part of an endpoint that does not matter.
-const ANYBODY: Endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+const ANY_ENDPOINT: Endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// The internal endpoint, and the part of the destination that the mapping depends on.
 type MappingKey = (Endpoint, Endpoint);
@@ -425,7 +425,13 @@ impl State {
     }
 
     /// The mapping with this key, if it has not expired. Removes an expired one.
-    fn living(&mut self, now: Instant, key: MappingKey, config: &TranslatorConfig, ports: &mut Ports) -> Option<Id> {
+    fn find_alive(
+        &mut self,
+        now: Instant,
+        key: MappingKey,
+        config: &TranslatorConfig,
+        ports: &mut Ports,
+    ) -> Option<Id> {
         let id = self.mappings.find(key)?;
         let (_, life) = self.mappings.get(id)?;
         if life.expires(config.timers) > now {
@@ -449,7 +455,7 @@ impl State {
 
     /// Records that the internal endpoint of `id` has sent to `scope`. Returns the external endpoint.
     fn sent(&mut self, now: Instant, id: Id, scope: Option<Endpoint>, refresh: bool) -> Endpoint {
-        let Some(life) = self.mappings.value_mut(id) else { return ANYBODY };
+        let Some(life) = self.mappings.value_mut(id) else { return ANY_ENDPOINT };
         if refresh {
             life.refreshed = now;
         }
@@ -503,7 +509,7 @@ impl State {
     }
 
     /// Whether `external` is free. Removes an expired mapping that uses it.
-    fn vacate(&mut self, now: Instant, external: Endpoint, config: &TranslatorConfig, ports: &mut Ports) -> bool {
+    fn is_free(&mut self, now: Instant, external: Endpoint, config: &TranslatorConfig, ports: &mut Ports) -> bool {
         let Some((_, id)) = self.external.find(external).and_then(|index| self.external.get(index)) else {
             return true;
         };

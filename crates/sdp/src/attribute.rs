@@ -124,7 +124,7 @@ macro_rules! attributes {
                         Ok(()) => read(Self::$flag),
                         Err(error) => refused(error),
                     },)*
-                    _ => match Direction::named(name) {
+                    _ => match Direction::from_name(name) {
                         Some(direction) => match no_value(bytes, Direction::CLAUSE) {
                             Ok(()) => read(Self::Direction(direction)),
                             Err(error) => refused(error),
@@ -178,7 +178,7 @@ attributes! {
         b"ice-pwd" => IcePwd(IcePwd<'a>),
         /// `a=ice-options`: the ICE extensions that an endpoint supports.
         b"ice-options" => IceOptions(IceOptions<'a>),
-        /// `a=ice-pacing`: the interval that an endpoint wants between two connectivity checks.
+        /// `a=ice-pacing`: the interval that an endpoint requests between two connectivity checks.
         b"ice-pacing" => IcePacing(IcePacing),
         /// `a=remote-candidates`: the peer's candidates that the offerer has selected.
         b"remote-candidates" => RemoteCandidates(RemoteCandidates<'a>),

@@ -1,9 +1,10 @@
 //! ICE candidates: the `a=candidate` attribute (RFC 8839 §5.1) with the TCP types of RFC 6544 §4.5.
 //!
 //! Rules of this file: attributes, trickled candidates and the candidates of an agent share one grammar. The parser
-//! accepts what deployed endpoints write against the RFC, and each [`Deviation`] has a name. [`Candidate::strict`]
-//! rejects the first deviation. The parser resolves no name and drops no candidate: an agent can see which candidates
-//! it must ignore (RFC 8839 §5.1: names and unknown address families). Parsing allocates nothing.
+//! accepts the deviations of deployed endpoints from the RFC, and each [`Deviation`] has a name.
+//! [`Candidate::strict`] rejects the first deviation. The parser resolves no name and drops no candidate: an agent
+//! can see which candidates it must ignore (RFC 8839 §5.1: names and unknown address families). Parsing allocates
+//! nothing.
 //!
 //! ```
 //! use portolan_sdp::Candidate;
@@ -97,9 +98,9 @@ pub enum Transport<S> {
 pub enum CandidateType<S> {
     /// `host`: an address of the host.
     Host,
-    /// `srflx`: server reflexive, an address that a server saw.
+    /// `srflx`: server reflexive, the source address of the host's packets at a server.
     ServerReflexive,
-    /// `prflx`: peer reflexive, an address that a peer saw.
+    /// `prflx`: peer reflexive, the source address of the host's packets at a peer.
     PeerReflexive,
     /// `relay`: an address of a relay.
     Relayed,
@@ -263,7 +264,7 @@ impl<'a> AttributeValue<'a> for Candidate<&'a str> {
 impl<'a> Value<'a> for Candidate<&'a str> {
     const CLAUSE: Citation = Citation::new("RFC 8839", "5.1");
 
-    /// Parses what deployed endpoints write; see [`Candidate::deviations`].
+    /// Parses a candidate with the deviations of deployed endpoints; see [`Candidate::deviations`].
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         let to_error = |error| value_error(value, Self::CLAUSE, error);
         let (rest, foundation) = foundation(value).map_err(to_error)?;

@@ -48,9 +48,9 @@ pub enum Severity {
     Fatal,
 }
 
-/// What a limit of the reader counts.
+/// The kind of a limit of the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Counted {
+pub enum LimitKind {
     /// Bytes of the description.
     Bytes,
     /// Lines.
@@ -110,8 +110,8 @@ pub enum Rule {
     NotADescription,
     /// The text exceeds a limit of the reader.
     Limit {
-        /// What the limit counts.
-        counted: Counted,
+        /// The kind of the limit.
+        kind: LimitKind,
         /// The limit.
         most: usize,
     },
@@ -234,12 +234,12 @@ impl fmt::Display for Rule {
                 write!(f, "{kind} expected {}, found {}", error.expected, Found(error.found))
             }
             Self::NotADescription => f.write_str("this is no session description: no line is a letter and \"=\""),
-            Self::Limit { counted, most } => {
-                let word = match counted {
-                    Counted::Bytes => "bytes",
-                    Counted::Lines => "lines",
-                    Counted::Attributes => "attributes in a section",
-                    Counted::Media => "media descriptions",
+            Self::Limit { kind, most } => {
+                let word = match kind {
+                    LimitKind::Bytes => "bytes",
+                    LimitKind::Lines => "lines",
+                    LimitKind::Attributes => "attributes in a section",
+                    LimitKind::Media => "media descriptions",
                 };
                 write!(f, "more than {most} {word}")
             }

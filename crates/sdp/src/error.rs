@@ -1,4 +1,4 @@
-//! Errors of values: the position, and what the grammar expected there.
+//! Errors of values: the position, and the text that the grammar expected.
 //!
 //! Every error here is `Copy` and holds no text. A [`ValueError`] counts from the start of the value that was parsed. A
 //! [`TypedError`] also has the line, so that a user finds the place in the description.
@@ -72,7 +72,7 @@ impl Span {
 pub struct ValueError {
     /// The offset in bytes from the start of the value.
     pub at: usize,
-    /// What the grammar expected there, in words.
+    /// The text that the grammar expected at this position, in words.
     pub expected: &'static str,
     /// The byte that was found there; `None`: the value ends there.
     pub found: Option<u8>,

@@ -138,7 +138,7 @@ mod tests {
     use alloc::string::{String, ToString};
 
     #[test]
-    fn every_attribute_with_a_type_has_an_example_that_reads_and_is_written_as_it_stands() {
+    fn every_typed_attribute_has_an_example_that_round_trips() {
         for name in Attribute::NAMES {
             let name = name.as_bytes();
             let line = attribute(name).unwrap_or_else(|| panic!("{}", name.escape_ascii()));
@@ -147,11 +147,11 @@ mod tests {
             assert!(!matches!(typed, Attribute::Other { .. }), "{line}");
             assert_eq!((read, format!("a={typed}")), (name, line.to_string()));
         }
-        assert_eq!(ATTRIBUTES.len(), Attribute::NAMES.len(), "each once");
+        assert_eq!(ATTRIBUTES.len(), Attribute::NAMES.len(), "no example occurs twice");
     }
 
     #[test]
-    fn the_examples_of_lines_are_a_description_that_a_strict_reader_takes() {
+    fn the_examples_of_lines_are_a_description_without_deviations() {
         let text: String = LINES.iter().flat_map(|line| [line, "\r\n"]).collect();
         let read = Reader::strict().read(text.as_bytes()).map(|reading| reading.session.line_count());
         assert_eq!(read, Ok(LINES.len()));

@@ -1,7 +1,7 @@
 //! The parsers that the grammars of values share. They work on bytes.
 //!
-//! Rules of this file: a failed parser gives its position and what it expected ([`Fault`]). The first failure is final:
-//! once an optional part has begun (`cut` after its keyword), no alternative is tried. Nothing is copied.
+//! Rules of this file: a failed parser gives its position and the expected text ([`Fault`]). The first failure is
+//! final: once an optional part has begun (`cut` after its keyword), no alternative is tried. No bytes are copied.
 
 use crate::error::{Citation, ValueError};
 use crate::scan;
@@ -13,7 +13,7 @@ use nom::{Err, IResult};
 
 pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Fault<'a>>;
 
-/// The position of a failed parser, and what it expected.
+/// The position of a failed parser, and the expected text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault<'a> {
     pub(crate) rest: &'a [u8],
@@ -527,16 +527,15 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// The standard library is the reference: the fast parser accepts the same addresses as the library, and no
-        /// others.
+        /// The fast parser accepts exactly the addresses that the standard library accepts.
         #[test]
-        fn groups_are_read_as_the_library_reads_them(
+        fn ipv6_addresses_agree_with_the_standard_library(
             address in any::<Ipv6Addr>(),
             mask in any::<u128>(),
             text in "[0-9aF]{0,5}(:{1,2}[0-9aF]{0,5}){0,9}",
         ) {
             prop_assert_eq!(ipv6_groups(text.as_bytes()), text.parse().ok(), "{}", text);
-            // Some runs of zero groups, which are written as `::`.
+            // The mask makes runs of zero groups, which the library writes as `::`.
             let bits = (0..8).filter(|group| mask >> group & 1 == 1).fold(0_u128, |bits, group| bits | 0xffff << (16 * group));
             for address in [address, Ipv6Addr::from_bits(address.to_bits() & bits)] {
                 let text = alloc::format!("{address}");
@@ -544,9 +543,9 @@ mod tests {
             }
         }
 
-        /// The standard library is the reference, except for the leading zeros that it allows.
+        /// The standard library is the reference, except that it allows leading zeros.
         #[test]
-        fn numbers_and_ipv4_addresses_are_what_the_library_reads(
+        fn numbers_and_ipv4_addresses_agree_with_the_standard_library(
             digits in "0{0,22}[0-9]{1,21}|25[0-9]|[0-9]{1,3}",
             dotted in "[0-9]{1,3}(\\.(0|[1-9][0-9]?|25[0-9]|00|[0-9]{3,4})){3}",
         ) {
@@ -559,7 +558,6 @@ mod tests {
             prop_assert_eq!(address, dotted.parse().ok().map(|address| (0, address)), "{}", dotted);
         }
 
-        /// The table gives the same result as the parser.
         #[test]
         fn the_table_of_payload_types_agrees_with_the_parser(text in "[0-9]{1,4}[ /a]?[0-9]?") {
             let input = text.as_bytes();

@@ -1,11 +1,11 @@
 //! Session descriptions (SDP, RFC 8866): a lossless parser, an editor, typed values, and offer/answer.
 //!
-//! # What this crate refuses to do
+//! # Scope
 //!
 //! The crate opens no socket and reads no clock. It drops no byte of a description, does not repair a value silently,
 //! and rejects a value that would break its line. It does not prefer any codec, and it resolves no address.
 //!
-//! # What it does
+//! # Overview
 //!
 //! * [`Reader`] parses a text into a [`Session`]: all lines, in order, with their bytes. It is strict or lenient. Each
 //!   deviation from RFC 8866 is reported with line, column and rule ([`diagnostic`]).
@@ -14,8 +14,8 @@
 //! * [`SessionBuilder`] builds a session from parts. A strict reader accepts every session that it builds.
 //! * [`value`] and [`attribute`] are typed values. They are parsed on demand and borrow from the text; each reports its
 //!   own error.
-//! * [`explain`] describes each line in plain words. [`diff`](mod@diff) lists what changed in meaning between two
-//!   descriptions. [`scrub`](mod@scrub) replaces everything that identifies a person or a host.
+//! * [`explain`] describes each line in plain words. [`diff`](mod@diff) lists the changes in meaning between two
+//!   descriptions. [`scrub`](mod@scrub) replaces all values that identify a person or a host.
 //! * [`lint`](mod@lint) checks what several lines say together: repeated, contradicting and missing lines.
 //! * [`example`] has one valid line of each kind.
 //! * [`offer_answer`] builds the answer to an offer from the capabilities of the endpoint, checks an answer, and has

@@ -151,7 +151,7 @@ pub enum Ending {
     /// CR and LF, as RFC 8866 §5 writes it.
     #[default]
     CrLf,
-    /// LF alone. RFC 8866 §5 asks readers to accept it.
+    /// LF alone. RFC 8866 §5 recommends that parsers accept it.
     Lf,
     /// CR alone.
     Cr,

@@ -1,12 +1,12 @@
 //! Offer and answer (RFC 3264; for WebRTC RFC 8829): builds answers, checks answers, and has the signalling states.
 //!
-//! # What this module refuses to do
+//! # Scope
 //!
-//! The module stores nothing and sends nothing. The caller knows whether an offer follows another one and which side
-//! acts next ([`state`] has the allowed steps). The module has no codec list of its own: it answers only codecs in the
+//! The module stores nothing and sends nothing. The caller tracks whether an offer follows another one and which side
+//! acts next ([`state`] has the allowed steps). The module has no codec list: it answers only codecs in the
 //! [`Capabilities`]. It gathers no candidates and generates no password.
 //!
-//! # What it does
+//! # Overview
 //!
 //! * [`answer`] builds the answer to an offer and gives an [explanation](Explanation) for each media section.
 //! * [`validate`] lists the violations of the RFCs in an answer, given its offer.
@@ -51,7 +51,7 @@ pub use capabilities::{
     BundlePolicy, Capabilities, Codec, Credentials, DataChannel, Demands, Dtls, Extension, Features, Ice, Media,
     MuxPolicy, Order, Role, Transport,
 };
-pub use codecs::LeftOut;
+pub use codecs::OmissionReason;
 pub(crate) use codecs::of_static;
 pub use explanation::{Decision, Explanation, Refusal, SectionOutcome};
 pub use flaw::{Finding, Flaw};

@@ -2,7 +2,8 @@
 //! continues.
 //!
 //! Rules of this file: every byte of the text belongs to exactly one line. A line costs one step of a vectorised
-//! search. [`Limits`] bounds what a text makes the reader store or report; the check comes first.
+//! search. [`Limits`] bounds the lines and diagnostics that the reader stores. The reader checks a limit before it
+//! stores.
 //!
 //! ```
 //! use portolan_sdp::{Limits, Reader, diagnostic::Rule, line::Kind};
@@ -19,7 +20,7 @@
 
 mod order;
 
-use crate::diagnostic::{Counted, Diagnostic, Rule, Severity};
+use crate::diagnostic::{Diagnostic, LimitKind, Rule, Severity};
 use crate::error::{Citation, Span, ValueError};
 use crate::grammar::is_token;
 use crate::line::{Ending, Kind};
@@ -53,7 +54,7 @@ pub struct Limits {
     pub attributes: usize,
     /// Media descriptions; 1,000 by default.
     pub media: usize,
-    /// How many diagnostics are stored; the rest are only counted. 100 by default.
+    /// The largest number of stored diagnostics; further ones are only counted. 100 by default.
     pub diagnostics: usize,
 }
 
@@ -71,7 +72,7 @@ pub struct Reading<'a> {
     /// The diagnostics, in the order of the lines, at most [`Limits::diagnostics`] of them. A strict reader reports
     /// only remarks.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many more diagnostics there were.
+    /// The number of diagnostics that were not stored.
     pub unreported: usize,
 }
 
@@ -82,7 +83,7 @@ impl Reader {
         Self { is_strict: true, limits: Limits::default() }
     }
 
-    /// Returns a reader that accepts what deployed endpoints send, and reports each deviation.
+    /// Returns a reader that accepts the deviations of deployed endpoints, and reports each one.
     #[must_use]
     pub fn lenient() -> Self {
         Self { is_strict: false, limits: Limits::default() }
@@ -116,7 +117,7 @@ impl Reader {
     fn read_in<'a>(&self, text: &'a [u8], order: Order) -> Result<Reading<'a>, Diagnostic> {
         let most = self.limits.bytes.min(u32::MAX as usize);
         if text.len() > most {
-            let rule = Rule::Limit { counted: Counted::Bytes, most };
+            let rule = Rule::Limit { kind: LimitKind::Bytes, most };
             return Err(Diagnostic { line: 1, column: 1, span: Span::new(0, text.len()), rule });
         }
         // A typical line has about 40 bytes. For a text of shorter lines the list grows.
@@ -155,7 +156,7 @@ struct Progress<'a> {
     diagnostics: Vec<Diagnostic>,
     unreported: usize,
     order: Order,
-    /// How many `a=` lines the section has so far.
+    /// The number of `a=` lines of the section so far.
     attributes: usize,
     /// Whether a line of a description was seen.
     is_known: bool,
@@ -179,14 +180,14 @@ impl Progress<'_> {
     #[inline]
     fn line(&mut self, start: usize, text: &[u8], ending: Ending, nul: Option<usize>) -> Result<(), Diagnostic> {
         if self.lines.len() >= self.reader.limits.lines {
-            return self.limit(start, text, Counted::Lines, self.reader.limits.lines);
+            return self.limit(start, text, LimitKind::Lines, self.reader.limits.lines);
         }
         let kind = Kind::of(text);
         self.is_known |= !matches!(kind, Kind::Stray | Kind::Unknown(_));
         if kind == Kind::Attribute {
             self.attributes += 1;
             if self.attributes > self.reader.limits.attributes {
-                return self.limit(start, text, Counted::Attributes, self.reader.limits.attributes);
+                return self.limit(start, text, LimitKind::Attributes, self.reader.limits.attributes);
             }
         }
         if kind == Kind::Media {
@@ -206,7 +207,7 @@ impl Progress<'_> {
     /// Begins a media description.
     fn media(&mut self, start: usize, text: &[u8]) -> Result<(), Diagnostic> {
         if self.heads.len() >= self.reader.limits.media {
-            return self.limit(start, text, Counted::Media, self.reader.limits.media);
+            return self.limit(start, text, LimitKind::Media, self.reader.limits.media);
         }
         self.section_ends(start)?;
         self.attributes = 0;
@@ -296,9 +297,9 @@ impl Progress<'_> {
     }
 
     #[cold]
-    fn limit(&self, start: usize, text: &[u8], counted: Counted, most: usize) -> Result<(), Diagnostic> {
+    fn limit(&self, start: usize, text: &[u8], kind: LimitKind, most: usize) -> Result<(), Diagnostic> {
         let span = Span::new(start, start + text.len());
-        Err(self.diagnostic(self.lines.len() + 1, span, Rule::Limit { counted, most }))
+        Err(self.diagnostic(self.lines.len() + 1, span, Rule::Limit { kind, most }))
     }
 
     fn diagnostic(&self, line: usize, span: Span, rule: Rule) -> Diagnostic {

@@ -46,22 +46,22 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// Bytes, many of which are close to the values that are searched for.
-    fn near_borders() -> impl Strategy<Value = alloc::vec::Vec<u8>> {
-        let border = prop::sample::select(&b"\0\t\n\r\x0e\x80\x8d\xff"[..]);
-        vec(prop_oneof![9 => b'a'..=b'z', 1 => border], 0..40)
+    /// Generates bytes. Many of them are close to the values that the function finds.
+    fn near_values() -> impl Strategy<Value = alloc::vec::Vec<u8>> {
+        let value = prop::sample::select(&b"\0\t\n\r\x0e\x80\x8d\xff"[..]);
+        vec(prop_oneof![9 => b'a'..=b'z', 1 => value], 0..40)
     }
 
     proptest! {
-        /// A search byte by byte is the reference.
+        /// The reference examines each byte.
         #[test]
-        fn a_line_break_is_the_first_of_three_bytes(input in near_borders()) {
+        fn the_first_line_break_is_found(input in near_values()) {
             prop_assert_eq!(line_break(&input), input.iter().position(|byte| is_break(*byte)));
         }
 
-        /// The end of a long line, found by `memchr`, is the same.
+        /// The function finds the end of a long line with `memchr`.
         #[test]
-        fn a_line_break_is_found_however_far(before in 0_usize..600, after in near_borders()) {
+        fn a_line_break_is_found_at_any_distance(before in 0_usize..600, after in near_values()) {
             let expected = after.iter().position(|byte| is_break(*byte)).map(|at| before + at);
             let input = [alloc::vec![b'x'; before], after].concat();
             prop_assert_eq!(line_break(&input), expected);

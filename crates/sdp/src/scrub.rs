@@ -1,11 +1,11 @@
-//! Scrubs a description so that it can be published: everything that identifies a person or a host is replaced, and
-//! everything that negotiation needs is kept.
+//! Scrubs a description so that it can be published: values that identify a person or a host are replaced, and values
+//! that negotiation needs are kept.
 //!
-//! Rules of this file: a value is kept only if its place in the grammar guarantees that it identifies no one.
-//! Everything else is replaced, also unknown attributes and lines that cannot be parsed. Equal values get equal
-//! stand-ins. A stand-in is a number in the order of appearance, never a hash, so that the original cannot be computed.
-//! Relations are kept: a `raddr` still equals its candidate. A value whose length has a meaning (a password, a
-//! fingerprint) keeps its length.
+//! Rules of this file: a value is kept only if its place in the grammar guarantees that it identifies no person and
+//! no host. All other values are replaced, also unknown attributes and lines that cannot be parsed. Equal values get
+//! equal stand-ins. A stand-in is a number in the order of appearance, never a hash, so that the original cannot be
+//! computed. Relations are kept: a `raddr` still equals its candidate. A value whose length has a meaning (a
+//! password, a fingerprint) keeps its length.
 //!
 //! Kept: ports, priorities, payload types, SSRCs, codec parameters, header extensions, the names of sections and
 //! encodings (`mid`, `rid`), the numbers of `o=`, and unspecified and loopback addresses. A foundation is replaced,
@@ -13,9 +13,9 @@
 //! host or secret that occurs in another line is replaced, before or after it; parameter names, and words of less than
 //! four letters, are kept.
 //!
-//! Session id, version, ports and SSRCs are kept deliberately. They match a description with a trace or a capture, and
-//! an answer cannot be checked without them. A reader who already has such a capture learns something from them: an id
-//! is often the time at which the session was created (RFC 8866 §5.2).
+//! Session id, version, ports and SSRCs are kept deliberately. They match a description with a trace or a capture,
+//! and an answer cannot be checked without them. A kept value gives information to a reader with such a capture: an
+//! id is often the time at which the session was created (RFC 8866 §5.2).
 //!
 //! Scrubbing a scrubbed description keeps its shape, but changes the stand-ins: the stand-in of a private address is a
 //! documentation address, which counts as public.
@@ -54,7 +54,7 @@ pub fn scrub(session: &Session<'_>) -> Session<'static> {
     Scrubber::default().scrub(session)
 }
 
-/// Scrubs descriptions. It remembers the stand-in of each replaced value, so it holds the removed secrets.
+/// A scrubber of descriptions. It stores the stand-in of each replaced value, so it holds the removed secrets.
 #[derive(Clone, Default)]
 pub struct Scrubber {
     aliases: Aliases,
@@ -74,7 +74,7 @@ impl Scrubber {
         Self::default()
     }
 
-    /// Returns the same description, with everything replaced that identifies a person or a host.
+    /// Returns the same description, with all values replaced that identify a person or a host.
     ///
     /// The kinds and endings of the lines do not change. A value that could be parsed can still be parsed.
     #[must_use]

@@ -42,7 +42,7 @@ pub struct Session<'a> {
     pub(crate) lines: Vec<Record>,
     /// The indices of the `m=` lines.
     pub(crate) heads: Vec<u32>,
-    /// How many bytes of `added` no line uses any more.
+    /// The number of bytes of `added` that no line uses any more.
     unused: usize,
     is_edited: bool,
 }

@@ -34,7 +34,7 @@ pub use address::Address;
 pub(crate) use address::network;
 pub use bandwidth::{Bandwidth, BandwidthKind};
 pub use connection::Connection;
-pub use contact::{Email, Named, Phone};
+pub use contact::{DisplayName, Email, Phone};
 pub use decimal::Decimal;
 pub use key::Key;
 pub use media::MediaLine;
@@ -73,18 +73,18 @@ pub(crate) mod tests {
     use super::Value;
     use core::fmt::Debug;
 
-    /// Checks where a value is refused, and what was expected there.
+    /// Returns the offset at which a value is refused, and the expectation there.
     pub(crate) fn refusal<'a, T: Value<'a> + Debug>(value: &'a str) -> (usize, &'static str) {
         match T::parse(value.as_bytes()) {
             Err(error) => (error.at, error.expected),
-            Ok(found) => panic!("{value:?} was read as {found:?}"),
+            Ok(found) => panic!("{value:?} was parsed as {found:?}"),
         }
     }
 
-    /// Asserts that a value is refused: at which byte, what was expected there, and the other fields of the error.
+    /// Asserts that a value is refused, and checks every field of the error.
     #[track_caller]
     pub(crate) fn refused<'a, T: Value<'a> + Debug>(value: &'a [u8], at: usize, expected: &str) {
-        let error = T::parse(value).expect_err("it must be refused");
+        let error = T::parse(value).expect_err("the value must be refused");
         assert_eq!((error.at, error.expected, error.found), (at, expected, value.get(at).copied()), "{error}");
         assert_eq!(error.clause, T::CLAUSE);
     }

@@ -43,7 +43,7 @@ impl Story {
         &self.text
     }
 
-    /// Adds a line: the time, the actor, and what happened.
+    /// Adds a line: the time, the actor, and the event.
     pub fn add_line(&mut self, at: Instant, actor: &str, what: impl fmt::Display) {
         // Writing to a string cannot fail.
         let _ok = writeln!(self.text, "{at} {actor:<12} {what}");

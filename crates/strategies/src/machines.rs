@@ -176,7 +176,7 @@ impl Scripts {
         }
     }
 
-    /// Mostly one of the known sockets, rarely an unknown socket.
+    /// Mostly one of the configured sockets, rarely an unknown socket.
     fn socket(&self) -> BoxedStrategy<SocketId> {
         prop_oneof![12 => select(self.sockets.clone()), 1 => Just(SocketId(u64::MAX))].boxed()
     }

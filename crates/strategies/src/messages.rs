@@ -27,7 +27,7 @@ use portolan_stun::{Class, IntegrityKey, Method, TransactionId, Writer};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// The password that keys the message integrity attributes.
+/// The password of the integrity attributes.
 pub const PASSWORD: &str = "a password known to both";
 
 /// The attributes at the end of a message: integrity and fingerprint.

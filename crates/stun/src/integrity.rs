@@ -1,8 +1,9 @@
 //! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256: authentication of the sender and integrity of the message.
 //!
-//! Rules of this file: a key is prepared once; a message then costs no key schedule. Comparison takes constant time. A
-//! verified message gives access only to what the HMAC covers. Texts are hashed as they are. The caller does the
-//! OpaqueString preparation (RFC 8265) of user names, realms and passwords beyond ASCII.
+//! Rules of this file: a key is prepared once, so that no message computes the key blocks again. The comparison takes
+//! constant time. A verified message gives access only to the attributes that the HMAC covers. Texts are hashed
+//! without preparation. The caller does the OpaqueString preparation (RFC 8265) of user names, realms and passwords
+//! beyond ASCII.
 //!
 //! RFC 8489 §9.1.1 and §9.2.2 (keys), §14.4 to §14.6 (attributes), §18.5.1 (long-term keys).
 //!
@@ -30,9 +31,9 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{HEADER_LEN, IntegrityError, Message, Verified, message::padded};
 
-/// The key of a message's HMAC, prepared for both hashes.
+/// A key of message integrity, prepared for HMAC-SHA1 and HMAC-SHA256.
 ///
-/// `Debug` shows nothing of it.
+/// `Debug` does not print the key.
 #[derive(Clone)]
 pub struct IntegrityKey {
     sha1: Pads<[u32; 5]>,
@@ -44,10 +45,9 @@ pub struct IntegrityKey {
 pub enum Integrity {
     /// MESSAGE-INTEGRITY (RFC 8489 §14.5).
     Sha1,
-    /// MESSAGE-INTEGRITY-SHA256, with the smallest length that the usage accepts: 32 unless it allows truncation
-    /// (§14.6).
+    /// MESSAGE-INTEGRITY-SHA256, with the smallest accepted length: 32 unless the usage allows truncation (§14.6).
     Sha256 {
-        /// The smallest length accepted, 16 to 32 bytes.
+        /// The smallest accepted length, 16 to 32 bytes.
         least: usize,
     },
 }
@@ -78,7 +78,7 @@ impl IntegrityKey {
         Self::from_bytes(&hash.chain_update(":").chain_update(password).finalize())
     }
 
-    /// A key that is known already: a stored hash of long-term credentials, or the key of a token (RFC 7635 §6.2).
+    /// A key from its bytes: a stored hash of long-term credentials, or the key of a token (RFC 7635 §6.2).
     #[must_use]
     pub fn from_bytes(key: &[u8]) -> Self {
         let mut short = [0; BLOCK];
@@ -94,14 +94,14 @@ impl IntegrityKey {
         Self { sha1: Pads::new(&for_sha1), sha256: Pads::new(&for_sha256) }
     }
 
-    /// HMAC-SHA1 of `covered`, as if its header announced a message of `total` bytes.
+    /// HMAC-SHA1 of `covered`, with the length field of a message of `total` bytes.
     pub(crate) fn sha1(&self, covered: &[u8], total: usize) -> [u8; 20] {
         let mut hmac = [0; 20];
         fill_words(&mut hmac, &self.sha1.hmac(covered, total));
         hmac
     }
 
-    /// HMAC-SHA256 of `covered`, as if its header announced a message of `total` bytes.
+    /// HMAC-SHA256 of `covered`, with the length field of a message of `total` bytes.
     pub(crate) fn sha256(&self, covered: &[u8], total: usize) -> [u8; 32] {
         let mut hmac = [0; 32];
         fill_words(&mut hmac, &self.sha256.hmac(covered, total));
@@ -116,9 +116,10 @@ impl fmt::Debug for IntegrityKey {
 }
 
 impl<'a> Message<'a> {
-    /// Verifies the stronger integrity attribute that is present, not truncated, and returns what it covers.
+    /// Verifies the stronger integrity attribute of the message, and returns the message with the covered attributes
+    /// only. A truncated attribute is refused.
     ///
-    /// A receiver that must not accept a bid-down to the weaker one calls [`Message::verify_with`].
+    /// A receiver that must not accept a bid-down to the weaker attribute calls [`Message::verify_with`].
     ///
     /// # Errors
     /// * [`IntegrityError::Missing`] when the message has neither of the two integrity attributes.
@@ -129,10 +130,10 @@ impl<'a> Message<'a> {
         self.verify_with(key, kind)
     }
 
-    /// Verifies one of the two integrity attributes and returns what it covers.
+    /// Verifies one of the two integrity attributes, and returns the message with the covered attributes only.
     ///
-    /// Afterwards only the attributes before the first integrity attribute can be read (RFC 8489 §14.5, §14.6).
-    /// FINGERPRINT is not checked: [`Message::check_fingerprint`].
+    /// The returned message has only the attributes before the first integrity attribute (RFC 8489 §14.5, §14.6).
+    /// FINGERPRINT is not checked here, see [`Message::check_fingerprint`].
     ///
     /// # Errors
     /// * [`IntegrityError::Missing`] when that attribute is not there.
@@ -163,7 +164,7 @@ impl<'a> Message<'a> {
         if !bool::from(same) {
             return Err(IntegrityError::Mismatch { at });
         }
-        // If both are there, MESSAGE-INTEGRITY is first, and what follows it must not be read.
+        // If both attributes are present, MESSAGE-INTEGRITY is the first, and attributes after it must not be read.
         let end = if self.integrity_at() != 0 { self.integrity_at() } else { offset };
         Ok(self.authenticated(end))
     }
@@ -175,7 +176,7 @@ pub fn userhash(username: &str, realm: &str) -> [u8; 32] {
     Sha256::new().chain_update(username).chain_update(":").chain_update(realm).finalize().into()
 }
 
-/// The block of both hashes in bytes.
+/// The block size of both hashes in bytes.
 const BLOCK: usize = 64;
 
 /// A hash: its state and its block function.
@@ -212,7 +213,7 @@ impl Block for [u32; 8] {
     }
 }
 
-/// The two states of an HMAC after the blocks of the key: all that a message needs of the key (RFC 2104 §4).
+/// The two hash states of an HMAC after the blocks of the key. A message needs nothing else of the key (RFC 2104 §4).
 #[derive(Clone, Copy)]
 struct Pads<H> {
     inner: H,
@@ -261,7 +262,7 @@ impl<H: Block> Pads<H> {
     }
 }
 
-/// Ends a hash. Its last `tail` bytes are in `blocks`; it has `total` bytes in all (FIPS 180-4 §5.1.1).
+/// Pads and ends a hash of `total` bytes. Its last `tail` bytes are in `blocks` (FIPS 180-4 §5.1.1).
 fn finish<H: Block>(state: &mut H, blocks: &mut [[u8; BLOCK]; 2], tail: usize, total: usize) {
     if let Some(end) = blocks.as_flattened_mut().get_mut(tail) {
         *end = 0x80;

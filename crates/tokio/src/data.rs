@@ -24,7 +24,7 @@ pub struct Received {
     /// The address that the bytes came from.
     pub remote: SocketAddr,
     /// The bytes; on a stream at most 64 KiB. An empty payload of a stream means that the stream has ended and its id
-    /// is dead.
+    /// is no longer valid.
     pub payload: Bytes,
 }
 
@@ -41,7 +41,7 @@ pub enum EventOrData<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The socket is not open: its id is unknown or dead, it is not open yet, or it is a listener.
+    /// The socket is not open: its id is unknown or no longer valid, it is not open yet, or it is a listener.
     NotOpen,
     /// On a UDP socket: the system's send buffer is full. On a stream: more than 64 KiB wait to be sent, or more than
     /// 256 KiB would wait.
@@ -59,7 +59,7 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-/// The queue for the owner: events, and data once the owner has asked for data.
+/// The queue for the owner: events, and data once the owner has requested data.
 #[derive(Debug)]
 pub(crate) struct OwnerQueue<E> {
     events: VecDeque<(u64, E)>,

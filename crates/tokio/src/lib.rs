@@ -16,9 +16,9 @@
 //!
 //! # Limits
 //!
-//! The driver knows no protocol and makes no decision: it does not retry, send keep-alives or choose a socket. It
-//! resolves no names. It spawns no task and no thread, so nothing outlives the [`Driver`]. It connects no UDP socket,
-//! has no unbounded queue, and contains no `unsafe` code.
+//! The driver implements no protocol and makes no decision: it does not retry, send keep-alives or choose a socket.
+//! It resolves no names. It spawns no task and no thread, so nothing outlives the [`Driver`]. It connects no UDP
+//! socket, has no unbounded queue, and contains no `unsafe` code.
 //!
 //! # Bounds and backpressure
 //!

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain, Refusal, SocketId, TlsFailure};
 
-/// A diagnostic message of the driver about something that it did or could not do. A note changes no behaviour.
+/// A diagnostic message of the driver about an operation or its failure. A note changes no behaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DriverNote {

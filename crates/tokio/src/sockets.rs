@@ -43,7 +43,7 @@ pub struct Counters {
     pub full: u64,
     /// Transmits dropped because their socket was not open, or because their stream had failed.
     pub not_open: u64,
-    /// Datagrams and chunks of streams dropped because the machine did not take them, and the owner does not ask for
+    /// Datagrams and chunks of streams dropped because the machine did not take them, and the owner does not request
     /// data.
     pub not_mine: u64,
     /// Droppable transmits dropped because more than 64 KiB waited on their stream.
@@ -74,12 +74,12 @@ enum Endpoint {
     Opening(Opening),
     Stream(Stream),
     Listener(Box<Listener>),
-    /// A stream that lingers: its last bytes are being sent. The machine no longer knows its id.
+    /// A stream that lingers: its last bytes are being sent. Its id is no longer valid for the machine.
     Closing(Closing),
 }
 
 impl Endpoint {
-    /// Whether the machine still knows the socket.
+    /// Whether the socket is still valid for the machine.
     const fn is_alive(&self) -> bool {
         !matches!(self, Self::Closing(_))
     }
@@ -167,7 +167,7 @@ impl Sockets {
         !self.socket_events.is_empty()
     }
 
-    /// Whether the machine still knows this socket.
+    /// Whether this socket is still valid for the machine.
     pub(crate) fn is_alive(&self, id: SocketId) -> bool {
         self.table.get(&id).is_some_and(|entry| entry.endpoint.is_alive())
     }
@@ -176,7 +176,7 @@ impl Sockets {
     pub(crate) fn open(&mut self, open: Open, env: &mut Environment) {
         let id = open.id;
         if self.table.contains_key(&id) {
-            // The machine gets no `Refused`: that would mean that the id is dead, but the first socket stays open.
+            // The machine gets no `Refused`: that would mean that the id is invalid, but the first socket stays open.
             self.counters.known_ids += 1;
             env.note(|| DriverNote::KnownId { socket: id });
             return;
@@ -268,7 +268,7 @@ impl Sockets {
         self.streams -= usize::from(replaced.is_some_and(|entry| entry.endpoint.is_stream()));
     }
 
-    /// Closes a socket after sending what was queued for it. The machine gets no more inputs for the socket.
+    /// Closes a socket after sending its queued bytes. The machine gets no more inputs for the socket.
     pub(crate) fn close(&mut self, id: SocketId, env: &mut Environment) {
         if self.batch.uses(id) {
             self.flush(env);

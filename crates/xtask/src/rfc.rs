@@ -128,7 +128,7 @@ mod tests {
 | Clause | Word | Test |
 |---|---|---|
 | 5 | MUST \\| MAY | `a_test`, `kinds::a_trial` |
-| 6 | SHOULD | the caller's, who knows the key |
+| 6 | SHOULD | the task of the caller |
 
 | Another | table |
 |---|---|
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn an_empty_cell_is_a_fault() {
-        let page = PAGE.replace("the caller's, who knows the key", "");
+        let page = PAGE.replace("the task of the caller", "");
         assert_eq!(faults(&page), ["page.md:6: the row has neither a test nor a reason"]);
     }
 }

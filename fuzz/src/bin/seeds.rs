@@ -1,6 +1,8 @@
-//! The corpora around the fuzzer: `seeds write TARGET FOLDER [COLLECTION]` makes the first one, for the targets that take
-//! descriptions with parts of those in the collection, and where one has grown takes out what would make it one of refusals;
-//! `seeds share TARGET FOLDER…` says which part of what lies there gets past the front door.
+//! The corpora of the fuzzer.
+//!
+//! * `seeds write TARGET FOLDER [COLLECTION]` writes the first corpus, with parts of the descriptions of the
+//!   collection. It removes refused inputs of a grown corpus until at most half of the corpus is refused.
+//! * `seeds share TARGET FOLDER…` prints how many inputs of the folders the target accepts.
 
 use portolan_fuzz::{seeds, targets};
 use std::path::{Path, PathBuf};
@@ -19,8 +21,8 @@ fn main() -> ExitCode {
         }
     };
     match done {
-        Ok(said) => {
-            println!("{said}");
+        Ok(summary) => {
+            println!("{summary}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -45,28 +47,29 @@ fn write(target: &str, folder: &Path, collection: Option<&Path>) -> io::Result<S
     for (nth, seed) in seeds.iter().enumerate() {
         fs::write(folder.join(format!("{nth:03}")), seed)?;
     }
-    thin(target, folder)?;
+    remove_refused(target, folder)?;
     Ok(format!("{} seeds", seeds.len()))
 }
 
-/// Takes out of a corpus what is refused beyond what gets past the front door, the longest first: a run from a corpus of
-/// refusals mutates refusals.
-fn thin(target: &str, folder: &Path) -> io::Result<()> {
+/// Removes the longest refused inputs of a corpus until at most half of it is refused. Mutations of a refused input
+/// are mostly refused too.
+fn remove_refused(target: &str, folder: &Path) -> io::Result<()> {
     let run = runner(target)?;
-    let (mut refused, mut inside) = (Vec::new(), 0);
+    let (mut refused, mut accepted) = (Vec::new(), 0);
     for file in files(folder)? {
         let bytes = fs::read(&file)?;
         if run(&bytes) {
-            inside += 1;
+            accepted += 1;
         } else {
             refused.push((bytes.len(), file));
         }
     }
+    // Sorted by length, the shortest inputs stay.
     refused.sort();
-    refused.iter().skip(inside).try_for_each(|(_, file)| fs::remove_file(file))
+    refused.iter().skip(accepted).try_for_each(|(_, file)| fs::remove_file(file))
 }
 
-/// What a target does; it says whether its input got past the front door.
+/// Returns the function of a target, which returns whether the target accepted the input.
 fn runner(target: &str) -> io::Result<fn(&[u8]) -> bool> {
     let known = targets::ALL.into_iter().find(|(name, _)| *name == target);
     known.map(|(_, run)| run).ok_or_else(|| io::Error::other(format!("no target `{target}`")))
@@ -74,12 +77,12 @@ fn runner(target: &str) -> io::Result<fn(&[u8]) -> bool> {
 
 fn share(target: &str, folders: &[&str]) -> io::Result<String> {
     let run = runner(target)?;
-    let (mut all, mut inside) = (0_u32, 0_u32);
+    let (mut all, mut accepted) = (0_u32, 0_u32);
     for file in folders.iter().map(Path::new).map(files).collect::<io::Result<Vec<_>>>()?.concat() {
         all += 1;
-        inside += u32::from(run(&fs::read(file)?));
+        accepted += u32::from(run(&fs::read(file)?));
     }
-    Ok(format!("{inside} of {all}"))
+    Ok(format!("{accepted} of {all}"))
 }
 
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -87,7 +90,6 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries.into_iter().filter(|path| path.is_file()).collect())
 }
 
-/// The folders in it.
 fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     Ok(entries.into_iter().filter(|path| path.is_dir()).collect())

@@ -1,6 +1,6 @@
-//! Descriptions, made of lines that each stand for a grammar.
+//! Seeds for the targets of session descriptions.
 
-/// The head of a description, and a line of each kind and of each attribute with a grammar of its own, at places that differ.
+/// A line of each kind, and of each attribute that has its own grammar.
 pub const LINES: &[&str] = &[
     "v=0",
     "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
@@ -114,7 +114,7 @@ pub const LINES: &[&str] = &[
     "",
 ];
 
-/// Each line after a head in which it may stand, and a few whole descriptions.
+/// A description for each line of [`LINES`], and descriptions with six attributes each.
 pub(super) fn all() -> Vec<Vec<u8>> {
     let head = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\n";
     let media = "t=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 96\r\nc=IN IP4 0.0.0.0\r\n";
@@ -137,7 +137,7 @@ pub(super) fn all() -> Vec<Vec<u8>> {
     all
 }
 
-/// A candidate alone in each of its forms.
+/// Candidates outside a description.
 pub(super) fn candidates() -> Vec<Vec<u8>> {
     const MORE: [&str; 9] = [
         "1 1 tcp 1518149375 2001:db8::7 9 typ host tcptype active generation 0",
@@ -154,32 +154,32 @@ pub(super) fn candidates() -> Vec<Vec<u8>> {
     known.chain(MORE).map(|line| line.as_bytes().to_vec()).collect()
 }
 
-/// The candidates of a description.
+/// Returns the candidate lines of a description.
 pub(super) fn candidates_of(whole: &[u8]) -> Vec<Vec<u8>> {
     let lines = whole.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| line.starts_with(b"a=candidate:"));
     lines.map(<[u8]>::to_vec).collect()
 }
 
-/// How long a description is at most that the targets work on: the shorter it is the more of them are tried.
+/// The maximum length of a seed in bytes. Short inputs allow more executions.
 const MOST: usize = 512;
 
-/// What a real description has, in parts that are short: its head with each of its media sections alone, of each name of
-/// attributes two at most.
+/// Splits a real description into short ones: the session part with one media section each, and at most two
+/// attributes of each name.
 pub(super) fn parts(whole: &[u8]) -> Vec<Vec<u8>> {
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
     let starts: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with(b"m=")).collect();
-    let head = some(&lines[..starts.first().copied().unwrap_or(lines.len())], MOST);
+    let head = first_lines(&lines[..starts.first().copied().unwrap_or(lines.len())], MOST);
     let section = |(nth, start): (usize, &usize)| {
         let end = starts.get(nth + 1).copied().unwrap_or(lines.len());
         let rest = MOST.saturating_sub(head.len());
-        [&head[..], &some(&lines[*start..end], rest)].concat()
+        [&head[..], &first_lines(&lines[*start..end], rest)].concat()
     };
     let parts: Vec<Vec<u8>> = starts.iter().enumerate().map(section).collect();
     if parts.is_empty() { vec![head.clone()] } else { parts }
 }
 
-/// The lines for which there is room, without the third of a name.
-fn some(lines: &[&[u8]], room: usize) -> Vec<u8> {
+/// Returns the lines that fit into `room` bytes, with at most two attributes of each name.
+fn first_lines(lines: &[&[u8]], room: usize) -> Vec<u8> {
     let (mut kept, mut names) = (Vec::new(), Vec::new());
     for line in lines {
         let name = line.split(|byte| matches!(byte, b':' | b' ' | b'\r' | b'\n')).next().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Those who prove who they are, and the servers that want it: one name, one password, in every mechanism.
+//! The credentials of clients and servers: one user with one password, in every mechanism.
 
-use crate::feed::PLACES;
+use crate::byte_reader::ADDRESSES;
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, PasswordAlgorithm, Writer};
 use portolan_stun_agent::{Authenticator, Credential, Users};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ const REALM: &str = "example.org";
 const USER: &str = "alice";
 const PASSWORD: &str = "TheMatrIX";
 
-/// A client's credential: of the four kinds one, or one with a wrong password.
+/// Returns one of five credentials of a client. The last one has a wrong password.
 pub(super) fn credential(kind: u8) -> Credential {
     static ALL: LazyLock<[Credential; 5]> = LazyLock::new(|| {
         [
@@ -25,8 +25,9 @@ pub(super) fn credential(kind: u8) -> Credential {
     ALL[usize::from(kind) % ALL.len()].clone()
 }
 
-/// What the server at an address asks for: long-term, short-term, long-term with nonces of a moment and without MD5, nothing.
-pub(super) fn guard(place: SocketAddr) -> Option<Authenticator> {
+/// Returns the authenticator of the server at an address: long-term, short-term, long-term with short-lived nonces
+/// and without MD5, or none.
+pub(super) fn authenticator(place: SocketAddr) -> Option<Authenticator> {
     static ALL: LazyLock<[Authenticator; 3]> = LazyLock::new(|| {
         let mut users = Users::long_term(REALM);
         users.add(USER, PASSWORD).expect("a user");
@@ -36,11 +37,12 @@ pub(super) fn guard(place: SocketAddr) -> Option<Authenticator> {
         let strict = long.clone().nonce_lifetime(Duration::from_secs(1)).without_md5();
         [long, Authenticator::short_term(short), strict]
     });
-    let nth = PLACES.iter().position(|known| known.parse() == Ok(place))?;
+    let nth = ADDRESSES.iter().position(|known| known.parse() == Ok(place))?;
     ALL.get(nth).cloned()
 }
 
-/// A request of a client that takes up the challenge in `reply`, as RFC 8489 would have it or RFC 5389; short-term without one.
+/// Returns a request that answers the challenge in `reply`, by RFC 8489 or by RFC 5389. Without a nonce in `reply`
+/// the request has a short-term credential.
 pub(super) fn signed_request(reply: &Message<'_>, choice: u8) -> Option<Vec<u8>> {
     let mut buffer = [0; 512];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [choice & 7; 12].into()).ok()?;

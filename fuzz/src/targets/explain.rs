@@ -1,12 +1,12 @@
-//! `explain`: any bytes are explained to their end, every byte once and in order; the verdict is that of the decoder of what
-//! they claim to be, and of what claims nothing there is none; both forms print.
+//! Checks `explain` with any bytes: it explains every byte once and in order, and both output formats have valid
+//! lines. The result agrees with the decoder of the protocol.
 
 use crate::SEEDED;
 use portolan_stun::Message;
 use portolan_stun::demux::{ChannelData, Protocol};
 use portolan_stun::explain::{Item, Line, Remark, explain};
 
-/// Explains; says whether it was STUN or ChannelData of which nothing is wrong.
+/// Explains the bytes. Returns whether they are valid STUN or ChannelData.
 pub fn run(bytes: &[u8]) -> bool {
     let mut at = 0;
     let mut wrong = false;
@@ -15,11 +15,11 @@ pub fn run(bytes: &[u8]) -> bool {
         if is_lost(&line, before.replace(line)) {
             continue;
         }
-        assert_eq!(line.at, at, "bytes are left out or said twice");
+        assert_eq!(line.at, at, "bytes are left out or explained twice");
         assert_eq!(line.bytes, &bytes[at..at + line.bytes.len()]);
-        // Where a header ends at a field's edge, the line that says so has no bytes of its own.
+        // A line about a header that ends between two fields has no bytes.
         let missing = at == bytes.len() && matches!(line.item, Item::Truncated(_) | Item::Empty);
-        assert!(missing || !line.bytes.is_empty(), "a line about nothing");
+        assert!(missing || !line.bytes.is_empty(), "a line without bytes");
         at += line.bytes.len();
         wrong |= line.remark.is_some_and(|remark| remark.is_wrong());
         let text = line.to_string();
@@ -31,18 +31,21 @@ pub fn run(bytes: &[u8]) -> bool {
     match explain(bytes).protocol() {
         Some(Protocol::Stun) => {
             let decoded = Message::decode(bytes);
-            assert!(decoded.is_ok() || wrong, "nothing is wrong, says the explanation: {decoded:?}");
+            assert!(decoded.is_ok() || wrong, "the explanation has no error: {decoded:?}");
             !wrong && decoded.is_ok()
         }
         Some(Protocol::TurnChannel) => {
             let decoded = ChannelData::decode(bytes);
-            assert_eq!(decoded.is_err(), wrong, "another verdict than the decoder's: {decoded:?}");
+            assert_eq!(decoded.is_err(), wrong, "the explanation differs from the decoder: {decoded:?}");
             !wrong
         }
         other => {
-            assert_eq!(other, Protocol::of(bytes), "taken for something else");
-            assert!(!wrong, "wrong as what?");
-            assert!(Message::decode(bytes).is_err() && ChannelData::decode(bytes).is_err(), "a message is passed over");
+            assert_eq!(other, Protocol::of(bytes), "another protocol");
+            assert!(!wrong, "an error without a known protocol");
+            assert!(
+                Message::decode(bytes).is_err() && ChannelData::decode(bytes).is_err(),
+                "a message is not explained"
+            );
             false
         }
     }

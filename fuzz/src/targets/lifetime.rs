@@ -1,11 +1,11 @@
-//! `Lifetime` behind a NAT with short timers and before servers of several kinds, under the watch and by lot under a law.
+//! Plays scripts of `Lifetime` behind a NAT with short timers and with four kinds of servers, and checks the laws of
+//! machines.
 //!
-//! The grid is of one or two idle times, so that a run of some dozen steps gets through the asking and the proof and into the
-//! measurement.
+//! Only one or two idle times are measured, so that a run of a few dozen steps reaches the measurement.
 
-use crate::feed::{Feed, PLACES};
+use crate::byte_reader::{ADDRESSES, ByteReader};
 use crate::flawed::{Flaw, Flawed};
-use crate::watched::play;
+use crate::monitor::play;
 use portolan_machine::{Instant, Output, Refusal, SocketEvent, SocketId, SocketOrder, Transmit};
 use portolan_nat::behavior::Timers;
 use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, MeasurementCommand};
@@ -16,21 +16,25 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Plays what the bytes say; says whether a server was found that lets the measurement begin.
+/// Plays the script of the bytes. Returns whether the measurement began.
 pub fn run(bytes: &[u8]) -> bool {
-    let mut feed = Feed::new(bytes);
-    let shape = feed.byte();
-    let mut network = Network::new(&mut feed);
-    let server = |nth: usize| PLACES[nth].parse().expect("an address");
+    let mut reader = ByteReader::new(bytes);
+    let shape = reader.byte();
+    let mut network = Network::new(&mut reader);
+    let server = |nth: usize| ADDRESSES[nth].parse().expect("an address");
     let servers = if shape & 1 == 0 { vec![server(0)] } else { vec![server(0), server(1)] };
     let step = Duration::from_secs(2 + u64::from(shape >> 1 & 7));
     let config = LifetimeConfig::new(servers).step(step).max(step * (1 + u32::from(shape >> 4 & 1)));
     let terminal = |event: &LifetimeEvent| matches!(event, LifetimeEvent::Report(_));
     let context = Context { seed: u64::from(shape), terminal, ..Context::default() };
-    let factory = || Flawed::new(Lifetime::new(config.clone()).expect("a configuration"), Flaw::Forgetful);
+    let factory = || Flawed::new(Lifetime::new(config.clone()).expect("a configuration"), Flaw::LosesOutput);
     let mut script = vec![Step::command(Instant::ORIGIN, &MeasurementCommand::Start)];
-    script.extend(feed.script(8, 12, |feed| {
-        if feed.byte() & 7 == 0 { MeasurementCommand::Stop.to_string() } else { MeasurementCommand::Start.to_string() }
+    script.extend(reader.script(8, 12, |reader| {
+        if reader.byte() & 7 == 0 {
+            MeasurementCommand::Stop.to_string()
+        } else {
+            MeasurementCommand::Start.to_string()
+        }
     }));
     let mut begun = false;
     play(bytes, &factory, &script, &context, 60, |at, output| {
@@ -40,18 +44,18 @@ pub fn run(bytes: &[u8]) -> bool {
     begun
 }
 
-/// The client's NAT and the servers behind it.
+/// The NAT of the client, and the servers.
 struct Network {
     nat: Translator,
     sockets: BTreeMap<SocketId, SocketAddr>,
-    /// What the first server and the others do.
+    /// The behaviour of the first server, and that of the others.
     servers: [Server; 2],
-    /// One packet of so many is lost; 0: none.
+    /// Every packet with a number divisible by this one is lost; 0: no packet is lost.
     loss: u8,
     packets: u8,
 }
 
-/// What a server makes of RESPONSE-PORT.
+/// The behaviour of a server after a request with RESPONSE-PORT.
 #[derive(Clone, Copy)]
 enum Server {
     Honours,
@@ -61,12 +65,12 @@ enum Server {
 }
 
 impl Network {
-    fn new(feed: &mut Feed<'_>) -> Self {
+    fn new(reader: &mut ByteReader<'_>) -> Self {
         let secs = |byte: u8| Duration::from_secs(u64::from(byte & 15));
         let timers = Timers {
-            unreplied: secs(feed.byte()),
-            replied: secs(feed.byte()),
-            absolute: Some(secs(feed.byte())).filter(|time| time.as_secs() > 3),
+            unreplied: secs(reader.byte()),
+            replied: secs(reader.byte()),
+            absolute: Some(secs(reader.byte())).filter(|time| time.as_secs() > 3),
         };
         let outside = "203.0.113.9".parse().expect("an address");
         let nat = Translator::new(TranslatorConfig::home().timers(timers), &[outside], 1);
@@ -76,8 +80,8 @@ impl Network {
             2 => Server::Ignores,
             _ => Server::Honours,
         };
-        let servers = [kind(feed.byte()), kind(feed.byte())];
-        Self { nat, sockets: BTreeMap::new(), servers, loss: feed.byte() & 31, packets: 0 }
+        let servers = [kind(reader.byte()), kind(reader.byte())];
+        Self { nat, sockets: BTreeMap::new(), servers, loss: reader.byte() & 31, packets: 0 }
     }
 
     fn answer(&mut self, at: Instant, output: &Output<LifetimeEvent>) -> Vec<Step> {
@@ -107,7 +111,7 @@ impl Network {
         let local = *self.sockets.get(&sent.socket)?;
         let Ok(Translation::Out { source, .. }) = self.nat.outbound(at, local, sent.remote) else { return None };
         let request = Message::decode(&sent.payload).ok()?;
-        let first = PLACES[0].parse() == Ok(sent.remote);
+        let first = ADDRESSES[0].parse() == Ok(sent.remote);
         let kind = self.servers[usize::from(!first)];
         let mut buffer = [0; 96];
         let (method, id) = (request.method(), request.transaction_id());
@@ -126,7 +130,7 @@ impl Network {
         self.deliver(at, sent.remote, SocketAddr::new(source.ip(), port), writer.finish())
     }
 
-    /// What comes in from outside, where the NAT lets it.
+    /// Delivers a packet from outside, if the NAT accepts it.
     fn deliver(&mut self, at: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Option<Step> {
         let to = self.nat.inbound(at, from, to).ok()?;
         let (socket, _) = self.sockets.iter().find(|(_, local)| **local == to)?;

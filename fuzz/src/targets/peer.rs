@@ -1,7 +1,7 @@
-//! The other side of a machine's run: it opens sockets and answers requests, mostly as it should.
+//! The peer of a machine: it opens sockets and answers requests, mostly correctly.
 
-use super::credentials::guard;
-use crate::feed::PLACES;
+use super::credentials::authenticator;
+use crate::byte_reader::ADDRESSES;
 use portolan_machine::{Datagram, Input, Instant, Output, Refusal, SocketEvent, SocketOrder, Transmit};
 use portolan_sim::laws::{Action, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, ResponseClass, Writer};
@@ -10,30 +10,30 @@ use portolan_stun_agent::authenticator::Judgement;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What the peer decides by: the run's own bytes, over and over.
+/// A peer whose choices come from the bytes of the input.
 #[derive(Debug)]
 pub(super) struct Peer<'a> {
     choices: std::iter::Cycle<std::slice::Iter<'a, u8>>,
-    /// Some of its addresses ask for credentials.
-    guarded: bool,
+    /// Whether the servers at some addresses require credentials.
+    requires_credentials: bool,
 }
 
 impl<'a> Peer<'a> {
     pub(super) fn new(choices: &'a [u8]) -> Self {
-        Self { choices: choices.iter().cycle(), guarded: false }
+        Self { choices: choices.iter().cycle(), requires_credentials: false }
     }
 
-    /// A peer of which some addresses ask for credentials.
-    pub(super) fn guarded(choices: &'a [u8]) -> Self {
-        Self { guarded: true, ..Self::new(choices) }
+    /// Returns a peer whose servers at some addresses require credentials.
+    pub(super) fn with_credentials(choices: &'a [u8]) -> Self {
+        Self { requires_credentials: true, ..Self::new(choices) }
     }
 
-    /// The next of the bytes that it decides by.
+    /// Returns the next byte of the choices, which repeat.
     pub(super) fn choice(&mut self) -> u8 {
         self.choices.next().copied().unwrap_or_default()
     }
 
-    /// What comes of an output.
+    /// Returns the steps that follow an output of the machine.
     pub(super) fn answer<E>(&mut self, now: Instant, output: &Output<E>) -> Vec<Step> {
         let later = now + Duration::from_millis(u64::from(self.choice() & 0x7f));
         match output {
@@ -55,20 +55,20 @@ impl<'a> Peer<'a> {
             return Vec::new();
         }
         let shape = self.choice();
-        let other = PLACES[1].parse().unwrap_or(sent.remote);
+        let other = ADDRESSES[1].parse().unwrap_or(sent.remote);
         let changed = request.change_request().is_some_and(|change| change.ip || change.port);
         let from = if changed || shape & 0x0f == 0x0f { other } else { sent.remote };
         let class = if shape & 0x70 == 0x70 { Class::ErrorResponse } else { Class::SuccessResponse };
         let local = here(sent.remote);
-        let guard = Some(sent.remote).filter(|_| self.guarded).and_then(guard);
-        let payload = match guard {
-            Some(guard) => judged(&guard, at, &request, class, local, other),
+        let authenticator = Some(sent.remote).filter(|_| self.requires_credentials).and_then(authenticator);
+        let payload = match authenticator {
+            Some(authenticator) => authenticated_response(&authenticator, at, &request, class, local, other),
             None => response(&request, class, local, from, other),
         };
         let Some(mut payload) = payload else { return Vec::new() };
         let place = self.choice();
         if place & 0x1f == 0x1f {
-            // On the way a bit was changed.
+            // The network changes one bit.
             let at = usize::from(self.choice()) % payload.len();
             payload[at] ^= 1 << (place >> 5);
         }
@@ -82,17 +82,17 @@ impl<'a> Peer<'a> {
     }
 }
 
-/// The host's own address, of the family of `like`.
+/// Returns the address of the host in the family of `like`.
 fn here(like: SocketAddr) -> SocketAddr {
     let ip: std::net::IpAddr =
         if like.is_ipv4() { [198, 51, 100, 7].into() } else { [0x2001, 0xdb8, 7, 0, 0, 0, 0, 1].into() };
     SocketAddr::new(ip, 40_000)
 }
 
-/// What a server says that asks for credentials: a challenge, or what it says to those whom it knows, signed; in place of an
-/// error it sends them elsewhere.
-fn judged(
-    guard: &Authenticator,
+/// Returns the response of a server that requires credentials: a challenge, or a response with integrity. An error
+/// response to a valid request is a redirection (300).
+fn authenticated_response(
+    authenticator: &Authenticator,
     at: Instant,
     request: &Message<'_>,
     class: Class,
@@ -100,10 +100,10 @@ fn judged(
     other: SocketAddr,
 ) -> Option<Vec<u8>> {
     let mut buffer = [0; Authenticator::REJECTION_LEN];
-    let admitted = match guard.judge(at, mapped, request) {
+    let admitted = match authenticator.judge(at, mapped, request) {
         Judgement::Admitted(admitted) => admitted,
         Judgement::Rejected(why) => {
-            return Some(guard.write_rejection(&mut buffer, at, mapped, request, why).ok()?.to_vec());
+            return Some(authenticator.write_rejection(&mut buffer, at, mapped, request, why).ok()?.to_vec());
         }
         Judgement::Discarded(_) => return None,
     };

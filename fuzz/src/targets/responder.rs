@@ -1,20 +1,21 @@
-//! `Responder` with clients over UDP and streams, some of which take up its challenges, under the watch and by lot under a law.
+//! Plays scripts of `Responder` with clients over UDP and streams, some of which answer challenges, and checks the
+//! laws of machines.
 
-use super::credentials::{guard, signed_request};
+use super::credentials::{authenticator, signed_request};
 use super::peer::Peer;
-use crate::feed::{Feed, PLACES};
+use crate::byte_reader::{ADDRESSES, ByteReader};
 use crate::flawed::{Flaw, Flawed};
-use crate::watched::play;
+use crate::monitor::play;
 use portolan_machine::{Datagram, Input, Instant, Output, SocketOrder};
 use portolan_sim::laws::{Action, Context, Step};
 use portolan_stun::{Class, Message, Method, Writer};
 use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderEvent};
 use std::time::Duration;
 
-/// A client that asks as soon as there is whom to ask, and proves who it is when it is challenged.
+/// A client that sends a request when a socket opens, and answers a challenge with credentials.
 fn client(at: Instant, output: &Output<ResponderEvent>, choice: u8) -> Option<Step> {
     let later = at + Duration::from_millis(200);
-    let remote = PLACES[4].parse().ok()?;
+    let remote = ADDRESSES[4].parse().ok()?;
     match output {
         Output::Socket(SocketOrder::Open(open)) => {
             let mut buffer = [0; 32];
@@ -28,7 +29,7 @@ fn client(at: Instant, output: &Output<ResponderEvent>, choice: u8) -> Option<St
                 let last = request.len() - usize::from(choice & 0x1f) - 1;
                 request[last] ^= 1;
             }
-            let local = PLACES[0].parse().ok()?;
+            let local = ADDRESSES[0].parse().ok()?;
             let datagram = Datagram::new(sent.socket, local, sent.remote, &request);
             let is_stream = sent.socket.0 >= 100;
             Some(if is_stream {
@@ -41,11 +42,11 @@ fn client(at: Instant, output: &Output<ResponderEvent>, choice: u8) -> Option<St
     }
 }
 
-/// Plays what the bytes say; says whether it answered.
+/// Plays the script of the bytes. Returns whether a response was sent.
 pub fn run(bytes: &[u8]) -> bool {
-    let mut feed = Feed::new(bytes);
-    let shape = feed.byte();
-    let place = |nth: usize| PLACES[nth].parse().expect("an address");
+    let mut reader = ByteReader::new(bytes);
+    let shape = reader.byte();
+    let place = |nth: usize| ADDRESSES[nth].parse().expect("an address");
     let mut config = ResponderConfig::new().listen(place(0));
     if shape & 1 == 0 {
         config = config.alternate(place(1));
@@ -53,15 +54,15 @@ pub fn run(bytes: &[u8]) -> bool {
     if shape & 2 == 0 {
         config = config.streams(3);
     }
-    if let Some(guard) = guard(place(usize::from(shape >> 2 & 3))) {
-        config = config.credentials(guard);
+    if let Some(authenticator) = authenticator(place(usize::from(shape >> 2 & 3))) {
+        config = config.credentials(authenticator);
     }
     let terminal = |event: &ResponderEvent| *event == ResponderEvent::Stopped;
     let context = Context { seed: u64::from(shape), terminal, ..Context::default() };
-    let factory = || Flawed::new(Responder::new(&config).expect("a configuration"), Flaw::Parrot);
+    let factory = || Flawed::new(Responder::new(&config).expect("a configuration"), Flaw::RepeatsTransmit);
     let mut script = vec![Step::command(Instant::ORIGIN, &ResponderCommand::Start)];
-    script.extend(feed.script(14, 8, |feed| {
-        if feed.byte() & 7 == 0 { ResponderCommand::Stop.to_string() } else { ResponderCommand::Start.to_string() }
+    script.extend(reader.script(14, 8, |reader| {
+        if reader.byte() & 7 == 0 { ResponderCommand::Stop.to_string() } else { ResponderCommand::Start.to_string() }
     }));
     let mut peer = Peer::new(bytes);
     let mut answered = false;

@@ -1,6 +1,7 @@
-//! An offer answered by three endpoints: every answer that is made validates, reads strictly, and explains each section.
+//! Three endpoints answer an offer. Every answer is valid for the offer and accepted by a strict reader, and has an
+//! explanation for each section.
 //!
-//! Nothing that is read may make `answer`, `validate` or `lint` panic, in whichever order the two descriptions come.
+//! No description makes `answer`, `validate` or `lint` panic, in either order of the two descriptions.
 
 use crate::SEEDED;
 use portolan_sdp::attribute::Direction;
@@ -12,15 +13,16 @@ use portolan_sdp::offer_answer::{
 use portolan_sdp::value::{Connection, MediaLine, Origin};
 use portolan_sdp::{Attribute, Reader, Session, Value};
 
-/// Says whether an answer was made.
+/// Answers the offer. Returns whether an endpoint made an answer.
 pub fn run(bytes: &[u8]) -> bool {
     let Ok(offer) = Session::read(bytes) else { return false };
-    // Whoever answers is somebody else; by chance they have the same name and number.
+    // An offer with the origin of the answerer cannot be answered here: the two origins must differ.
     let is_own = offer.top().line(Kind::Origin).is_some_and(|line| line.value().starts_with(b"- 3141592653589793238 "));
     drop(validate(&offer, &offer));
     for finding in lint(&offer) {
         let line = offer.line(finding.line - 1).unwrap_or_else(|| panic!("{finding}"));
-        assert_eq!(line.text().get(finding.column - 1..).map(|rest| rest.starts_with(finding.text)), Some(true), "{finding}");
+        let rest = line.text().get(finding.column - 1..).unwrap_or_else(|| panic!("{finding}"));
+        assert!(rest.starts_with(finding.text), "{finding}");
     }
     if is_own {
         return false;
@@ -29,7 +31,7 @@ pub fn run(bytes: &[u8]) -> bool {
     let browser = Capabilities::webrtc(origin(), &[AUDIO, VIDEO], &carriers).with_data(DATA);
     let listener = Capabilities::webrtc(origin(), &[AUDIO], &carriers);
     let telephone = Capabilities::plain(origin(), &[TELEPHONE], &ports);
-    // All three, whether or not the first makes one.
+    // `|` and not `||`: all three endpoints must answer.
     [browser, listener, telephone].iter().fold(false, |made, endpoint| made | answered(&offer, endpoint))
 }
 
@@ -42,12 +44,12 @@ fn answered(offer: &Session<'_>, endpoint: &Capabilities<'_>) -> bool {
         }
     };
     let mut session = made.session;
-    if SEEDED && a_rest_behind_a_refusal(offer) {
+    if SEEDED && has_inactive_behind_refused(offer) {
         let _ = session.remove_media(session.media_count() - 1);
     }
     assert_eq!(made.explanations.len(), offer.media_count());
-    let told = validate(offer, &session);
-    assert!(told.is_empty(), "{told:?}\n{session}");
+    let faults = validate(offer, &session);
+    assert!(faults.is_empty(), "{faults:?}\n{session}");
     drop(validate(&session, offer));
     let bytes = session.to_bytes();
     let read = Reader::strict().read(&bytes).unwrap_or_else(|error| panic!("{error}\n{session}"));
@@ -57,12 +59,12 @@ fn answered(offer: &Session<'_>, endpoint: &Capabilities<'_>) -> bool {
     true
 }
 
-/// The seeded bug's place: a section that rests, behind one that is refused.
-fn a_rest_behind_a_refusal(offer: &Session<'_>) -> bool {
+/// The condition of the seeded bug: an inactive section behind a refused one.
+fn has_inactive_behind_refused(offer: &Session<'_>) -> bool {
     let mut is_refused = false;
     for media in offer.all_media() {
-        let rests = media.attributes().any(|read| read == Ok(Attribute::Direction(Direction::Inactive)));
-        if is_refused && rests {
+        let is_inactive = media.attributes().any(|read| read == Ok(Attribute::Direction(Direction::Inactive)));
+        if is_refused && is_inactive {
             return true;
         }
         let head = media.line(Kind::Media).and_then(|line| line.read::<MediaLine<'_>>().ok());

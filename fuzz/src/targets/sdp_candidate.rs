@@ -1,39 +1,40 @@
-//! The grammar of candidates beside a reading that splits at spaces: the same verdict and the same fields, in every form in
-//! which a candidate comes: alone, after `candidate:`, as a line, and as a line of a description.
+//! Compares the candidate parser with a reference parser that splits at spaces: the same result and the same fields,
+//! in every form of a candidate. The forms are: alone, after `candidate:`, as a line, and as a line of a description.
 
-use super::within;
+use super::position;
 use crate::SEEDED;
 use portolan_sdp::candidate::{Candidate, ConnectionAddress, Deviation, Prefix};
 use portolan_sdp::{Attribute, Session, Value, ValueError};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Reads in all forms; says whether it was a candidate.
+/// Parses the bytes in all forms. Returns whether they are a candidate.
 pub fn run(bytes: &[u8]) -> bool {
-    let is_one = alone(bytes);
+    let is_one = check_trickled(bytes);
     let (_, value) = Prefix::of(bytes);
     let value = value.strip_suffix(b"\n").unwrap_or(value);
     let value = value.strip_suffix(b"\r").unwrap_or(value);
     let read = Candidate::parse(value);
     assert_eq!(read.is_ok(), is_one);
     assert_eq!(Attribute::parse(b"candidate", Some(value)), read.map(Attribute::Candidate));
-    let book = by_the_book(value);
-    match (&read, &book) {
-        (Ok(read), Some(book)) => assert_eq!(fields(read), *book),
+    let reference = reference_parse(value);
+    match (&read, &reference) {
+        (Ok(read), Some(reference)) => assert_eq!(fields(read), *reference),
         (Err(_), None) => {}
-        (read, book) => panic!("{read:?}, by the book {book:?}: {}", value.escape_ascii()),
+        (read, reference) => panic!("{read:?}, but the reference has {reference:?}: {}", value.escape_ascii()),
     }
-    forms(value, read);
-    strictly(value, read);
+    check_forms(value, read);
+    check_strict(value, read);
     is_one
 }
 
-/// A candidate that came alone: what is read is written so that it reads the same, owned too, and strictly if it was so.
-pub(super) fn alone(text: &[u8]) -> bool {
+/// Checks a candidate outside a description: written and parsed again it is equal, also the owned form, and also for
+/// the strict parser if nothing deviates. Returns whether the text is a candidate.
+pub(super) fn check_trickled(text: &[u8]) -> bool {
     let (prefix, candidate) = match Candidate::trickled(text) {
         Ok(read) => read,
         Err(error) => {
-            within::place(text, error);
+            position::check(text, error);
             return false;
         }
     };
@@ -49,7 +50,8 @@ pub(super) fn alone(text: &[u8]) -> bool {
     true
 }
 
-/// A candidate as it is written; in a seeded build the lone name at the end of a TCP candidate with an IPv6 `raddr` is lost.
+/// Writes a candidate. The seeded bug: the lone name at the end of a TCP candidate with an IPv6 `raddr` is not
+/// written.
 fn written(candidate: &Candidate<&str>) -> String {
     let mut text = candidate.to_string();
     let is_six = matches!(candidate.related, Some((ConnectionAddress::Ip6(_), _)));
@@ -60,8 +62,9 @@ fn written(candidate: &Candidate<&str>) -> String {
     text
 }
 
-/// With each prefix and each line ending it is the same candidate, or the same error as far behind it.
-fn forms(value: &[u8], read: Result<Candidate<&str>, ValueError>) {
+/// Checks that the value has the same candidate, or the same error at the same place, with each prefix and each line
+/// ending.
+fn check_forms(value: &[u8], read: Result<Candidate<&str>, ValueError>) {
     let mut form = Vec::with_capacity(value.len() + 24);
     for prefix in [Prefix::Bare, Prefix::Name, Prefix::Line] {
         for ending in ["", "\r\n", "\n", "\r"] {
@@ -69,7 +72,7 @@ fn forms(value: &[u8], read: Result<Candidate<&str>, ValueError>) {
             form.extend_from_slice(prefix.as_str().as_bytes());
             form.extend_from_slice(value);
             form.extend_from_slice(ending.as_bytes());
-            // What is left of two prefixes, or of two endings, may be one.
+            // A value that begins with a prefix or ends with a line ending would have two of them.
             if Prefix::of(&form).0 != prefix || value.ends_with(b"\r") || value.ends_with(b"\n") {
                 continue;
             }
@@ -88,54 +91,55 @@ fn forms(value: &[u8], read: Result<Candidate<&str>, ValueError>) {
     form.extend_from_slice(value);
     let session = Session::read(&form).expect("it has a version");
     let typed = session.line(1).and_then(|line| line.typed());
-    assert_eq!(typed.map(|typed| typed.map_err(|told| told.error)), Some(read.map(Attribute::Candidate)));
+    assert_eq!(typed.map(|typed| typed.map_err(|error| error.error)), Some(read.map(Attribute::Candidate)));
 }
 
-/// Strictly it is read where nothing deviates, and else refused at the first deviation, each of which can be said.
-fn strictly(value: &[u8], read: Result<Candidate<&str>, ValueError>) {
+/// Checks that the strict parser accepts a candidate without deviations and refuses any other at the first deviation.
+/// Each deviation has a text.
+fn check_strict(value: &[u8], read: Result<Candidate<&str>, ValueError>) {
     let strict = Candidate::strict(value);
     let Ok(candidate) = read else { return assert_eq!(strict, read) };
-    let mut said = String::new();
+    let mut text = String::new();
     let mut last = None;
     for deviation in candidate.deviations() {
         let place = Deviation::ALL.iter().position(|known| *known == deviation);
         assert!(place > last, "{deviation:?} is out of its order");
         last = place;
-        write!(said, "{deviation}").expect("a text takes all");
+        write!(text, "{deviation}").expect("writing to a string cannot fail");
     }
-    assert_eq!(said.is_empty(), last.is_none());
+    assert_eq!(text.is_empty(), last.is_none());
     match (strict, candidate.deviations().next()) {
         (Ok(strict), None) => assert_eq!(strict, candidate),
         (Err(error), Some(deviation)) => {
-            within::place(value, error);
+            position::check(value, error);
             assert_eq!(error.clause, deviation.clause());
         }
         (strict, deviation) => panic!("{strict:?} with {deviation:?}"),
     }
 }
 
-/// What both readings see.
+/// The fields of a candidate, which both parsers return.
 #[derive(Debug, PartialEq, Eq)]
 struct Fields<'a> {
     foundation: &'a str,
     component: u64,
     transport: String,
     priority: u64,
-    address: Place<'a>,
+    address: Address<'a>,
     port: u64,
     kind: String,
-    related: Option<(Place<'a>, u64)>,
+    related: Option<(Address<'a>, u64)>,
     tcp_type: Option<String>,
-    /// Names and values, a last name without one too.
+    /// Names and values. The last name may have an empty value.
     extensions: Vec<(&'a str, &'a str)>,
 }
 
-/// An address, or the word that stands for it.
-type Place<'a> = Result<IpAddr, &'a str>;
+/// An IP address, or the word in its field.
+type Address<'a> = Result<IpAddr, &'a str>;
 
-/// The fields as the grammar reads them.
+/// Returns the fields of a parsed candidate.
 fn fields<'a>(candidate: &'a Candidate<&'a str>) -> Fields<'a> {
-    fn place<'a>(address: &ConnectionAddress<&'a str>) -> Place<'a> {
+    fn to_address<'a>(address: &ConnectionAddress<&'a str>) -> Address<'a> {
         match address {
             ConnectionAddress::Ip4(ip) => Ok((*ip).into()),
             ConnectionAddress::Ip6(ip) => Ok((*ip).into()),
@@ -147,17 +151,17 @@ fn fields<'a>(candidate: &'a Candidate<&'a str>) -> Fields<'a> {
         component: candidate.component.into(),
         transport: candidate.transport.to_string().to_ascii_lowercase(),
         priority: candidate.priority.into(),
-        address: place(&candidate.address),
+        address: to_address(&candidate.address),
         port: candidate.port.into(),
         kind: candidate.candidate_type.to_string().to_ascii_lowercase(),
-        related: candidate.related.as_ref().map(|(address, port)| (place(address), u64::from(*port))),
+        related: candidate.related.as_ref().map(|(address, port)| (to_address(address), u64::from(*port))),
         tcp_type: candidate.tcp_type.map(|kind| kind.to_string()),
         extensions: candidate.extensions.iter().collect(),
     }
 }
 
-/// The fields of RFC 8839 §5.1, split at spaces.
-fn by_the_book(value: &[u8]) -> Option<Fields<'_>> {
+/// Parses the fields of RFC 8839 §5.1 by splitting at spaces.
+fn reference_parse(value: &[u8]) -> Option<Fields<'_>> {
     let text = std::str::from_utf8(value).ok().filter(|text| text.is_ascii())?;
     let words: Vec<&str> = text.split(' ').collect();
     let [foundation, component, transport, priority, address, port, typ, kind, rest @ ..] = &words[..] else {
@@ -171,7 +175,7 @@ fn by_the_book(value: &[u8]) -> Option<Fields<'_>> {
         [raddr, address, rport, port, rest @ ..]
             if raddr.eq_ignore_ascii_case("raddr") && rport.eq_ignore_ascii_case("rport") =>
         {
-            (Some((place(address, true)?, number(port, 99, 65_535)?)), rest)
+            (Some((parse_address(address, true)?, number(port, 99, 65_535)?)), rest)
         }
         [raddr, ..] if raddr.eq_ignore_ascii_case("raddr") => return None,
         rest => (None, rest),
@@ -197,7 +201,7 @@ fn by_the_book(value: &[u8]) -> Option<Fields<'_>> {
         component: number(component, 3, 256)?,
         transport: is_token(transport).then(|| transport.to_ascii_lowercase())?,
         priority: number(priority, 10, u64::from(u32::MAX))?,
-        address: place(address, false)?,
+        address: parse_address(address, false)?,
         port: number(port, 99, 65_535)?,
         kind: is_token(kind).then(|| kind.to_ascii_lowercase())?,
         related,
@@ -206,12 +210,13 @@ fn by_the_book(value: &[u8]) -> Option<Fields<'_>> {
     })
 }
 
-/// RFC 8866 §9, `token`.
+/// Whether the word is a `token` (RFC 8866 §9).
 fn is_token(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]".contains(&byte))
 }
 
-/// Up to so many digits, and no more than so much; of a port any number of zeros may stand in front.
+/// Parses a number of at most `digits` digits that is at most `most`. A port (`digits` is 99) may have any number of
+/// leading zeros.
 fn number(word: &str, digits: usize, most: u64) -> Option<u64> {
     let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let significant = word.trim_start_matches('0');
@@ -219,7 +224,7 @@ fn number(word: &str, digits: usize, most: u64) -> Option<u64> {
     (is_number && (digits == 99 || word.len() <= digits) && value <= most).then_some(value)
 }
 
-fn place(word: &str, is_related: bool) -> Option<Place<'_>> {
+fn parse_address(word: &str, is_related: bool) -> Option<Address<'_>> {
     if let Ok(ip) = word.parse::<IpAddr>() {
         return Some(Ok(ip));
     }

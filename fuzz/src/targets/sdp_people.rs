@@ -1,9 +1,9 @@
-//! What is made of a description for people: explained line by line, compared with one that was edited, and scrubbed.
+//! Checks `explain`, `diff` and `scrub` with a description.
 //!
-//! The first [`HEAD`] bytes say how the description is edited, the rest is the description.
+//! The first [`HEAD`] bytes select edits for `diff`. The rest of the input is the description.
 
 use crate::SEEDED;
-use crate::feed::Feed;
+use crate::byte_reader::ByteReader;
 use crate::seeds::LINES;
 use portolan_sdp::attribute::Attribute;
 use portolan_sdp::diff::{Change, ChangeKind, Place, diff};
@@ -15,50 +15,52 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How many bytes stand before the description.
+/// The number of bytes before the description.
 pub const HEAD: usize = 6;
 
-/// How long an item is at most, whatever it is about.
-const AN_ITEM: usize = 8192;
+/// The maximum length of the text of an item or a change, in bytes.
+const ITEM_LIMIT: usize = 8192;
 
-/// Explains, compares and scrubs; says whether it was a description.
+/// Explains, compares and scrubs the description. Returns whether the input is a description.
 pub fn run(bytes: &[u8]) -> bool {
     let (head, text) = bytes.split_at(bytes.len().min(HEAD));
     let Ok(was) = Session::read(text) else { return false };
-    explained(&was);
-    let mut feed = Feed::new(head);
-    one_more(&was, feed.byte());
-    let is = edited(&was, &mut feed);
-    compared(&was, &is);
-    scrubbed(&was);
+    check_explain(&was);
+    let mut reader = ByteReader::new(head);
+    check_diff_of_one_line(&was, reader.byte());
+    let is = edited(&was, &mut reader);
+    check_diff(&was, &is);
+    check_scrub(&was);
     true
 }
 
-/// One item for each line, which says what reading the line says, in bounded space and without a control character.
-fn explained(session: &Session<'_>) {
+/// Checks that each line has one item with the result of parsing the line, of bounded length and without control
+/// characters.
+fn check_explain(session: &Session<'_>) {
     let (mut items, mut text) = (explain(session), String::new());
     assert_eq!(items.len(), session.line_count());
     for line in session.lines() {
         let item = items.next().expect("an item for each line");
         assert_eq!(item.line, line);
-        say(&mut text, &item.meaning());
+        format_into(&mut text, &item.meaning());
         assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
-        say(&mut text, &item);
-        assert!(!text.contains(|c: char| c.is_control() && c != '\n') && text.len() <= AN_ITEM, "{text:?}");
+        format_into(&mut text, &item);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n') && text.len() <= ITEM_LIMIT, "{text:?}");
         assert!((2..=3).contains(&text.lines().count()), "{text:?}");
-        assert_eq!(item.says.is_ok(), reads(&line), "{item}");
+        assert_eq!(item.value.is_ok(), is_readable(&line), "{item}");
         assert!(!item.clause().document.is_empty());
     }
     assert!(items.next().is_none());
 }
 
-fn say(text: &mut String, what: &dyn Display) {
+/// Replaces the text by the `Display` output of a value.
+fn format_into(text: &mut String, value: &dyn Display) {
     text.clear();
-    write!(text, "{what}").expect("a text takes all");
+    write!(text, "{value}").expect("writing to a string cannot fail");
 }
 
-/// Whether a line is read as what it should be.
-fn reads(line: &Line<'_>) -> bool {
+/// Whether the value of a line can be parsed.
+fn is_readable(line: &Line<'_>) -> bool {
     use portolan_sdp::value::{
         Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Version, Zone,
     };
@@ -80,9 +82,9 @@ fn reads(line: &Line<'_>) -> bool {
     }
 }
 
-/// A line that nothing else says is the one change where it was put, and is gone on the way back.
-fn one_more(was: &Session<'_>, place: u8) {
-    const NEW: &[u8] = b"x-portolan:nobody says so";
+/// Checks that a unique inserted line is the only change, and that the reverse difference is its removal.
+fn check_diff_of_one_line(was: &Session<'_>, place: u8) {
+    const NEW: &[u8] = b"x-portolan:a unique line";
     if was.lines().any(|line| line.attribute().is_some_and(|(name, _)| name == b"x-portolan")) {
         return;
     }
@@ -93,32 +95,32 @@ fn one_more(was: &Session<'_>, place: u8) {
     if is.insert(end, Kind::Attribute, NEW).is_err() {
         return;
     }
-    for (told, gone) in [(diff(was, &is), false), (diff(&is, was), true)] {
-        match told[..] {
-            [Change { place, what: ChangeKind::Added(line) }] if !gone => here(place, nth, line.value() == NEW),
-            [Change { place, what: ChangeKind::Removed(line) }] if gone => here(place, nth, line.value() == NEW),
-            _ => panic!("one line makes {told:?}"),
-        }
+    for (changes, is_reverse) in [(diff(was, &is), false), (diff(&is, was), true)] {
+        let (place, line) = match changes[..] {
+            [Change { place, kind: ChangeKind::Added(line) }] if !is_reverse => (place, line),
+            [Change { place, kind: ChangeKind::Removed(line) }] if is_reverse => (place, line),
+            _ => panic!("one line causes {changes:?}"),
+        };
+        assert!(line.value() == NEW && section_number(place) == nth, "{place} is not section {nth}");
     }
 }
 
-/// The change is told of that section.
-fn here(place: Place<'_>, nth: usize, is_it: bool) {
-    let told = match place {
+/// Returns the number of the section of a change; 0 is the session part.
+fn section_number(place: Place<'_>) -> usize {
+    match place {
         Place::Session => 0,
         Place::Media { is, .. } => is.map_or(0, |index| index + 1),
-    };
-    assert!(is_it && told == nth, "{place} is not section {nth}");
+    }
 }
 
-/// The description after an edit or two.
-fn edited(was: &Session<'_>, feed: &mut Feed<'_>) -> Session<'static> {
+/// Returns the description after at most two edits.
+fn edited(was: &Session<'_>, reader: &mut ByteReader<'_>) -> Session<'static> {
     let mut is = was.clone().into_owned();
     for _ in 0..2 {
-        let what = feed.byte();
-        let nth = feed.below(is.line_count().max(1));
+        let what = reader.byte();
+        let nth = reader.below(is.line_count().max(1));
         let known = LINES[usize::from(what) % LINES.len()];
-        // A line that cannot be written is not: there is nothing to compare then.
+        // A refused edit leaves the description as it is.
         let _refused = match (what % 4, known.split_at_checked(2)) {
             (0, _) => is.remove(nth),
             (1, Some((head, value))) if head.ends_with('=') => {
@@ -134,33 +136,35 @@ fn edited(was: &Session<'_>, feed: &mut Feed<'_>) -> Session<'static> {
     is
 }
 
-/// Nothing differs from itself; what is told the one way is told the other way on the way back, in bounded space.
-fn compared(was: &Session<'_>, is: &Session<'_>) {
+/// Checks that a description does not differ from itself, and that the reverse difference has the reverse changes.
+/// The number of changes and their length are bounded.
+fn check_diff(was: &Session<'_>, is: &Session<'_>) {
     assert_eq!(diff(was, was), []);
     assert_eq!(diff(is, is), []);
-    let there = subject(diff(was, is));
-    let back = diff(is, was);
-    assert_eq!(kinds(&there, true), kinds(&back, false), "{there:?} and {back:?}");
+    let changes = subject(diff(was, is));
+    let reverse = diff(is, was);
+    assert_eq!(kinds(&changes, true), kinds(&reverse, false), "{changes:?} and {reverse:?}");
     let most = 8 * (was.line_count() + is.line_count()) + was.source().len() + is.source().len();
-    assert!(there.len() <= most, "{} changes", there.len());
+    assert!(changes.len() <= most, "{} changes", changes.len());
     let mut text = String::new();
-    for change in &there {
-        say(&mut text, change);
-        assert!(!text.contains(char::is_control) && text.len() <= AN_ITEM, "{text:?}");
+    for change in &changes {
+        format_into(&mut text, change);
+        assert!(!text.contains(char::is_control) && text.len() <= ITEM_LIMIT, "{text:?}");
     }
 }
 
-/// The changes; in a seeded build the last is lost where a section has moved, a direction changed and two codecs went.
-fn subject(mut told: Vec<Change<'_>>) -> Vec<Change<'_>> {
-    let has = |name: &str| told.iter().filter(|change| change.what.name() == name).count();
+/// Returns the changes. The seeded bug: the last change is lost if a section moved, a direction changed and two
+/// codecs were removed.
+fn subject(mut changes: Vec<Change<'_>>) -> Vec<Change<'_>> {
+    let has = |name: &str| changes.iter().filter(|change| change.kind.name() == name).count();
     if SEEDED && has("media-moved") > 0 && has("direction") > 0 && has("codec-removed") > 1 {
-        told.pop();
+        changes.pop();
     }
-    told
+    changes
 }
 
-/// How often each kind of change is told, seen from the other end if asked for.
-fn kinds(told: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usize> {
+/// Counts the changes of each kind, or of each reverse kind.
+fn kinds(changes: &[Change<'_>], is_reverse: bool) -> BTreeMap<&'static str, usize> {
     const PAIRS: [[&str; 2]; 5] = [
         ["media-added", "media-removed"],
         ["refused", "revived"],
@@ -169,55 +173,57 @@ fn kinds(told: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usize> 
         ["added", "removed"],
     ];
     let mut counts = BTreeMap::new();
-    for change in told {
-        let name = change.what.name();
-        let pair = PAIRS.iter().find(|pair| pair.contains(&name)).filter(|_| is_turned);
+    for change in changes {
+        let name = change.kind.name();
+        let pair = PAIRS.iter().find(|pair| pair.contains(&name)).filter(|_| is_reverse);
         let name = pair.map_or(name, |[a, b]| if name == *a { b } else { a });
         *counts.entry(name).or_default() += 1;
     }
     counts
 }
 
-/// The same lines that read as before, with nobody's address in them; scrubbed again it stays what it is.
-fn scrubbed(was: &Session<'_>) {
+/// Checks that scrubbing keeps the lines readable and leaves no address and no password. Scrubbing twice more changes
+/// nothing at the last time.
+fn check_scrub(was: &Session<'_>) {
     let is = scrub(was);
     assert_eq!(is.line_count(), was.line_count());
-    let names = names(was);
+    let passwords = passwords(was);
     for (before, after) in was.lines().zip(is.lines()) {
         assert_eq!((before.kind(), before.ending()), (after.kind(), after.ending()), "{before} is {after}");
-        assert!(!reads(&before) || reads(&after), "{before} reads, {after} does not");
-        secret(&before, &after);
-        foreign(&after);
+        assert!(!is_readable(&before) || is_readable(&after), "{before} can be parsed, {after} cannot");
+        check_secret(&before, &after);
+        check_addresses(&after);
         if let Some(Ok(Attribute::Fmtp(fmtp))) = after.typed() {
             let mut words = fmtp.text.split(|byte| matches!(byte, b' ' | b';' | b',' | b'=' | b':'));
-            assert!(!words.any(|word| names.contains(&word)), "{after} names somebody");
+            assert!(!words.any(|word| passwords.contains(&word)), "{after} contains a password");
         }
     }
     let bytes = was.to_bytes();
     if Reader::strict().read(&bytes).is_ok() {
-        assert!(Reader::strict().read(&is.to_bytes()).is_ok(), "strict no more: {is}");
+        assert!(Reader::strict().read(&is.to_bytes()).is_ok(), "a strict reader refuses it: {is}");
     }
-    // Private addresses have become such as are told in documents, which are public ones.
+    // The first scrubbing replaces private addresses by documentation addresses. The second one treats these as
+    // public.
     let again = scrub(&is);
     assert_eq!(scrub(&again), again, "{is}");
 }
 
-/// Passwords, which no other word is like.
-fn names<'s>(session: &'s Session<'_>) -> Vec<&'s [u8]> {
+/// Returns the ICE passwords of a session that are not placeholders.
+fn passwords<'s>(session: &'s Session<'_>) -> Vec<&'s [u8]> {
     let values = session.lines().filter_map(|line| match line.typed() {
         Some(Ok(Attribute::IcePwd(pwd))) => Some(pwd.0.as_bytes()),
         _ => None,
     });
-    values.filter(|value| !is_stand_in(value, b"pwd")).collect()
+    values.filter(|value| !is_placeholder(value, b"pwd")).collect()
 }
 
-/// `prefix` and digits.
-fn is_stand_in(value: &[u8], prefix: &[u8]) -> bool {
+/// Whether the value is a placeholder: `prefix` and digits.
+fn is_placeholder(value: &[u8], prefix: &[u8]) -> bool {
     value.strip_prefix(prefix).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit))
 }
 
-/// What is nothing but a secret is another one.
-fn secret(before: &Line<'_>, after: &Line<'_>) {
+/// Checks that a placeholder replaces the value of a line that is only personal data or a secret.
+fn check_secret(before: &Line<'_>, after: &Line<'_>) {
     let prefix: &[u8] = match (before.kind(), before.attribute()) {
         (Kind::Information, _) => b"information ",
         (Kind::Phone, _) => b"+1 555 ",
@@ -231,13 +237,16 @@ fn secret(before: &Line<'_>, after: &Line<'_>) {
     let empty = prefix.iter().position(|byte| *byte == b':').map_or(0, |at| at + 1);
     let is_empty = before.value().len() <= empty;
     assert!(
-        is_empty || is_stand_in(after.value(), prefix) || before.attribute().is_some_and(|(_, value)| value.is_none()),
+        is_empty
+            || is_placeholder(after.value(), prefix)
+            || before.attribute().is_some_and(|(_, value)| value.is_none()),
         "{after} is left"
     );
 }
 
-/// Every IP address is one that documents use. What stands for a hash or a clock may look like one of IPv6.
-fn foreign(line: &Line<'_>) {
+/// Checks that every IP address is a documentation address. The placeholder of a hash or a clock may look like an
+/// IPv6 address.
+fn check_addresses(line: &Line<'_>) {
     let is_hash = [&b"fingerprint:"[..], b"ts-refclk:"].iter().any(|name| line.value().starts_with(name));
     let of_six = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
     let parts = match line.attribute() {
@@ -249,7 +258,7 @@ fn foreign(line: &Line<'_>) {
     let six = parts.into_iter().flat_map(|part| part.split(|byte| !of_six(byte))).filter(|_| !is_hash);
     let six = six.filter_map(parsed::<Ipv6Addr>).map(IpAddr::from);
     for ip in four.chain(six) {
-        assert!(is_of_documents(ip), "{ip} is left in {line}");
+        assert!(is_documentation(ip), "{ip} is left in {line}");
     }
 }
 
@@ -257,7 +266,7 @@ fn parsed<T: std::str::FromStr>(run: &[u8]) -> Option<T> {
     std::str::from_utf8(run).ok()?.parse().ok()
 }
 
-fn is_of_documents(ip: IpAddr) -> bool {
+fn is_documentation(ip: IpAddr) -> bool {
     if ip.is_unspecified() || ip.is_loopback() {
         return true;
     }
@@ -269,7 +278,7 @@ fn is_of_documents(ip: IpAddr) -> bool {
             )
         }
         IpAddr::V6(ip) => match (ip.to_ipv4_mapped(), ip.segments()) {
-            (Some(ip), _) => is_of_documents(ip.into()),
+            (Some(ip), _) => is_documentation(ip.into()),
             (None, [0x2001, 0xdb8, ..]) => true,
             (None, [first, 0, 0, 0, 0, 0xdb8, ..]) => first & 0xfff0 == 0xff00,
             _ => false,

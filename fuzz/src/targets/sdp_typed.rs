@@ -1,6 +1,7 @@
-//! Every typed value of a description: what is read is written so that it reads the same, and what is refused says where.
+//! Checks every typed value of a description: a parsed value is written such that it is parsed as the same value. The
+//! error of a refused value has its place.
 
-use super::{sdp_candidate, within};
+use super::{position, sdp_candidate};
 use crate::SEEDED;
 use portolan_sdp::line::{Kind, Line};
 use portolan_sdp::value::{
@@ -9,14 +10,14 @@ use portolan_sdp::value::{
 };
 use portolan_sdp::{Attribute, Session, Value};
 
-/// Reads every line as what it should be; says whether one with a grammar of its own was right.
+/// Parses every line. Returns whether a line with its own grammar is valid.
 pub fn run(bytes: &[u8]) -> bool {
     let Ok(session) = Session::read(bytes) else { return false };
     session.lines().fold(false, |known, line| known | typed(&line))
 }
 
-/// Reads the line as one kind of value. What was written reads back as the same value, and is written the same. Bytes that
-/// are not UTF-8 are written for people.
+/// Parses the line as one type of value. The written value is parsed as the same value and written as the same text.
+/// A value that is not UTF-8 is not checked: its `Display` output replaces bytes.
 macro_rules! value {
     ($line:ident, $value:ident) => {
         match $value::parse($line.value()) {
@@ -32,7 +33,7 @@ macro_rules! value {
                 true
             }
             Err(error) => {
-                within::place($line.value(), error);
+                position::check($line.value(), error);
                 false
             }
         }
@@ -56,14 +57,14 @@ fn typed(line: &Line<'_>) -> bool {
         Kind::Zone => value!(line, Zone),
         Kind::Key => value!(line, Key),
         Kind::Attribute => attribute(line),
-        Kind::Unknown(_) | Kind::Stray => sdp_candidate::alone(line.text()),
+        Kind::Unknown(_) | Kind::Stray => sdp_candidate::check_trickled(line.text()),
     }
 }
 
 fn attribute(line: &Line<'_>) -> bool {
     let (name, bytes) = line.attribute().expect("it is one");
     let direct = Attribute::parse(name, bytes);
-    assert_eq!(line.typed().map(|read| read.map_err(|told| told.error)), Some(direct));
+    assert_eq!(line.typed().map(|read| read.map_err(|error| error.error)), Some(direct));
     match direct {
         Ok(value) => {
             if std::str::from_utf8(line.value()).is_ok() {
@@ -79,16 +80,16 @@ fn attribute(line: &Line<'_>) -> bool {
             value.clause().is_some()
         }
         Err(error) => {
-            within::place(bytes.unwrap_or_default(), error);
-            let told = line.typed().and_then(Result::err).expect("it is refused");
-            assert_eq!((told.line, told.error), (line.index() + 1, error), "{told}");
-            within::stands(line.text(), told.column - 1, error.found);
+            position::check(bytes.unwrap_or_default(), error);
+            let typed = line.typed().and_then(Result::err).expect("it is refused");
+            assert_eq!((typed.line, typed.error), (line.index() + 1, error), "{typed}");
+            position::check_found(line.text(), typed.column - 1, error.found);
             false
         }
     }
 }
 
-/// An attribute as it is written; in a seeded build a channel is left out where there is one of it.
+/// Returns the text of an attribute. The seeded bug: the number of channels is left out if it is 1.
 fn written(text: &str) -> String {
     let shorter = text.strip_suffix("/1").filter(|_| SEEDED && text.starts_with("rtpmap:"));
     shorter.unwrap_or(text).to_owned()

@@ -1,5 +1,5 @@
-//! `Message::decode` beside a reading of RFC 8489 §5 and §14 that keeps everything in lists, and everything that can be
-//! asked of a message.
+//! Compares `Message::decode` with a simple decoder of RFC 8489 §5 and §14 that keeps the attributes in a list. Calls
+//! all getters of a message.
 
 use crate::SEEDED;
 use portolan_stun::{FingerprintPolicy, Integrity, IntegrityKey, Message, is_stun};
@@ -11,26 +11,26 @@ const FINGERPRINT: u16 = 0x8028;
 /// An attribute: its type and its value.
 type Tlv = (u16, Vec<u8>);
 
-/// Decodes and compares; says whether it was a message.
+/// Decodes the bytes with both decoders and compares the results. Returns whether the bytes are a message.
 pub fn run(bytes: &[u8]) -> bool {
     let decoded = Message::decode(bytes);
-    let expected = read(bytes);
-    assert_eq!(decoded.is_ok(), expected.is_some(), "decoder and list do not agree: {decoded:?}");
+    let expected = reference_decode(bytes);
+    assert_eq!(decoded.is_ok(), expected.is_some(), "the simple decoder has another result: {decoded:?}");
     let (Ok(message), Some(list)) = (decoded, expected) else {
         if let Err(error) = decoded {
-            assert!(error.at <= bytes.len(), "{error} lies outside of the message");
+            assert!(error.at <= bytes.len(), "{error} is outside of the message");
         }
         return false;
     };
-    assert!(is_stun(bytes), "a message that does not look like one");
-    assert_eq!(seen(&message), visible(list), "other attributes are seen");
-    ask_everything(&message);
+    assert!(is_stun(bytes), "`is_stun` refuses a message");
+    assert_eq!(subject(&message), visible(list), "the visible attributes differ");
+    call_getters(&message);
     true
 }
 
-/// What the decoder sees; in a seeded build the last value of a message is one byte too long, its padding's first, where an
-/// empty attribute stands before it.
-fn seen(message: &Message<'_>) -> Vec<Tlv> {
+/// Returns the attributes of the decoder. The seeded bug: the last value of a message includes the first byte of its
+/// padding, if an empty attribute is before it.
+fn subject(message: &Message<'_>) -> Vec<Tlv> {
     let mut empty_before = false;
     let value = |field: portolan_stun::Field<'_>| {
         let start = field.at + 4;
@@ -42,8 +42,8 @@ fn seen(message: &Message<'_>) -> Vec<Tlv> {
     message.fields().map(value).collect()
 }
 
-/// Nothing of this may panic, and what is verified must lie before the integrity attribute.
-fn ask_everything(message: &Message<'_>) {
+/// Calls the getters, which must not panic. A verified message must end before the integrity attribute.
+fn call_getters(message: &Message<'_>) {
     let values = message.attributes().filter(Result::is_ok).count();
     assert!(values <= message.fields().count());
     let text = format!("{message:?}");
@@ -61,8 +61,8 @@ fn ask_everything(message: &Message<'_>) {
     }
 }
 
-/// Every attribute of a well-formed message, in order; `None` for what is none.
-fn read(bytes: &[u8]) -> Option<Vec<Tlv>> {
+/// Decodes all attributes in order; returns `None` for bytes that are not a well-formed message.
+fn reference_decode(bytes: &[u8]) -> Option<Vec<Tlv>> {
     let word = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     let length = usize::from(word(2)?);
     let cookie = bytes.get(4..8)? == [0x21, 0x12, 0xa4, 0x42];
@@ -78,16 +78,16 @@ fn read(bytes: &[u8]) -> Option<Vec<Tlv>> {
     (at == bytes.len()).then_some(list)
 }
 
-/// What is left when all is ignored that RFC 8489 §14.5 to §14.7 says to ignore.
+/// Removes the attributes that a receiver must ignore (RFC 8489 §14.5 to §14.7).
 fn visible(mut list: Vec<Tlv>) -> Vec<Tlv> {
     let find = |list: &[Tlv], kind| list.iter().position(|entry| entry.0 == kind);
     if let Some(end) = find(&list, FINGERPRINT) {
         list.truncate(end + 1);
     }
-    for (kind, spared) in [(INTEGRITY_SHA256, &[FINGERPRINT][..]), (INTEGRITY, &[FINGERPRINT, INTEGRITY_SHA256])] {
+    for (kind, kept) in [(INTEGRITY_SHA256, &[FINGERPRINT][..]), (INTEGRITY, &[FINGERPRINT, INTEGRITY_SHA256])] {
         if let Some(end) = find(&list, kind) {
             let after = list.split_off(end + 1);
-            list.extend(after.into_iter().filter(|entry| spared.contains(&entry.0)));
+            list.extend(after.into_iter().filter(|entry| kept.contains(&entry.0)));
         }
     }
     list

@@ -1,18 +1,19 @@
-//! The decoder beside `stun-types`: both take a message, list the same attributes, read the same values and verify the same
-//! integrity, or one of the rules below stands behind the difference.
+//! Compares the decoder with `stun-types`. Both accept the same messages, with the same attributes, values and
+//! integrity, or a rule explains the difference.
 //!
-//! Each rule is a function that is asked for one kind of difference only and looks at the bytes itself; whatever it does not
-//! explain is a finding in one of the two. The rules, all of which were looked up in the other's source:
+//! Each rule is a function for one kind of difference, which checks the bytes. A difference without a rule is a
+//! finding in one of the two crates. The rules come from the source of `stun-types`:
 //!
-//! * `unaligned_length`: it takes message lengths that are no multiple of 4 (RFC 8489 §5).
-//! * `bytes_after_the_end`: it takes datagrams that go on after the announced length (RFC 8489 §6.3).
-//! * `unread_tail`: behind an attribute out of place after a closing one it reads no further, so that it does not see that
-//!   a later one is cut off (RFC 8489 §14: all of a message must be attributes).
-//! * `wrong_fingerprint`: it refuses a wrong FINGERPRINT while decoding; here that is a question of its own
-//!   (RFC 8489 §14.7).
-//! * `in_place`: it lists nothing behind an attribute out of place; here that one alone is left out (RFC 8489 §14.5, §14.6).
-//! * `is_text`, `LONGEST_NAME`: it takes no text that is not UTF-8 and no USERNAME of more than 513 bytes; here texts are
-//!   bytes until somebody asks, and 763 of them are taken (RFC 8489 §14.3).
+//! * `unaligned_length`: it accepts message lengths that are not a multiple of 4 (RFC 8489 §5).
+//! * `bytes_after_the_end`: it accepts datagrams that are longer than the length field says (RFC 8489 §6.3).
+//! * `unread_tail`: it stops at a misplaced attribute after a closing one. So it accepts a truncated attribute behind
+//!   that one (RFC 8489 §14: a message consists of attributes only).
+//! * `wrong_fingerprint`: it refuses a wrong FINGERPRINT while decoding. Here a separate function checks the
+//!   FINGERPRINT (RFC 8489 §14.7).
+//! * `in_place`: it lists no attribute behind a misplaced one. Here only the misplaced one is ignored (RFC 8489
+//!   §14.5, §14.6).
+//! * `is_text`, `LONGEST_NAME`: it refuses text that is not UTF-8, and a USERNAME of more than 513 bytes. Here a text
+//!   is bytes until the caller converts it, and 763 bytes are accepted (RFC 8489 §14.3).
 
 use crate::SEEDED;
 use crate::mutate::PASSWORD;
@@ -30,26 +31,26 @@ const INTEGRITY: u16 = AttributeType::MESSAGE_INTEGRITY.number();
 const INTEGRITY_SHA256: u16 = AttributeType::MESSAGE_INTEGRITY_SHA256.number();
 const FINGERPRINT: u16 = AttributeType::FINGERPRINT.number();
 
-/// The longest USERNAME that the other takes, in bytes.
+/// The longest USERNAME that `stun-types` accepts, in bytes.
 const LONGEST_NAME: usize = 513;
 
-/// Decodes with both; says whether this one took it.
+/// Decodes the bytes with both crates. Returns whether `portolan-stun` accepts them.
 pub fn run(bytes: &[u8]) -> bool {
     let ours = Message::decode(bytes);
     let theirs = Other::from_bytes(bytes);
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => compare(&ours, &theirs),
         (Ok(ours), Err(why)) => {
-            assert!(wrong_fingerprint(bytes), "only the other refuses, {why:?}: {ours:?}");
+            assert!(wrong_fingerprint(bytes), "only stun-types refuses it, {why:?}: {ours:?}");
         }
-        (Err(why), Ok(theirs)) => assert!(is_laxer(why, bytes), "only the other takes it, {why}: {theirs:?}"),
+        (Err(why), Ok(theirs)) => assert!(has_rule(why, bytes), "only stun-types accepts it, {why}: {theirs:?}"),
         (Err(_), Err(_)) => {}
     }
     ours.is_ok()
 }
 
-/// Which rule lets the other take what is refused here: one for each reason, none for all other reasons.
-fn is_laxer(why: DecodeError, bytes: &[u8]) -> bool {
+/// Whether a rule explains that only `stun-types` accepts the bytes. Each error has at most one rule.
+fn has_rule(why: DecodeError, bytes: &[u8]) -> bool {
     match why.kind {
         Kind::LengthUnaligned { found } => unaligned_length(found),
         Kind::LengthMismatch { announced, found } => bytes_after_the_end(announced, found),
@@ -66,22 +67,22 @@ fn bytes_after_the_end(announced: u16, found: usize) -> bool {
     found > usize::from(announced)
 }
 
-/// Whether an attribute out of place stands before the cut one at `cut`.
-fn unread_tail(bytes: &[u8], cut: usize) -> bool {
-    raw(bytes).take_while(|field| field.at < cut).count() > read_by_the_other(bytes)
+/// Whether a misplaced attribute is before the truncated one at `truncated`.
+fn unread_tail(bytes: &[u8], truncated: usize) -> bool {
+    raw(bytes).take_while(|field| field.at < truncated).count() > read_by_stun_types(bytes)
 }
 
-/// Whether a FINGERPRINT that the other looks at has another length than 4 or is not that of what stands before it.
+/// Whether `stun-types` checks a FINGERPRINT that has another length than 4 or a wrong value.
 fn wrong_fingerprint(bytes: &[u8]) -> bool {
-    looked_at(bytes).is_some_and(|field| !is_right(bytes, &field))
+    checked_fingerprint(bytes).is_some_and(|field| !is_right(bytes, &field))
 }
 
-/// The FINGERPRINT among the attributes that the other reads while decoding.
-fn looked_at(bytes: &[u8]) -> Option<Field<'_>> {
-    raw(bytes).take(read_by_the_other(bytes)).find(|field| field.kind.number() == FINGERPRINT)
+/// Returns the FINGERPRINT that `stun-types` checks while decoding.
+fn checked_fingerprint(bytes: &[u8]) -> Option<Field<'_>> {
+    raw(bytes).take(read_by_stun_types(bytes)).find(|field| field.kind.number() == FINGERPRINT)
 }
 
-/// Whether this decoder finds the FINGERPRINT right in a message that ends with it.
+/// Whether `portolan-stun` accepts the FINGERPRINT in a message that ends with it.
 fn is_right(bytes: &[u8], field: &Field<'_>) -> bool {
     let mut front = bytes[..field.at + 4 + field.value.len().next_multiple_of(4)].to_vec();
     let length = u16::try_from(front.len() - HEADER_LEN).expect("as long as the message at most");
@@ -89,7 +90,7 @@ fn is_right(bytes: &[u8], field: &Field<'_>) -> bool {
     Message::decode_with(&front, FingerprintPolicy::Required).is_ok()
 }
 
-/// Every attribute that lies inside, whatever stands before it.
+/// Returns all complete attributes, also those that a receiver must ignore.
 fn raw(bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let mut at = HEADER_LEN;
     std::iter::from_fn(move || {
@@ -103,38 +104,39 @@ fn raw(bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
-/// How many attributes the other reads while decoding: up to the first that closes nothing after one that does, or closes
-/// what was closed.
-fn read_by_the_other(bytes: &[u8]) -> usize {
+/// Returns how many attributes `stun-types` reads while decoding. It stops after a closing attribute at another
+/// attribute, and at a repeated closing attribute.
+fn read_by_stun_types(bytes: &[u8]) -> usize {
     let mut seen = Vec::new();
-    let goes_on = |field: &Field<'_>| {
+    let is_read = |field: &Field<'_>| {
         let kind = field.kind.number();
-        let fine = if is_closing(kind) { !seen.contains(&kind) } else { seen.is_empty() };
+        let is_in_place = if is_closing(kind) { !seen.contains(&kind) } else { seen.is_empty() };
         seen.extend(Some(kind).filter(|kind| is_closing(*kind)));
-        fine
+        is_in_place
     };
-    raw(bytes).take_while(goes_on).count()
+    raw(bytes).take_while(is_read).count()
 }
 
 const fn is_closing(kind: u16) -> bool {
     matches!(kind, INTEGRITY | INTEGRITY_SHA256 | FINGERPRINT)
 }
 
-/// How many attributes stand in the order of RFC 8489 §14.5 to §14.7: any, then each closing one at most once and in turn.
+/// Returns how many attributes are in the order of RFC 8489 §14.5 to §14.7: other attributes, then each closing one
+/// at most once and in order.
 fn in_place(bytes: &[u8]) -> usize {
     let mut last = 0;
-    let goes_on = |field: &Field<'_>| {
+    let is_listed = |field: &Field<'_>| {
         let rank = match field.kind.number() {
             INTEGRITY => 1,
             INTEGRITY_SHA256 => 2,
             FINGERPRINT => 3,
             _ => 0,
         };
-        let fine = last == 0 || rank > last;
+        let is_in_order = last == 0 || rank > last;
         last = rank;
-        fine
+        is_in_order
     };
-    raw(bytes).take_while(goes_on).count()
+    raw(bytes).take_while(is_listed).count()
 }
 
 fn compare(ours: &Message<'_>, theirs: &Other<'_>) {
@@ -150,33 +152,34 @@ fn compare(ours: &Message<'_>, theirs: &Other<'_>) {
     };
     assert_eq!(ours.class(), class);
     let bytes = ours.as_bytes();
-    assert!(looked_at(bytes).is_none_or(|field| is_right(bytes, &field)), "a wrong FINGERPRINT that the other took");
+    let checked = checked_fingerprint(bytes);
+    assert!(checked.is_none_or(|field| is_right(bytes, &field)), "stun-types accepts a wrong FINGERPRINT");
 
     let own: Vec<_> = ours.fields().filter(|field| !is_lost(bytes, field)).collect();
     let list: Vec<_> = theirs.iter_attributes().collect();
     let (known, all) = (in_place(bytes), raw(bytes).count());
-    assert_eq!(list.len(), known, "the other does not list what stands in its place");
+    assert_eq!(list.len(), known, "stun-types lists other attributes than those in order");
     for (own, (at, raw)) in own.iter().zip(&list) {
         let other = (*at, raw.get_type().value(), &raw.value[..]);
         assert_eq!((own.at, own.kind.number(), own.value), other);
-        value(ours, own, raw, theirs);
+        compare_value(ours, own, raw, theirs);
     }
     let more = own.get(list.len()..).unwrap_or_default();
-    assert!(own.len() >= list.len() && (more.is_empty() || known < all), "listed here only: {more:?}");
+    assert!(own.len() >= list.len() && (more.is_empty() || known < all), "only portolan-stun lists them: {more:?}");
     assert!(more.iter().all(|field| is_closing(field.kind.number())), "not ignored: {more:?}");
     if known == all {
-        integrity(ours, theirs);
+        compare_integrity(ours, theirs);
     }
 }
 
-/// The seeded bug: MESSAGE-INTEGRITY-SHA256 is passed over right behind MESSAGE-INTEGRITY.
+/// The seeded bug: MESSAGE-INTEGRITY-SHA256 is ignored directly behind MESSAGE-INTEGRITY.
 fn is_lost(bytes: &[u8], field: &Field<'_>) -> bool {
     let before = raw(bytes).take_while(|before| before.at < field.at).last();
     SEEDED && field.kind.number() == INTEGRITY_SHA256 && before.is_some_and(|before| before.kind.number() == INTEGRITY)
 }
 
-/// Values that both read.
-fn value(message: &Message<'_>, field: &Field<'_>, raw: &RawAttribute<'_>, theirs: &Other<'_>) {
+/// Compares the value of an attribute, if both crates have a type for it.
+fn compare_value(message: &Message<'_>, field: &Field<'_>, raw: &RawAttribute<'_>, theirs: &Other<'_>) {
     let Some(ours) = message.attributes().zip(message.fields()).find(|(_, its)| its.at == field.at) else { return };
     let ours = ours.0.ok();
     let number = |value: Option<u16>| value.map(|value| value.to_string());
@@ -184,45 +187,45 @@ fn value(message: &Message<'_>, field: &Field<'_>, raw: &RawAttribute<'_>, their
     let (own, other) = match (field.kind, ours) {
         (AttributeType::XOR_MAPPED_ADDRESS, ours) => {
             let other = other::XorMappedAddress::try_from(raw).ok().map(|value| value.addr(theirs.transaction_id()));
-            (ours.map(|ours| said(&ours)), address(other))
+            (ours.map(|ours| to_text(&ours)), address(other))
         }
         (AttributeType::ALTERNATE_SERVER, ours) => {
             let other = other::AlternateServer::try_from(raw).ok().map(|value| value.server());
-            (ours.map(|ours| said(&ours)), address(other))
+            (ours.map(|ours| to_text(&ours)), address(other))
         }
         (AttributeType::ERROR_CODE, ours) => {
             let other = other::ErrorCode::try_from(raw).ok().map(|value| value.code());
             let ours = ours.filter(|_| is_text(field.value.get(4..).unwrap_or_default()));
-            (ours.map(|ours| said(&ours)), number(other))
+            (ours.map(|ours| to_text(&ours)), number(other))
         }
         (AttributeType::USERHASH, ours) => {
             let other = other::Userhash::try_from(raw).ok().map(|value| format!("{:?}", value.hash()));
-            (ours.map(|ours| said(&ours)), other)
+            (ours.map(|ours| to_text(&ours)), other)
         }
         (AttributeType::USERNAME, ours) => {
             let other = other::Username::try_from(raw).ok().map(|value| value.username().to_owned());
             let ours = ours.filter(|_| is_text(field.value) && field.value.len() <= LONGEST_NAME);
-            (ours.map(|ours| said(&ours)), other)
+            (ours.map(|ours| to_text(&ours)), other)
         }
         (AttributeType::REALM, ours) => {
             let other = other::Realm::try_from(raw).ok().map(|value| value.realm().to_owned());
-            (ours.filter(|_| is_text(field.value)).map(|ours| said(&ours)), other)
+            (ours.filter(|_| is_text(field.value)).map(|ours| to_text(&ours)), other)
         }
         (AttributeType::NONCE, ours) => {
             let other = other::Nonce::try_from(raw).ok().map(|value| value.nonce().to_owned());
-            (ours.filter(|_| is_text(field.value)).map(|ours| said(&ours)), other)
+            (ours.filter(|_| is_text(field.value)).map(|ours| to_text(&ours)), other)
         }
         (AttributeType::SOFTWARE, ours) => {
             let other = other::Software::try_from(raw).ok().map(|value| value.software().to_owned());
-            (ours.filter(|_| is_text(field.value)).map(|ours| said(&ours)), other)
+            (ours.filter(|_| is_text(field.value)).map(|ours| to_text(&ours)), other)
         }
         _ => return,
     };
     assert_eq!(own, other, "{}: {:02x?}", field.kind, field.value);
 }
 
-/// A value of those compared, as text.
-fn said(value: &Attribute<'_>) -> String {
+/// Returns a compared value as text.
+fn to_text(value: &Attribute<'_>) -> String {
     match value {
         Attribute::XorMappedAddress(address) | Attribute::AlternateServer(address) => address.to_string(),
         Attribute::ErrorCode(error) => error.code().to_string(),
@@ -230,7 +233,7 @@ fn said(value: &Attribute<'_>) -> String {
         Attribute::Username(text) | Attribute::Realm(text) | Attribute::Nonce(text) | Attribute::Software(text) => {
             String::from_utf8_lossy(text.as_bytes()).into_owned()
         }
-        value => panic!("not read as what its type says: {value:?}"),
+        value => panic!("another variant than that of its type: {value:?}"),
     }
 }
 
@@ -238,8 +241,8 @@ fn is_text(value: &[u8]) -> bool {
     std::str::from_utf8(value).is_ok()
 }
 
-/// Both verify the stronger one of a message whose attributes all stand in their place.
-fn integrity(ours: &Message<'_>, theirs: &Other<'_>) {
+/// Verifies the stronger integrity attribute with both crates. All attributes of the message are in order.
+fn compare_integrity(ours: &Message<'_>, theirs: &Other<'_>) {
     static KEYS: LazyLock<(IntegrityKey, OtherKey)> = LazyLock::new(|| {
         (IntegrityKey::short_term(PASSWORD), ShortTermCredentials::new(PASSWORD.to_owned()).make_key())
     });
@@ -251,6 +254,6 @@ fn integrity(ours: &Message<'_>, theirs: &Other<'_>) {
     match (own, other) {
         (Ok(_), Ok(verified)) => assert_eq!(verified, algorithm),
         (Err(_), Err(_)) => {}
-        (own, other) => panic!("verified by one alone: {own:?}, {other:?}"),
+        (own, other) => panic!("only one crate verifies it: {own:?}, {other:?}"),
     }
 }

@@ -1,26 +1,27 @@
-//! Streams cut into frames: the same frames however the stream comes in, never past its end; with `demux` and ChannelData.
+//! Splits a stream into frames: the same frames for one chunk and for two chunks, and no frame beyond the end. Checks
+//! the frames with `demux` and ChannelData.
 
 use crate::SEEDED;
 use portolan_stun::demux::{ChannelData, Protocol};
 use portolan_stun::framing::{Frame, FrameError, next, next_packet, packet_head};
 use portolan_stun::{Message, is_stun};
 
-/// The first byte says where the stream is broken in two; says whether a frame came out.
+/// Splits a stream into frames; the first byte is the length of the first chunk. Returns whether there is a frame.
 pub fn run(bytes: &[u8]) -> bool {
     let Some((&at, stream)) = bytes.split_first() else { return false };
-    let (whole, end) = cut(stream);
-    // What arrives in two pieces gives the same frames, and an error at the same place.
+    let (whole, end) = frames(stream);
+    // A stream in two chunks has the same frames, and an error at the same place.
     let at = usize::from(at).min(stream.len());
-    let (mut front, early) = cut(&stream[..at]);
+    let (mut front, early) = frames(&stream[..at]);
     let taken: usize = front.iter().map(|frame| frame.1).sum();
     if early.is_some() {
-        assert_eq!((&front, early), (&whole, end), "an error that goes away when more bytes come");
+        assert_eq!((&front, early), (&whole, end), "the error disappears when more bytes arrive");
     } else {
-        let (back, late) = cut(&stream[taken..]);
+        let (back, late) = frames(&stream[taken..]);
         front.extend(back);
-        assert_eq!((&front, late), (&whole, end), "cut at {at}");
+        assert_eq!((&front, late), (&whole, end), "split at {at}");
     }
-    whole.iter().for_each(|(frame, _)| look(frame));
+    whole.iter().for_each(|(frame, _)| check_frame(frame));
     let packet = next_packet(stream);
     if let Some(packet) = packet {
         let head = packet_head(packet.bytes.len()).expect("a length of two bytes");
@@ -29,17 +30,17 @@ pub fn run(bytes: &[u8]) -> bool {
     !whole.is_empty()
 }
 
-/// A frame's bytes and what it took of the stream.
-type Cut<'a> = (&'a [u8], usize);
+/// The bytes of a frame, and their number with padding.
+type SizedFrame<'a> = (&'a [u8], usize);
 
-fn cut(mut stream: &[u8]) -> (Vec<Cut<'_>>, Option<FrameError>) {
+fn frames(mut stream: &[u8]) -> (Vec<SizedFrame<'_>>, Option<FrameError>) {
     let mut frames = Vec::new();
     loop {
         match subject(stream) {
             Ok(Some(frame)) => {
                 assert!(frame.taken > 0 && frame.taken <= stream.len(), "took {} of {}", frame.taken, stream.len());
                 assert!(frame.bytes.len() <= frame.taken && frame.taken - frame.bytes.len() < 4);
-                assert_eq!(frame.taken % 4, 0, "over a stream everything is padded (RFC 8656 §12.5)");
+                assert_eq!(frame.taken % 4, 0, "each frame of a stream is padded (RFC 8656 §12.5)");
                 frames.push((frame.bytes, frame.taken));
                 stream = &stream[frame.taken..];
             }
@@ -49,7 +50,7 @@ fn cut(mut stream: &[u8]) -> (Vec<Cut<'_>>, Option<FrameError>) {
     }
 }
 
-/// The seeded bug: a ChannelData is taken when all but the last of its three bytes of padding are there.
+/// The seeded bug: a ChannelData is a complete frame when only the last of its three bytes of padding is missing.
 fn subject(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
     if let (true, Ok(None), [0x40..=0x4f, _, l0, l1, ..]) = (SEEDED, next(stream), stream) {
         let length = 4 + usize::from(u16::from_be_bytes([*l0, *l1]));
@@ -60,8 +61,8 @@ fn subject(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
     next(stream)
 }
 
-/// A frame is what its first byte says.
-fn look(frame: &[u8]) {
+/// Checks that a frame is of the protocol of its first byte.
+fn check_frame(frame: &[u8]) {
     match Protocol::of(frame) {
         Some(Protocol::TurnChannel) => {
             let channel = ChannelData::decode(frame).expect("a frame of a channel");
@@ -71,7 +72,7 @@ fn look(frame: &[u8]) {
                 frame.get(..4)
             );
         }
-        // Method and class take first bytes that demultiplexing gives to others: no port of STUN alone is shared.
+        // The first byte of a STUN message on a port that is not shared can be that of another protocol (RFC 7983).
         _ => assert_eq!(Message::decode(frame).is_ok(), is_stun(frame) && Message::decode(frame).is_ok()),
     }
 }

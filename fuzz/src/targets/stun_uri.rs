@@ -1,9 +1,9 @@
-//! URIs: parsing and printing agree, errors lie inside the text.
+//! Checks URIs: a printed URI is parsed as the same URI, and errors are inside the text.
 
 use crate::SEEDED;
 use portolan_stun::uri::{Host, Scheme, Transport, Uri};
 
-/// Parses; says whether it was a URI.
+/// Parses the text. Returns whether it is a URI.
 pub fn run(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     match Uri::parse(text) {
@@ -14,14 +14,14 @@ pub fn run(bytes: &[u8]) -> bool {
             true
         }
         Err(error) => {
-            assert!(error.at <= text.len(), "{error} lies outside of {text:?}");
-            assert!(text.is_char_boundary(error.at), "{error} lies within a character of {text:?}");
+            assert!(error.at <= text.len(), "{error} is outside of {text:?}");
+            assert!(text.is_char_boundary(error.at), "{error} is inside a character of {text:?}");
             false
         }
     }
 }
 
-/// The seeded bug: behind an IPv6 address the port that is TLS's default is left out when an extension's transport follows.
+/// The seeded bug: the default port of TLS is left out between an IPv6 address and an extension transport.
 fn subject(uri: &Uri<'_>) -> String {
     let bare = Uri { port: None, ..*uri };
     let seeded = SEEDED && uri.scheme == Scheme::Turns && matches!(uri.host, Host::Ipv6(_));

@@ -1,5 +1,5 @@
-//! `stun-agent`, `nat`, `audit` and `sim` at work: a request and its answer, a NAT, a discovery and an audit in a simulated
-//! network.
+//! Runs `stun-agent`, `nat`, `audit` and `sim`: a request and its response, a NAT, and a discovery and an audit in a
+//! simulated network.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,16 +15,16 @@ use portolan_sim::{Gateway, Link, Net, Server};
 use portolan_stun::Message;
 use portolan_stun_agent::{Request, Responder, ResponderConfig, TransactionEvent, Transactions};
 
-struct Counting(u8);
+struct CountingRng(u8);
 
-impl Entropy for Counting {
+impl Entropy for CountingRng {
     fn fill(&mut self, out: &mut [u8]) {
         self.0 += 1;
         out.fill(self.0);
     }
 }
 
-/// `stun-agent`: a request is answered by the responder, and the answer is understood.
+/// `stun-agent`: the responder answers a request, and the client accepts the response.
 pub fn prove_exchange() -> bool {
     exchange().is_some()
 }
@@ -32,26 +32,26 @@ pub fn prove_exchange() -> bool {
 fn exchange() -> Option<()> {
     let (server, client): (SocketAddr, SocketAddr) = ("192.0.2.1:3478".parse().ok()?, "192.0.2.7:40000".parse().ok()?);
     let mut responder = Responder::over(&ResponderConfig::new().listen(server), |_| SocketId(2)).ok()?;
-    let mut asker = Transactions::<u8>::new();
-    let (mut dice, mut ids) = (Counting(0), SocketIds::new());
-    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
-    asker.request(&mut cx, Request::binding(SocketId(1), server, 7)).ok()?;
-    let Output::Transmit(request) = asker.poll() else { return None };
-    let came = Datagram::new(SocketId(2), server, client, &request.payload);
-    let _verdict = responder.handle(&mut cx, Input::Datagram(came));
+    let mut transactions = Transactions::<u8>::new();
+    let (mut rng, mut ids) = (CountingRng(0), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
+    transactions.request(&mut cx, Request::binding(SocketId(1), server, 7)).ok()?;
+    let Output::Transmit(request) = transactions.poll() else { return None };
+    let datagram = Datagram::new(SocketId(2), server, client, &request.payload);
+    let _verdict = responder.handle(&mut cx, Input::Datagram(datagram));
     let mut outputs = core::iter::from_fn(|| match responder.poll() {
         Output::Wait(_) => None,
         output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => Some(output),
     });
-    let answer = outputs.find_map(|output| if let Output::Transmit(answer) = output { Some(answer) } else { None })?;
-    let back = Datagram::new(SocketId(1), client, server, &answer.payload);
-    let _verdict = asker.handle(&mut cx, Input::Datagram(back));
-    let Output::Event(TransactionEvent::Answered(answered)) = asker.poll() else { return None };
+    let response = outputs.find_map(|output| if let Output::Transmit(sent) = output { Some(sent) } else { None })?;
+    let datagram = Datagram::new(SocketId(1), client, server, &response.payload);
+    let _verdict = transactions.handle(&mut cx, Input::Datagram(datagram));
+    let Output::Event(TransactionEvent::Answered(answered)) = transactions.poll() else { return None };
     let mapped = Message::decode(&answered.message).ok()?.xor_mapped_address();
     (answered.tag == 7 && mapped == Some(client)).then_some(())
 }
 
-/// `nat`: a packet leaves by a mapping and its answer comes back.
+/// `nat`: an outbound packet creates a mapping, and an inbound packet passes it.
 pub fn prove_translator() -> bool {
     translate().is_some()
 }
@@ -84,14 +84,14 @@ fn discover() -> Option<()> {
     let host = net.add_host(inside, "host", &["10.0.0.2".parse().ok()?], &Link::PERFECT, discovery);
     net.command(host, MeasurementCommand::Start).ok()?;
     let _stop = net.run_for(Duration::from_secs(6));
-    let mapping = net.events().iter().find_map(|happening| match &happening.event {
+    let mapping = net.events().iter().find_map(|record| match &record.event {
         DiscoveryEvent::Mapping { conclusion, .. } => conclusion.value().copied(),
         _ => None,
     })?;
     (mapping == Mapping::AddressAndPortDependent).then_some(())
 }
 
-/// `sim` and `audit`: an audit of an honest server finds no violation.
+/// `sim` and `audit`: an audit of a correct server finds no violation.
 pub fn prove_audit() -> bool {
     audit().is_some()
 }
@@ -105,7 +105,7 @@ fn audit() -> Option<()> {
     let host = net.add_host(net.internet(), "host", &["198.51.100.7".parse().ok()?], &link, audit);
     net.command(host, AuditCommand::Start).ok()?;
     let _stop = net.run_for(Duration::from_secs(6));
-    let report = net.events().iter().find_map(|happening| match &happening.event {
+    let report = net.events().iter().find_map(|record| match &record.event {
         AuditEvent::Report(report) => Some(report),
         _ => None,
     })?;

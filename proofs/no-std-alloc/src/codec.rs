@@ -1,4 +1,4 @@
-//! `stun`: written, read, verified.
+//! Encodes, decodes and verifies a message with `stun`.
 
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
 

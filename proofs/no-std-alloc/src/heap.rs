@@ -1,4 +1,4 @@
-//! The stub of an allocator: it gives and never takes back.
+//! A minimal allocator that never frees memory.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -11,13 +11,13 @@ struct Heap {
     used: AtomicUsize,
 }
 
-// SAFETY: each byte is given out once.
+// SAFETY: each byte is allocated once.
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
 static HEAP: Heap = Heap { bytes: UnsafeCell::new([0; SIZE]), used: AtomicUsize::new(0) };
 
-// SAFETY: what is given out lies in `bytes`, is aligned, and is given out once.
+// SAFETY: each allocation is inside `bytes` and aligned, and overlaps no other.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let base = self.bytes.get() as usize;

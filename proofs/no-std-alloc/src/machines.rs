@@ -1,4 +1,4 @@
-//! The contract, the words, and the laws on a machine.
+//! Checks the contract, a value of `nat` as text, and the laws of a machine.
 
 use alloc::string::ToString;
 use core::net::SocketAddr;
@@ -8,7 +8,7 @@ use portolan_machine::{
 use portolan_nat::behavior::Mapping;
 use portolan_sim::laws::{self, Context, Step};
 
-/// Sends every datagram back and is woken once, ten seconds after the first.
+/// Sends every datagram back, and has a deadline ten seconds after it.
 #[derive(Default)]
 struct Echo {
     out: Outbox<Never>,
@@ -26,9 +26,9 @@ impl Machine for Echo {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
-            Input::Datagram(came) if came.socket == SocketId(1) => {
-                let answer = Transmit::new(came.socket, came.remote, came.payload.to_vec().into());
-                let _room = self.out.offer(Output::Transmit(answer));
+            Input::Datagram(datagram) if datagram.socket == SocketId(1) => {
+                let echo = Transmit::new(datagram.socket, datagram.remote, datagram.payload.to_vec().into());
+                let _room = self.out.offer(Output::Transmit(echo));
                 self.wake = Some(cx.now() + core::time::Duration::from_secs(10));
                 Verdict::Mine
             }
@@ -45,19 +45,19 @@ impl Machine for Echo {
     }
 }
 
-/// `machine`: a command's text is read, and refused.
+/// `machine`: the text of an unknown command is refused.
 pub fn prove_contract() -> bool {
     let read = <Pair<Echo, Echo> as Machine>::Command::read("first anything");
     read.is_err_and(|why| why.to_string() == "expected no command: this machine takes none")
 }
 
-/// `nat`: a word is read and written.
-pub fn prove_words() -> bool {
-    let word = "eim".parse::<Mapping>();
-    word.is_ok_and(|word| word.to_string() == "endpoint-independent")
+/// `nat`: a mapping behaviour is parsed and displayed.
+pub fn prove_parse() -> bool {
+    let mapping = "eim".parse::<Mapping>();
+    mapping.is_ok_and(|mapping| mapping.to_string() == "endpoint-independent")
 }
 
-/// `sim`: the laws hold for a machine, and a recording of it comes back from its text.
+/// `sim`: a machine keeps the laws, and the text of a recording is parsed as the same recording.
 pub fn prove_laws() -> bool {
     let Ok(peer) = "192.0.2.9:5000".parse::<SocketAddr>() else { return false };
     let datagram = Step::datagram(Instant::from_millis(20), SocketId(1), peer, peer, b"hello");

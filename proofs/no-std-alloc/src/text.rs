@@ -1,4 +1,4 @@
-//! `sdp`: read, edited, built, written.
+//! Reads, edits, builds and writes a description with `sdp`.
 
 use portolan_sdp::value::{MediaLine, Origin};
 use portolan_sdp::{MediaBuilder, Reader, SessionBuilder, Value};

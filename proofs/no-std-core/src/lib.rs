@@ -1,4 +1,4 @@
-//! The STUN codec with neither the standard library nor an allocator: `cargo xtask no-std` links and runs this.
+//! Uses the STUN codec without the standard library and without an allocator. `cargo xtask no-std` links and runs it.
 
 #![no_std]
 #![no_builtins]
@@ -9,7 +9,7 @@ use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
 #[path = "../../bare.rs"]
 mod bare;
 
-/// 0, or the number of the first thing that did not come out as it must.
+/// Returns 0, or the number of the first check that failed.
 fn prove() -> u8 {
     let mut buffer = [0; 128];
     let key = IntegrityKey::short_term("VOkJxbRl1RmTxUk/WvJxBt");

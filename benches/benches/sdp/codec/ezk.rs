@@ -1,4 +1,4 @@
-//! `ezk-sdp-types`: typed at once, its texts shared with what was read; lines are written in its own order.
+//! `ezk-sdp-types`: it parses all types at once, shares the input text, and writes lines in its own order.
 
 use super::{Candidate, Codec, Digest};
 use crate::texts::Text;
@@ -46,7 +46,7 @@ impl Codec for Ezk {
                 digest.extensions += u64::from(map.id) + map.extension_name.len() as u64;
             }
             digest.sources += media.ssrc.iter().map(|source| u64::from(source.ssrc)).sum::<u64>();
-            // It has no type for them: their values are kept as they are.
+            // The crate has no type for `ssrc-group`.
             for group in media.attributes.iter().filter(|attribute| attribute.name == "ssrc-group") {
                 let ids = group.value.as_ref()?.split(' ').skip(1);
                 digest.sources += ids.filter_map(|id| id.parse::<u64>().ok()).sum::<u64>();

@@ -1,4 +1,4 @@
-//! `portolan-sdp`: a tree that borrows, and typed values that are read from it on demand.
+//! `portolan-sdp`: borrowed lines, and typed values that are parsed on demand.
 
 use super::{Candidate, Codec, Digest};
 use crate::texts::Text;
@@ -30,7 +30,7 @@ impl Codec for Ours {
         for line in session.lines() {
             match line.kind() {
                 Kind::Media => digest.media += 1 + u64::from(line.read::<MediaLine<'_>>().ok()?.port),
-                // Looked at where it was made: an attribute is as large as its largest kind.
+                // Not moved: an attribute is as large as its largest variant.
                 Kind::Attribute => match &line.typed() {
                     Some(Ok(attribute)) => add(&mut digest, attribute),
                     Some(Err(_)) | None => return None,

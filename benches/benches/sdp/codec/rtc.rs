@@ -1,4 +1,4 @@
-//! `rtc-sdp`: owned lines; of the attributes it types none but `extmap`.
+//! `rtc-sdp`: owned lines; `extmap` is the only typed attribute.
 
 use super::{Candidate, Codec, Digest};
 use crate::texts::Text;

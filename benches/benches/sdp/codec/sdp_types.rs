@@ -1,4 +1,4 @@
-//! `sdp-types`: owned lines, and typed values that are read from them on demand.
+//! `sdp-types`: owned lines, and typed values that are parsed on demand.
 
 use super::{Candidate, Codec, Digest};
 use crate::texts::Text;
@@ -48,7 +48,7 @@ impl Codec for SdpTypes {
 
     fn write(session: &Session) -> Vec<u8> {
         let mut out = Vec::new();
-        session.write(&mut out).expect("a vector takes everything");
+        session.write(&mut out).expect("writing to a vector cannot fail");
         out
     }
 
@@ -68,7 +68,7 @@ fn read(candidate: sdp_types::Candidate) -> Option<Candidate> {
     })
 }
 
-/// One attribute; `None` where the peer does not read what it has a type for.
+/// Adds one attribute; returns `None` if the codec refuses an attribute that it has a type for.
 fn add(digest: &mut Digest, attribute: &Attribute) -> Option<()> {
     let value = attribute.value.as_deref().unwrap_or_default();
     match attribute.attribute.as_str() {

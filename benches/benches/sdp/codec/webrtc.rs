@@ -1,4 +1,4 @@
-//! `webrtc-sdp`: typed at once, owned.
+//! `webrtc-sdp`: it parses all types at once, and owns its values.
 
 use super::{Candidate, Codec, Digest};
 use crate::texts::Text;
@@ -54,7 +54,6 @@ impl Codec for WebRtc {
 }
 
 fn read(candidate: &SdpAttributeCandidate) -> Candidate {
-    // What it knows by name, and the rest.
     let named = [
         candidate.tcp_type.is_some(),
         candidate.generation.is_some(),
@@ -67,8 +66,7 @@ fn read(candidate: &SdpAttributeCandidate) -> Candidate {
         priority: candidate.priority,
         port: candidate.port.into(),
         related_port: candidate.rport.unwrap_or_default().into(),
-        extensions: (named.into_iter().filter(|is_there| *is_there).count() + candidate.unknown_extensions.len())
-            as u64,
+        extensions: (named.into_iter().filter(|is_set| *is_set).count() + candidate.unknown_extensions.len()) as u64,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `ezk-stun-types`: it owns a copy of the datagram, and does not compare the length in the header with it.
+//! `ezk-stun-types`: it copies the datagram, and does not compare the length field with the length of the datagram.
 
 use super::{Check, Codec, PASSWORD, Response, Values};
 use ezk_stun_types::attributes::{
@@ -11,7 +11,7 @@ pub(crate) struct Ezk;
 
 impl Codec for Ezk {
     const NAME: &'static str = "ezk-stun-types";
-    const CAREFUL: bool = false;
+    const CHECKS_BOUNDS: bool = false;
 
     fn new() -> Self {
         Self
@@ -41,7 +41,7 @@ impl Codec for Ezk {
 
     fn verify_both(&mut self, bytes: &[u8]) -> Option<bool> {
         let mut message = Message::parse(bytes).ok()?;
-        // Its key is used up by each verification and cannot be cloned.
+        // Each verification consumes the key, and the key cannot be cloned.
         let key = MessageIntegrityKey::new(PASSWORD);
         Some(message.attribute::<Fingerprint>()?.is_ok() && message.attribute_with::<MessageIntegrity>(key)?.is_ok())
     }

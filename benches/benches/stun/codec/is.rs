@@ -1,4 +1,4 @@
-//! `is`: a fixed set of ICE's attributes, no FINGERPRINT check, no response without integrity.
+//! `is`: a fixed set of ICE attributes. It does not check FINGERPRINT and refuses a response without integrity.
 
 use super::{Check, Codec, PASSWORD, Response, Values};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -6,9 +6,9 @@ use is::stun::{StunMessage, TransId};
 use sha1::Sha1;
 
 pub(crate) struct Is {
-    /// It leaves the HMAC to its caller, who may keep the key's schedule: the quickest that it can be.
+    /// The caller computes the HMAC and may keep the key schedule, which is the fastest way.
     keyed: Hmac<Sha1>,
-    /// It takes no transaction ID from outside, only random ones.
+    /// A random transaction ID: the crate accepts no other.
     transaction: TransId,
     buffer: [u8; 256],
 }
@@ -25,11 +25,11 @@ impl Is {
 
 impl Codec for Is {
     const NAME: &'static str = "is";
-    const CAREFUL: bool = true;
+    const CHECKS_BOUNDS: bool = true;
     const INTEGRITY_ONLY: bool = true;
 
     fn new() -> Self {
-        let keyed = Hmac::new_from_slice(PASSWORD.as_bytes()).expect("HMAC takes keys of any length");
+        let keyed = Hmac::new_from_slice(PASSWORD.as_bytes()).expect("HMAC accepts keys of any length");
         Self { keyed, transaction: TransId::new(), buffer: [0; 256] }
     }
 

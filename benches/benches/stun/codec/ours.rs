@@ -1,6 +1,6 @@
 //! `portolan-stun`.
 
-use super::{Check, Codec, Glimpse, PASSWORD, Response, Values};
+use super::{Check, Codec, PASSWORD, Response, TextSummary, Values};
 use core::hint::black_box;
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer, is_stun};
 
@@ -11,14 +11,14 @@ pub(crate) struct Ours {
 
 impl Codec for Ours {
     const NAME: &'static str = "portolan-stun";
-    const CAREFUL: bool = true;
+    const CHECKS_BOUNDS: bool = true;
 
     fn new() -> Self {
         Self { key: IntegrityKey::short_term(PASSWORD), buffer: [0; 256] }
     }
 
     fn walk_response(&mut self, bytes: &[u8]) -> Option<Response> {
-        let (mut address, mut software) = (None, Glimpse::default());
+        let (mut address, mut software) = (None, TextSummary::default());
         for attribute in Message::decode(bytes).ok()?.attributes() {
             match attribute.ok()? {
                 Attribute::XorMappedAddress(value) => address = Some(value.into()),

@@ -1,6 +1,6 @@
-//! `rtc-stun`: its messages own their bytes and one copy of each value.
+//! `rtc-stun`: its messages own their bytes and a copy of each value.
 
-use super::{Check, Codec, Glimpse, PASSWORD, Response, Values};
+use super::{Check, Codec, PASSWORD, Response, TextSummary, Values};
 use core::net::SocketAddr;
 use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_SOFTWARE, ATTR_USE_CANDIDATE, ATTR_USERNAME};
 use rtc_stun::crypto::{RTCCrypto, default_provider};
@@ -14,18 +14,18 @@ use rtc_stun::xoraddr::XorMappedAddress;
 
 pub(crate) struct Rtc {
     crypto: &'static dyn RTCCrypto,
-    /// Its key, copied once; the HMAC's schedule it makes anew for each message.
+    /// The key, copied once. The crate computes the key schedule of the HMAC for each message.
     integrity: MessageIntegrity<'static>,
-    /// Kept, as its documentation advises, so that buffers are used again.
+    /// Kept, so that its buffers are used again, as the documentation of the crate advises.
     message: Message,
 }
 
 impl Codec for Rtc {
     const NAME: &'static str = "rtc-stun";
-    const CAREFUL: bool = true;
+    const CHECKS_BOUNDS: bool = true;
 
     fn new() -> Self {
-        // Kept for ever, so that what borrows it can be kept too.
+        // Leaked, because `integrity` borrows it for the static lifetime.
         let crypto = Box::leak(Box::new(default_provider().expect("a provider is built in"))).crypto();
         let integrity = MessageIntegrity::new_raw_integrity_with_provider(PASSWORD, crypto);
         Self { crypto, integrity, message: Message::new() }
@@ -45,10 +45,10 @@ impl Codec for Rtc {
     fn walk_check(&mut self, bytes: &[u8]) -> Option<Check> {
         self.message.unmarshal_binary(bytes).ok()?;
         let mut check = Check::default();
-        // Its getters copy every value; what `decode` has filled can be read without.
+        // The getters copy every value. The list that `decode` fills can be read without copies.
         for attribute in &self.message.attributes.0 {
             match attribute.typ {
-                ATTR_USERNAME => check.username = Glimpse::from(core::str::from_utf8(&attribute.value).ok()?),
+                ATTR_USERNAME => check.username = TextSummary::from(core::str::from_utf8(&attribute.value).ok()?),
                 ATTR_PRIORITY => check.priority = u32::from_be_bytes(attribute.value.as_slice().try_into().ok()?),
                 ATTR_ICE_CONTROLLING => {
                     check.tie_breaker = u64::from_be_bytes(attribute.value.as_slice().try_into().ok()?);

@@ -1,6 +1,6 @@
-//! `stun-types`: it verifies a FINGERPRINT whenever it decodes, and has no typed ICE attributes of its own.
+//! `stun-types`: it verifies FINGERPRINT while decoding, and has no types for the ICE attributes.
 
-use super::{Check, Codec, Glimpse, PASSWORD, Response, TRANSACTION, Values};
+use super::{Check, Codec, PASSWORD, Response, TRANSACTION, TextSummary, Values};
 use core::hint::black_box;
 use stun_types::attribute::{
     Attribute as _, AttributeFromRaw as _, AttributeStaticType as _, AttributeType, Fingerprint, MessageIntegrity,
@@ -17,14 +17,14 @@ const CONTROLLING_TYPE: AttributeType = AttributeType::new(0x802a);
 
 pub(crate) struct StunTypes {
     key: IntegrityKey,
-    /// Made once: how to come from twelve bytes to its number is not what is timed.
+    /// Made once: the conversion of twelve bytes to a number is not measured.
     transaction: TransactionId,
     buffer: [u8; 256],
 }
 
 impl Codec for StunTypes {
     const NAME: &'static str = "stun-types";
-    const CAREFUL: bool = true;
+    const CHECKS_BOUNDS: bool = true;
 
     fn new() -> Self {
         let mut transaction = [0; 16];
@@ -38,7 +38,7 @@ impl Codec for StunTypes {
 
     fn walk_response(&mut self, bytes: &[u8]) -> Option<Response> {
         let message = Message::from_bytes(bytes).ok()?;
-        let (mut address, mut software) = (None, Glimpse::default());
+        let (mut address, mut software) = (None, TextSummary::default());
         for (_, attribute) in message.iter_attributes() {
             match attribute.get_type() {
                 XorMappedAddress::TYPE => {

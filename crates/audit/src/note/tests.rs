@@ -1,4 +1,4 @@
-//! Every note of this crate has a code of its own, and `docs/notes.md` lists it.
+//! Each note of this crate has a unique code, which `docs/notes.md` lists.
 
 #[path = "../../../machine/tests/support/notes.rs"]
 mod notes;

@@ -24,7 +24,7 @@ fn audit() -> Audit {
     Audit::new(AuditConfig::new(at(SERVER)))
 }
 
-/// Audits of a server that answers, sends the request back, or is silent: by the transaction id's first byte.
+/// Audits of a server that responds, sends the request back, or is silent, by the first byte of the transaction id.
 fn audits() -> (Scripts, LawsConfig<Audit>) {
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&[1, 2, 3, 4].map(SocketId))
@@ -34,11 +34,11 @@ fn audits() -> (Scripts, LawsConfig<Audit>) {
         .commands(Just(AuditCommand::Start));
     let peer = host(at(CLIENT), |_, sent| {
         let Some(id) = sent.payload.get(8..20).and_then(|id| <[u8; 12]>::try_from(id).ok()) else { return vec![] };
-        let told = [Attribute::XorMappedAddress(at(CLIENT)), Attribute::OtherAddress(at(OTHER))];
+        let attributes = [Attribute::XorMappedAddress(at(CLIENT)), Attribute::OtherAddress(at(OTHER))];
         match id[0] % 4 {
             0 => vec![(sent.remote, sent.payload.to_vec())],
             1 => vec![],
-            _ => vec![(sent.remote, message(Class::SuccessResponse, id.into(), &told))],
+            _ => vec![(sent.remote, message(Class::SuccessResponse, id.into(), &attributes))],
         }
     });
     let mut config = LawsConfig { cases: 96, longest: 300, peer, ..LawsConfig::default() };
@@ -53,7 +53,7 @@ fn an_audit_keeps_the_laws() {
 }
 
 #[test]
-fn the_runs_reach_reports() {
+fn random_runs_reach_reports() {
     let (scripts, config) = audits();
     let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
     let (mut sent, mut reports) = (0, 0);

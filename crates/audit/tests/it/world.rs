@@ -1,4 +1,4 @@
-//! What the tests share: an RNG that counts, and messages.
+//! Helpers of the tests: an RNG that counts, and messages.
 
 use portolan_machine::Entropy;
 use portolan_stun::{Attribute, Class, Method, TransactionId, Writer};

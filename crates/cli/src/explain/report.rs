@@ -52,7 +52,7 @@ fn kind(bytes: &[u8]) -> &'static str {
 
 const OTHER: &str = "other";
 
-/// Formats the explanation as text, and returns whether something is wrong.
+/// Formats the explanation as text, and returns whether a fault was found.
 pub(super) fn human(found: &Found) -> (String, bool) {
     let (mut text, mut bad) = (String::new(), vec![]);
     for (message, number) in found.messages.iter().zip(1_u64..) {
@@ -213,7 +213,7 @@ pub(crate) fn json_lines(bytes: &[u8]) -> Vec<JsonLine> {
     explain(bytes).filter_map(read).collect()
 }
 
-/// Formats the explanation as one JSON object, and returns whether something is wrong.
+/// Formats the explanation as one JSON object, and returns whether a fault was found.
 pub(super) fn json(found: &Found) -> (String, bool) {
     let messages: Vec<JsonMessage> = found.messages.iter().map(json_message).collect();
     let wrong = messages.iter().any(|message| message.wrong);
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_the_date_that_it_is() {
+    fn a_time_is_printed_as_its_date() {
         for (seconds, date) in [
             (0, "1970-01-01T00:00:00.000000Z"),
             (951_782_400, "2000-02-29T00:00:00.000000Z"),

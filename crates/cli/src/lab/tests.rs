@@ -24,14 +24,14 @@ fn verdict(line: &str) -> Option<bool> {
 }
 
 #[test]
-fn what_is_found_in_each_preset_is_what_was_built() {
+fn the_result_for_each_preset_is_its_topology() {
     for preset in Preset::ALL {
         assert_eq!(verdict(&format!("--preset {preset}")), Some(true), "{preset}");
     }
 }
 
 #[test]
-fn what_is_found_of_each_kind_is_what_was_built() {
+fn the_result_for_each_kind_of_nat_is_its_topology() {
     for mapping in Mapping::ALL {
         for filtering in Filtering::ALL {
             assert_eq!(verdict(&format!("--mapping {mapping} --filtering {filtering} --seed 3")), Some(true));
@@ -40,7 +40,7 @@ fn what_is_found_of_each_kind_is_what_was_built() {
 }
 
 #[test]
-fn a_wrong_or_missing_finding_is_told_apart() {
+fn a_wrong_result_and_a_missing_result_are_distinguished() {
     let strict = topology(&args("--mapping apdm"));
     let (data, _) = simulate(&args("--preset home")).unwrap();
     assert_eq!(is_correct(&strict, &data.report), Some(false));

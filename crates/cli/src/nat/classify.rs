@@ -17,7 +17,7 @@ use portolan_nat::profile::Report;
 use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
 
-/// How long the command waits after the timeout for a discovery that has not ended.
+/// The time after the timeout that the command waits for the end of a discovery.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_millis(250);
 
 /// The timeout of a TCP connection, which shows whether the host has a route.
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_mute_resolver_gets_its_time_and_one_line() {
+    async fn a_silent_resolver_is_given_up_at_the_limit_with_one_line() {
         let args = args("--server stun.example.org --timeout 4");
         let plan = Plan::of(&args, None).unwrap();
         let start = Instant::now();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_redacted_complaint_names_nobody() {
+    async fn a_redacted_error_contains_no_address() {
         let args = args("--server stun.example.org --redact");
         let plan = Plan::of(&args, None).unwrap();
         let error =
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn of_servers_that_nobody_named_each_address_is_asked_once() {
+    fn each_address_of_the_default_servers_is_used_once() {
         let address = |last: u8| SocketAddr::from((Ipv4Addr::new(192, 0, 2, last), 3478));
         let server = |addresses: &[u8]| StunServer {
             name: "stun.example".into(),

@@ -1,4 +1,4 @@
-//! Detects a host without a network and servers without usable responses, and says what to do.
+//! The errors for a host without a network and for servers without usable responses, each with a remedy.
 
 use super::error::NatError;
 use crate::outcome::has_no_usable_response;
@@ -62,26 +62,26 @@ mod tests {
     use portolan_nat::profile::{Conclusion, Flaw, Unknown};
 
     #[test]
-    fn it_says_what_was_tried_and_points_to_the_lab() {
+    fn the_error_lists_the_attempts_and_names_the_lab_command() {
         let mut report = sample::offline();
         report.families[0].servers = sample::home().families.remove(0).servers;
         assert_eq!(
             error_of(&report).unwrap().to_string(),
-            "offline: IPv4: every datagram was turned back: no route to the network (tried 198.51.100.10:3478, \
+            "offline: IPv4: every datagram was returned: no route to the network (tried 198.51.100.10:3478, \
              198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat --preset home \
              --explain"
         );
     }
 
     #[test]
-    fn a_local_address_of_another_host_is_no_lack_of_network() {
+    fn a_local_address_of_another_host_is_not_reported_as_a_missing_network() {
         let mut report = sample::offline();
         report.families[0].reach = Reachability::Unavailable(Unavailable::Refused(Refusal::AddressNotAvailable));
         assert!(matches!(error_of(&report), Some(NatError::LocalElsewhere)));
     }
 
     #[test]
-    fn servers_that_answer_rubbish_are_named() {
+    fn servers_with_invalid_responses_are_named() {
         let mut report = sample::home();
         assert!(error_of(&report).is_none());
         let family = &mut report.families[0];
@@ -90,7 +90,7 @@ mod tests {
         family.servers[0].flaws = vec![Flaw::Garbage];
         assert_eq!(
             error_of(&report).unwrap().to_string(),
-            "no server sent a usable response (198.51.100.10:3478: its answers hold no mapped address; \
+            "no server sent a usable response (198.51.100.10:3478: its responses hold no mapped address; \
              198.51.100.20:3478: names no other address); name others with --server"
         );
     }

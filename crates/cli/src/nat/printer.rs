@@ -89,7 +89,8 @@ impl Printer {
         Ok(())
     }
 
-    /// Prints the report. The text format omits a report without a result, because the error says all.
+    /// Prints the report. The text format omits a report without a result, because the error holds the same
+    /// information.
     pub(crate) fn report(&mut self, data: &ReportData, has_failed: bool) -> Result<(), Failure> {
         match self.format {
             Format::Human if has_failed => Ok(()),

@@ -44,7 +44,7 @@ pub(crate) async fn run(plan: &Plan<'_>, printer: &mut Printer, every: Duration)
     Ok(Exit::Success)
 }
 
-/// Prints the first report completely, and of each later report what changed.
+/// Prints the first report completely, and only the changes of each later report.
 fn print_changes(
     printer: &mut Printer,
     last: &mut Option<Vec<Fact>>,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn another_port_is_no_change_but_another_address_is() {
+    fn a_new_port_is_no_change_and_a_new_address_is_one() {
         let home = sample::home();
         let mut later = home.clone();
         later.families[0].public[0].set_port(40_001);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn each_axis_and_the_loss_of_the_network_are_told() {
+    fn changes_of_each_axis_and_of_the_loss_are_printed() {
         let home = sample::home();
         let mut doubtful = home.clone();
         doubtful.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);

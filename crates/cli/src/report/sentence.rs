@@ -241,7 +241,7 @@ mod tests {
         report.filtering = Conclusion::unknown(Unknown::NoOtherAddress, vec![]);
         assert_eq!(
             Sentence::of(&report).is,
-            "Your router keeps one public port per socket; its filtering is unknown (no server asked has \
+            "Your router keeps one public port per socket; its filtering is unknown (no server in use has \
              the second address that the test needs)."
         );
         report.mapping = Conclusion::unknown(Unknown::Dependent, vec![]);

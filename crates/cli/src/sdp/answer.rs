@@ -1,6 +1,6 @@
 //! `portolan sdp answer`: the answer of an endpoint with these codecs, with the reasons.
 //!
-//! The answer goes to standard output, the reasons to standard error. Values that only an endpoint knows are
+//! The answer goes to standard output, the reasons to standard error. Values that only an endpoint has are
 //! placeholders, unless options give them: the command opens no socket and creates no certificate.
 
 use super::check;

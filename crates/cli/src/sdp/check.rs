@@ -73,9 +73,9 @@ impl Finding {
 struct Findings {
     list: Vec<Finding>,
     /// The number of findings beyond the limit.
-    untold: usize,
+    hidden: usize,
     /// The highest severity among them.
-    hidden: Severity,
+    hidden_severity: Severity,
     /// Whether the input is not a session description.
     is_unreadable: bool,
     /// The lowest severity with which the command fails.
@@ -85,7 +85,8 @@ struct Findings {
 impl Findings {
     fn of(text: &[u8], strict: bool) -> Self {
         let fails = if strict { Severity::Warning } else { Severity::Deviation };
-        let mut found = Self { list: vec![], untold: 0, hidden: Severity::Remark, is_unreadable: false, fails };
+        let mut found =
+            Self { list: vec![], hidden: 0, hidden_severity: Severity::Remark, is_unreadable: false, fails };
         let reading = match Reader::lenient().with_limits(LIMITS).read(text) {
             Ok(reading) => reading,
             Err(why) => {
@@ -102,10 +103,10 @@ impl Findings {
         found.list.extend(
             reading.diagnostics.iter().map(|diagnostic| Finding::of_diagnostic(diagnostic, line(diagnostic.line))),
         );
-        found.untold = reading.unreported;
+        found.hidden = reading.unreported;
         let hides_deviation = || Reader::strict().with_limits(LIMITS).read(text).is_err_and(|why| counts(&why));
         if reading.unreported > 0 && hides_deviation() {
-            found.hidden = Severity::Deviation;
+            found.hidden_severity = Severity::Deviation;
         }
         typed(session, &reading.diagnostics, |diagnostic| {
             found.add(diagnostic.rule.severity(), || Finding::of_diagnostic(&diagnostic, line(diagnostic.line)));
@@ -123,8 +124,8 @@ impl Findings {
         if self.list.len() < LIMITS.diagnostics {
             self.list.push(make());
         } else {
-            self.untold += 1;
-            self.hidden = self.hidden.max(severity);
+            self.hidden += 1;
+            self.hidden_severity = self.hidden_severity.max(severity);
         }
     }
 
@@ -134,11 +135,11 @@ impl Findings {
 
     /// Returns whether there is nothing but remarks.
     fn is_clean(&self) -> bool {
-        self.hidden == Severity::Remark && self.count(|severity| severity > Severity::Remark) == 0
+        self.hidden_severity == Severity::Remark && self.count(|severity| severity > Severity::Remark) == 0
     }
 
     fn exit(&self) -> Exit {
-        let is_negative = self.hidden >= self.fails || self.count(|severity| severity >= self.fails) > 0;
+        let is_negative = self.hidden_severity >= self.fails || self.count(|severity| severity >= self.fails) > 0;
         match (self.is_unreadable, is_negative) {
             (true, _) => Exit::CouldNotRun,
             (false, false) => Exit::Success,
@@ -255,8 +256,8 @@ fn human(source: &Source, text: &[u8], found: &Findings) -> String {
     if found.is_clean() {
         parts.insert(0, "clean".to_owned());
     }
-    if found.untold > 0 {
-        parts.push(format!("and {} more not told", found.untold));
+    if found.hidden > 0 {
+        parts.push(format!("and {} more not shown", found.hidden));
     }
     let _ = match found.is_unreadable {
         true => writeln!(out, "{source}: not readable as a session description"),
@@ -321,7 +322,7 @@ fn json(source: &Source, found: &Findings) -> String {
         readable: !found.is_unreadable,
         clean: !found.is_unreadable && found.is_clean(),
         findings: findings.collect(),
-        untold: found.untold,
+        untold: found.hidden,
     };
     // Serialization cannot fail: every map key is text.
     serde_json::to_string(&document).unwrap_or_default() + "\n"

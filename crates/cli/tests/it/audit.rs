@@ -1,7 +1,7 @@
 //! `portolan audit` against `portolan serve`, and against servers that misbehave.
 
-use crate::rubbish::ask_rude;
-use crate::serve::{served, two_addresses};
+use crate::invalid_responses::run_against;
+use crate::serve::{start_server, start_server_with_alternate};
 use crate::{Finished, assert_refused, run};
 use serde_json::Value;
 use std::net::UdpSocket;
@@ -12,8 +12,8 @@ fn outcome<'a>(report: &'a Value, check: &str) -> &'a Value {
 }
 
 #[test]
-fn the_own_server_honours_everything_over_udp_and_tcp() {
-    let (_server, address) = two_addresses();
+fn portolan_serve_passes_all_checks_over_udp_and_tcp() {
+    let (_server, address) = start_server_with_alternate();
     let finished = run(&["audit", &address, "--format", "json"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     let report: Value = serde_json::from_str(&finished.stdout).expect("one line of JSON");
@@ -29,26 +29,26 @@ fn the_own_server_honours_everything_over_udp_and_tcp() {
 }
 
 #[test]
-fn the_text_is_grouped_by_document_with_one_line_a_clause() {
-    let (_server, address) = two_addresses();
+fn the_text_is_grouped_by_rfc_with_one_line_for_each_check() {
+    let (_server, address) = start_server_with_alternate();
     let finished = run(&["audit", &address, "--no-tcp"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     for words in [
         " sees you at 127.0.0.1:",
         "\nRFC 8489, Session",
         "  ✓ §6.3.1   a Binding request is answered with success\n",
-        "  ? §6.2.2   a Binding request over TCP is answered: not asked\n",
+        "  ? §6.2.2   a Binding request over TCP is answered: not tested\n",
         "\nRFC 5780, NAT",
         "  ✓ §7.2     CHANGE-REQUEST for both is obeyed\n",
         " 0 violated, ",
     ] {
-        assert!(finished.stdout.contains(words), "no word of {words:?}: {finished:?}");
+        assert!(finished.stdout.contains(words), "{words:?} is missing: {finished:?}");
     }
 }
 
 #[test]
-fn a_server_that_asks_for_credentials_is_told_as_such_and_its_401_is_judged() {
-    let (_server, local) = served(&["--realm", "example.org", "--user", "alice:x"]);
+fn a_server_that_requires_credentials_is_reported_and_its_401_is_checked() {
+    let (_server, local) = start_server(&["--realm", "example.org", "--user", "alice:x"]);
     let finished = run(&["audit", &local, "--format", "json"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     let report: Value = serde_json::from_str(&finished.stdout).expect("one line of JSON");
@@ -62,11 +62,11 @@ fn a_server_that_asks_for_credentials_is_told_as_such_and_its_401_is_judged() {
 
 /// Audits a server that responds to each datagram with `answer`.
 fn audit(answer: fn(&[u8]) -> Vec<u8>) -> Finished {
-    ask_rude(answer, |address| run(&["audit", address, "--format", "json"]))
+    run_against(answer, |address| run(&["audit", address, "--format", "json"]))
 }
 
 #[test]
-fn a_server_that_breaks_clauses_is_exit_code_1_and_named() {
+fn violations_are_reported_with_exit_code_1() {
     let finished = audit(|request| [&[1, 1, 0, 0], &[0x21, 0x12, 0xa4, 0x42], &request[8..20]].concat());
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), ""), "{finished:?}");
     let report: Value = serde_json::from_str(&finished.stdout).expect("one line of JSON");
@@ -81,13 +81,13 @@ fn a_server_that_breaks_clauses_is_exit_code_1_and_named() {
     }
     // No socket listens on TCP there.
     assert_eq!(outcome(&report, "tcp")["outcome"], "not-supported", "{report}");
-    let rubbish = audit(|_| vec![0xff; 40]);
-    let report: Value = serde_json::from_str(&rubbish.stdout).expect("one line of JSON");
-    assert_eq!((rubbish.code, &outcome(&report, "binding")["why"]), (Some(1), &"the answer cannot be read".into()));
+    let invalid = audit(|_| vec![0xff; 40]);
+    let report: Value = serde_json::from_str(&invalid.stdout).expect("one line of JSON");
+    assert_eq!((invalid.code, &outcome(&report, "binding")["why"]), (Some(1), &"the answer cannot be read".into()));
 }
 
 #[test]
-fn nothing_that_answers_is_exit_code_3_and_no_server_is_one_line() {
+fn a_silent_server_gives_exit_code_3_and_a_missing_argument_one_line() {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let address = silent.local_addr().expect("its address").to_string();
     let finished = run(&["audit", &address]);

@@ -2,11 +2,11 @@
 
 use crate::binary::portolan;
 use crate::process::{Finished, Process};
-use crate::{PATIENCE, assert_refused};
+use crate::{TIMEOUT, assert_refused};
 use std::process::{Command, Stdio};
 
 /// Below this number the loader cannot open the libraries of the binary: three standard streams, and one more.
-const LEAST: u32 = 4;
+const MINIMUM: u32 = 4;
 
 /// Runs the binary with this limit of open files.
 fn run_with(descriptors: u32, arguments: &[&str]) -> Finished {
@@ -15,19 +15,19 @@ fn run_with(descriptors: u32, arguments: &[&str]) -> Finished {
     command.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]);
     command.arg(binary.get_program()).args(binary.get_args());
     command.env("PORTOLAN_SERVERS", "").stdin(Stdio::null());
-    Process::start(command).and_then(|process| process.finish(PATIENCE)).expect("it ends by itself")
+    Process::start(command).and_then(|process| process.finish(TIMEOUT)).expect("the process ends")
 }
 
 #[test]
-fn a_server_without_descriptors_is_one_line_and_no_panic() {
-    for descriptors in LEAST..=10 {
+fn a_server_without_descriptors_prints_one_line_and_does_not_panic() {
+    for descriptors in MINIMUM..=10 {
         assert_refused(&run_with(descriptors, &["serve", "--listen", "127.0.0.1:0"]), &["raise the limit"]);
     }
 }
 
 #[test]
-fn an_audit_without_descriptors_is_one_line_and_no_panic() {
-    for descriptors in LEAST..=10 {
+fn an_audit_without_descriptors_prints_one_line_and_does_not_panic() {
+    for descriptors in MINIMUM..=10 {
         assert_refused(&run_with(descriptors, &["audit", "127.0.0.1:9"]), &[]);
     }
 }
@@ -35,9 +35,9 @@ fn an_audit_without_descriptors_is_one_line_and_no_panic() {
 #[test]
 fn no_command_panics_without_descriptors() {
     let file = std::env::temp_dir().join(format!("portolan-descriptors-{}.sdp", std::process::id()));
-    std::fs::write(&file, "v=0\r\n").expect("a file of its own");
+    std::fs::write(&file, "v=0\r\n").expect("a new file");
     let path = file.display().to_string();
-    for descriptors in LEAST..=14 {
+    for descriptors in MINIMUM..=14 {
         for arguments in [
             &["nat", "--server", "127.0.0.1:9", "--timeout", "0.2"][..],
             &["nat", "--server", "localhost:9", "--timeout", "0.2"],
@@ -59,5 +59,5 @@ fn no_command_panics_without_descriptors() {
             }
         }
     }
-    std::fs::remove_file(&file).expect("its own file");
+    std::fs::remove_file(&file).expect("the file exists");
 }

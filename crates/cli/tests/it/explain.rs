@@ -8,19 +8,19 @@ use std::io::Write;
 use std::process::Stdio;
 
 /// A Binding success response that maps 192.0.2.1:32853.
-const RESPONSE: &str = "0101000c2112a4420102030405060708090a0b0c000200080001a147e112a643";
+const MAPPED_RESPONSE: &str = "0101000c2112a4420102030405060708090a0b0c000200080001a147e112a643";
 /// The same response with XOR-MAPPED-ADDRESS, as RFC 8489 requires.
-const XORED: &str = "0101000c2112a4420102030405060708090a0b0c002000080001a147e112a643";
+const XOR_MAPPED_RESPONSE: &str = "0101000c2112a4420102030405060708090a0b0c002000080001a147e112a643";
 
 /// A Binding request.
-const BARE: &str = "000100002112a442a5fba2ff1f800afdfde0ac6c";
+const REQUEST: &str = "000100002112a442a5fba2ff1f800afdfde0ac6c";
 
-pub(crate) fn piped(arguments: &[&str], input: &[u8]) -> Finished {
+pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Finished {
     let mut command = portolan(arguments).expect("no server");
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("the binary starts");
-    child.stdin.take().expect("piped").write_all(input).expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
+    child.stdin.take().expect("piped").write_all(input).expect("the process reads its input");
+    let output = child.wait_with_output().expect("the process ends");
     Finished {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -30,34 +30,34 @@ pub(crate) fn piped(arguments: &[&str], input: &[u8]) -> Finished {
 }
 
 #[test]
-fn a_message_is_told_byte_by_byte() {
-    let finished = run(&["explain", "--hex", XORED]);
+fn a_message_is_explained_byte_by_byte() {
+    let finished = run(&["explain", "--hex", XOR_MAPPED_RESPONSE]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     assert_eq!(finished.stdout, include_str!("explain/xored.txt"));
-    assert_eq!(piped(&["explain"], XORED.as_bytes()).stdout, finished.stdout);
-    assert_eq!(piped(&["explain", "-"], RESPONSE.as_bytes()).code, Some(0));
+    assert_eq!(run_with_input(&["explain"], XOR_MAPPED_RESPONSE.as_bytes()).stdout, finished.stdout);
+    assert_eq!(run_with_input(&["explain", "-"], MAPPED_RESPONSE.as_bytes()).code, Some(0));
 }
 
 #[test]
-fn what_is_wrong_is_marked_and_is_the_exit_code() {
-    let torn = XORED.get(..60).expect("longer");
-    let finished = run(&["explain", "--hex", torn]);
+fn an_error_is_marked_and_sets_the_exit_code() {
+    let truncated = XOR_MAPPED_RESPONSE.get(..60).expect("longer");
+    let finished = run(&["explain", "--hex", truncated]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(finished.stdout.contains("! byte 30: the header announces 12 bytes after it, here are 10"), "{finished:?}");
+    assert!(finished.stdout.contains("! byte 30: the header announces 12 bytes after it, found 10"), "{finished:?}");
     assert!(finished.stdout.ends_with("1 message: something is wrong, see the marks \"!\".\n"), "{finished:?}");
 }
 
 #[test]
-fn json_has_every_byte_once_and_says_what_is_wrong() {
-    let finished = run(&["explain", "--format", "json", "--hex", XORED, "0101"]);
+fn json_has_each_byte_once_and_marks_errors() {
+    let finished = run(&["explain", "--format", "json", "--hex", XOR_MAPPED_RESPONSE, "0101"]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    let told: Value = serde_json::from_str(&finished.stdout).expect("JSON");
-    assert_eq!((&told["schema"], &told["source"]), (&"portolan.explain/1".into(), &"hex".into()));
-    let message = &told["messages"][0];
+    let report: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    assert_eq!((&report["schema"], &report["source"]), (&"portolan.explain/1".into(), &"hex".into()));
+    let message = &report["messages"][0];
     assert_eq!((&message["kind"], &message["wrong"]), (&"stun".into(), &true.into()));
     let lines = message["lines"].as_array().expect("a list");
     let bytes: String = lines.iter().filter_map(|line| line["bytes"].as_str()).collect();
-    assert_eq!(bytes, format!("{XORED}0101"));
+    assert_eq!(bytes, format!("{XOR_MAPPED_RESPONSE}0101"));
     assert!(lines.iter().any(|line| line["wrong"] == true));
 }
 
@@ -66,13 +66,13 @@ const CAPTURES: [(&str, &[u8]); 2] =
     [("pcap", include_bytes!("explain/tcpdump.pcap")), ("pcapng", include_bytes!("explain/editcap.pcapng"))];
 
 #[test]
-fn captures_of_other_programs_are_told_from_a_file_and_from_a_pipe() {
+fn captures_of_other_programs_are_explained_from_a_file_and_from_a_pipe() {
     let folder = std::env::temp_dir().join(format!("portolan-captures-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder of its own");
-    let mut told = Vec::new();
+    std::fs::create_dir_all(&folder).expect("a new folder");
+    let mut explained = Vec::new();
     for (kind, capture) in CAPTURES {
         let file = folder.join(kind);
-        std::fs::write(&file, capture).expect("a file of its own");
+        std::fs::write(&file, capture).expect("a new file");
         let finished = run(&["explain", &file.display().to_string()]);
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{kind}: {finished:?}");
         for words in [
@@ -81,57 +81,57 @@ fn captures_of_other_programs_are_told_from_a_file_and_from_a_pipe() {
             "Packet 8, 2026-11-21T06:11:51.834001Z, tcp 127.0.0.1:39478 > 127.0.0.1:44526, 32 bytes\n",
             "\n4 messages in 12 packets: nothing is wrong.\n",
         ] {
-            assert!(finished.stdout.contains(words), "{kind}: no word of {words:?}: {finished:?}");
+            assert!(finished.stdout.contains(words), "{kind}: {words:?} is missing: {finished:?}");
         }
-        assert_eq!(piped(&["explain"], capture).stdout, finished.stdout, "{kind}");
-        told.push(finished.stdout);
-        let json = piped(&["explain", "--format", "json"], capture);
+        assert_eq!(run_with_input(&["explain"], capture).stdout, finished.stdout, "{kind}");
+        explained.push(finished.stdout);
+        let json = run_with_input(&["explain", "--format", "json"], capture);
         let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
         assert_eq!(json["messages"].as_array().map(Vec::len), Some(4), "{kind}: {json}");
     }
-    std::fs::remove_dir_all(&folder).expect("its own folder");
-    assert_eq!(told[0], told[1], "the same packets, the same words");
+    std::fs::remove_dir_all(&folder).expect("the folder exists");
+    assert_eq!(explained[0], explained[1], "the same packets give the same text");
 }
 
 /// The first capture, printed by `tcpdump -n -X`, and with link headers and more detail.
 const PRINTED: [&str; 2] = [include_str!("explain/tcpdump-X.txt"), include_str!("explain/tcpdump-XX-e-v.txt")];
 
 #[test]
-fn what_tcpdump_prints_is_told_as_the_capture_is_and_with_its_headings() {
-    let capture = piped(&["explain"], CAPTURES[0].1).stdout;
+fn printed_output_of_tcpdump_is_explained_like_the_capture_and_with_headings() {
+    let capture = run_with_input(&["explain"], CAPTURES[0].1).stdout;
     for (text, heading) in PRINTED.into_iter().zip([
         "  tcpdump: 06:11:51.831907 IP 127.0.0.1.51752 > 127.0.0.1.39478: UDP, length 20\n",
         "length 48) 127.0.0.1.51752 > 127.0.0.1.39478: UDP, length 20\n",
     ]) {
-        let finished = piped(&["explain"], text.as_bytes());
+        let finished = run_with_input(&["explain"], text.as_bytes());
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
         assert!(finished.stdout.contains(heading), "{finished:?}");
-        // Except for the time, which has no date here, and the headings, all is equal.
+        // The text has headings and no times. All other lines are equal.
         let rest: String = finished
             .stdout
             .lines()
             .filter(|line| !line.starts_with("  tcpdump: "))
             .map(|line| format!("{line}\n"))
             .collect();
-        let timeless: String = capture
+        let without_times: String = capture
             .lines()
             .map(|line| match (line.starts_with("Packet"), line.split_once(", 2026-"), line.split_once("Z, ")) {
                 (true, Some((front, _)), Some((_, back))) => format!("{front}, {back}\n"),
                 _ => format!("{line}\n"),
             })
             .collect();
-        assert_eq!(rest, timeless);
-        let json = piped(&["explain", "--format", "json"], text.as_bytes());
+        assert_eq!(rest, without_times);
+        let json = run_with_input(&["explain", "--format", "json"], text.as_bytes());
         let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
         assert_eq!((&json["source"], &json["packets"], &json["skipped"]), (&"tcpdump".into(), &12.into(), &0.into()));
-        let told = json["messages"][0]["heading"].as_str().expect("a heading");
-        assert!(heading.trim_end().ends_with(told) || told.ends_with(heading.trim_end()), "{told}");
+        let printed = json["messages"][0]["heading"].as_str().expect("a heading");
+        assert!(heading.trim_end().ends_with(printed) || printed.ends_with(heading.trim_end()), "{printed}");
     }
 }
 
 #[test]
-fn a_whole_frame_in_hexadecimal_is_read_as_a_packet_and_says_so() {
-    let ip = format!("450000300000400040113cbb7f0000017f000001ca289a36001cfe2f{BARE}");
+fn a_whole_frame_in_hexadecimal_is_decoded_as_a_packet_and_reported() {
+    let ip = format!("450000300000400040113cbb7f0000017f000001ca289a36001cfe2f{REQUEST}");
     let ethernet = format!("0000000000000000000000000800{ip}");
     for (hex, word, sentence) in [
         (&ip, "ip", "\n  the bytes are a whole IP packet; its payload follows\n"),
@@ -149,7 +149,7 @@ fn a_whole_frame_in_hexadecimal_is_read_as_a_packet_and_says_so() {
 
 /// The frame of a short packet as on the wire: padded to 60 bytes, with its check sequence.
 #[test]
-fn what_ethernet_puts_behind_a_packet_is_said() {
+fn ethernet_padding_and_check_sequence_are_reported() {
     let response = "0101000c2112a4420102030405060708090a0b0c000100080001a147c0000201";
     let short = format!("4500002400004000401100007f0000017f0000010d960d9600100000{}", &response[..16]);
     let frame = format!("0000000000000000000000000800{short}{}", "00".repeat(60 - 14 - 36));
@@ -163,19 +163,23 @@ fn what_ethernet_puts_behind_a_packet_is_said() {
 }
 
 #[test]
-fn a_line_that_is_missing_is_named_with_its_place() {
-    let torn: String = PRINTED[0].lines().filter(|line| !line.contains("0x0010:")).map(|l| format!("{l}\n")).collect();
+fn a_missing_line_is_reported_with_its_position() {
+    let truncated: String =
+        PRINTED[0].lines().filter(|line| !line.contains("0x0010:")).map(|l| format!("{l}\n")).collect();
     assert_refused(
-        &piped(&["explain"], torn.as_bytes()),
+        &run_with_input(&["explain"], truncated.as_bytes()),
         &["line 3: expected the offset 0x0010, found 0x0020", "missing"],
     );
     let xxd = "00000000: 0001 0000 2112 a442\n00000010: dde0 ac6c\n";
-    assert_refused(&piped(&["explain"], xxd.as_bytes()), &["line 2: expected the offset 0x0008, found 0x0010"]);
+    assert_refused(
+        &run_with_input(&["explain"], xxd.as_bytes()),
+        &["line 2: expected the offset 0x0008, found 0x0010"],
+    );
     assert_refused(&run(&["explain", "--hex", xxd]), &["line 2: expected the offset 0x0008"]);
 }
 
 #[test]
-fn what_is_neither_stun_nor_channel_data_is_named_and_not_wrong() {
+fn another_protocol_is_named_and_is_no_error() {
     let finished = run(&["explain", "--hex", "16fefd0000"]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(
@@ -190,12 +194,12 @@ fn what_is_neither_stun_nor_channel_data_is_named_and_not_wrong() {
 }
 
 #[test]
-fn what_cannot_be_read_is_one_line_that_says_where() {
+fn input_that_cannot_be_parsed_gives_one_line_with_the_position() {
     assert_refused(&run(&["explain", "/nowhere/at/all"]), &["/nowhere/at/all", "name a file"]);
     assert_refused(&run(&["explain", "--hex", "00 0g"]), &["line 1, column 5", "'g'"]);
     assert_refused(&run(&["explain"]), &["the input is empty"]);
-    let torn = PRINTED[0].replace("0x0010:  7f00", "0x0010:  7g00");
-    assert_refused(&piped(&["explain"], torn.as_bytes()), &["line 3, column 12", "'g'"]);
-    assert_refused(&piped(&["explain"], b"what is this?\n"), &["line 1, column 1", "base64"]);
-    assert_refused(&piped(&["explain"], &[0xd4, 0xc3, 0xb2, 0xa1, 0]), &["byte 0", "header of a capture"]);
+    let truncated = PRINTED[0].replace("0x0010:  7f00", "0x0010:  7g00");
+    assert_refused(&run_with_input(&["explain"], truncated.as_bytes()), &["line 3, column 12", "'g'"]);
+    assert_refused(&run_with_input(&["explain"], b"what is this?\n"), &["line 1, column 1", "base64"]);
+    assert_refused(&run_with_input(&["explain"], &[0xd4, 0xc3, 0xb2, 0xa1, 0]), &["byte 0", "header of a capture"]);
 }

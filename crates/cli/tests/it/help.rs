@@ -57,7 +57,7 @@ fn the_help_of_each_command_shows_its_exit_codes() {
 }
 
 #[test]
-fn a_usage_error_is_one_line() {
+fn a_usage_error_gives_one_line() {
     assert_refused(&run(&["nat", "--sever", "127.0.0.1"]), &["--sever", "--help"]);
     assert_refused(&run(&["nut"]), &["nut", "nat"]);
     assert_eq!(run(&[]).code, Some(2));

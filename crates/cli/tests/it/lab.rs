@@ -7,7 +7,7 @@ use std::io;
 use std::process::{Child, Stdio};
 
 #[test]
-fn the_first_screen_says_something_true() {
+fn the_default_network_is_classified_correctly() {
     let finished = run(&["lab", "nat"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     let mut lines = finished.stdout.lines();
@@ -23,23 +23,23 @@ fn the_first_screen_says_something_true() {
 }
 
 #[test]
-fn the_same_seed_tells_the_same_story_byte_for_byte() {
-    let tell = |seed: &str| run(&["lab", "nat", "--mapping", "apdm", "--loss", "10", "--seed", seed, "--explain"]);
-    let (one, two) = (tell("7"), tell("7"));
+fn the_same_seed_gives_the_same_output() {
+    let explain = |seed: &str| run(&["lab", "nat", "--mapping", "apdm", "--loss", "10", "--seed", seed, "--explain"]);
+    let (one, two) = (explain("7"), explain("7"));
     assert!(one.stdout.contains("What happened\n"), "{one:?}");
     assert_eq!(one.stdout, two.stdout);
-    assert_ne!(one.stdout, tell("8").stdout);
+    assert_ne!(one.stdout, explain("8").stdout);
 }
 
 #[test]
-fn it_is_machine_readable_too() {
+fn the_report_is_available_as_json() {
     let finished = run(&["lab", "nat", "--preset", "symmetric", "--format", "json"]);
     let report: Value = serde_json::from_str(&finished.stdout).expect("JSON");
     assert_eq!((&report["simulated"], &report["families"][0]["type"]), (&Value::from(true), &"symmetric".into()));
 }
 
 #[test]
-fn words_that_are_none_are_one_line() {
+fn invalid_values_give_one_line() {
     assert_refused(&run(&["lab", "nat", "--mapping", "cone"]), &["--mapping", "endpoint-independent (ei)"]);
     assert_refused(&run(&["lab", "nat", "--preset", "office"]), &["--preset", "home"]);
     assert_refused(&run(&["lab", "nat", "--preset", "home", "--mapping", "eim"]), &["--preset", "--mapping"]);
@@ -47,12 +47,12 @@ fn words_that_are_none_are_one_line() {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     for arguments in [&["lab", "nat", "--explain"][..], &["lab", "nat", "--format", "jsonl"], &["nat", "--help"]] {
         let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);
         let child = portolan(arguments).expect("no server").stdout(writer).stderr(Stdio::piped()).spawn();
-        let finished = child.and_then(Child::wait_with_output).expect("it ends");
+        let finished = child.and_then(Child::wait_with_output).expect("the process ends");
         assert_eq!(finished.status.code(), Some(0), "{arguments:?}");
         assert_eq!(String::from_utf8_lossy(&finished.stderr), "", "{arguments:?}");
     }

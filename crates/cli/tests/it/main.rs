@@ -12,13 +12,13 @@ mod credentials;
 mod descriptors;
 mod explain;
 mod help;
+mod invalid_responses;
 mod lab;
 mod nat;
 #[path = "../support/process.rs"]
 mod process;
 #[path = "../support/refusal.rs"]
 mod refusal;
-mod rubbish;
 mod sdp;
 mod serve;
 mod stun;
@@ -27,15 +27,15 @@ mod tls;
 use core::time::Duration;
 use process::{Finished, Process};
 
-/// Longer than any run here, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The maximum time of a run, on a busy machine too.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the binary until it ends.
 fn run(arguments: &[&str]) -> Finished {
     let mut command = binary::portolan(arguments).expect("loopback only");
     // The variable would change the width of the help.
     command.env_remove("COLUMNS");
-    Process::start(command).and_then(|process| process.finish(PATIENCE)).expect("it ends by itself")
+    Process::start(command).and_then(|process| process.finish(TIMEOUT)).expect("the process ends")
 }
 
 /// Asserts that the command could not run: code 2, empty standard output, and one line with these words.
@@ -45,6 +45,6 @@ fn assert_refused(finished: &Finished, words: &[&str]) {
     assert_eq!(finished.stdout, "", "{finished:?}");
     assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
     for word in words {
-        assert!(finished.stderr.contains(word), "no word of {word:?}: {finished:?}");
+        assert!(finished.stderr.contains(word), "{word:?} is missing: {finished:?}");
     }
 }

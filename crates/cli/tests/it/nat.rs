@@ -1,9 +1,9 @@
 //! `portolan nat` against `portolan serve`.
 
-use crate::binary::{portolan, portolan_asking};
+use crate::binary::{portolan, portolan_with_servers};
 use crate::process::{Finished, Process};
-use crate::serve::two_addresses;
-use crate::{PATIENCE, assert_refused, run};
+use crate::serve::start_server_with_alternate;
+use crate::{TIMEOUT, assert_refused, run};
 use core::time::Duration;
 use serde_json::Value;
 
@@ -12,8 +12,8 @@ fn json(finished: &Finished) -> Value {
 }
 
 #[test]
-fn loopback_is_the_open_internet() {
-    let (_server, address) = two_addresses();
+fn loopback_is_reported_as_open() {
+    let (_server, address) = start_server_with_alternate();
     let finished = run(&["nat", "--server", &address, "--format", "json"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     let report = json(&finished);
@@ -30,8 +30,8 @@ fn loopback_is_the_open_internet() {
 }
 
 #[test]
-fn people_hear_the_sentence_first_and_no_colours_in_a_pipe() {
-    let (_server, address) = two_addresses();
+fn text_output_begins_with_the_summary_and_has_no_colors_in_a_pipe() {
+    let (_server, address) = start_server_with_alternate();
     let finished = run(&["nat", "--server", &address, "--explain"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     assert!(finished.stdout.starts_with("Nothing translates your address and any host may send to it: open Internet."));
@@ -40,8 +40,8 @@ fn people_hear_the_sentence_first_and_no_colours_in_a_pipe() {
 }
 
 #[test]
-fn events_come_line_by_line_and_the_report_last() {
-    let (_server, address) = two_addresses();
+fn jsonl_has_one_event_per_line_and_ends_with_the_report() {
+    let (_server, address) = start_server_with_alternate();
     let finished = run(&["nat", "--server", &address, "--format", "jsonl"]);
     let lines: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let events: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
@@ -54,19 +54,19 @@ fn events_come_line_by_line_and_the_report_last() {
 
 #[test]
 fn requirements_set_the_exit_code() {
-    let (_server, address) = two_addresses();
+    let (_server, address) = start_server_with_alternate();
     let with = |require: &str| run(&["nat", "--server", &address, "--format", "json", "--require", require]);
     assert_eq!(with("nat=none,mapping=eim,filtering=eif|adf,type=open").code, Some(0));
     let unmet = with("mapping=eim,type=full-cone");
     assert_eq!(unmet.code, Some(1));
     assert_eq!(unmet.stderr, "portolan: IPv4: type=full-cone is not met: it is open\n");
-    assert_eq!(json(&unmet)["families"][0]["type"], "open", "the report is printed all the same");
+    assert_eq!(json(&unmet)["families"][0]["type"], "open", "the report is printed too");
     assert_refused(&with("mapping=cone"), &["--require", "\"cone\"", "eim, adm, apdm"]);
 }
 
 #[test]
-fn a_redacted_report_holds_no_address_of_this_host() {
-    let (_server, address) = two_addresses();
+fn a_redacted_report_contains_no_address_of_this_host() {
+    let (_server, address) = start_server_with_alternate();
     for format in ["human", "json", "jsonl"] {
         let finished = run(&["nat", "--server", &address, "--redact", "--explain", "--format", format]);
         assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -76,16 +76,16 @@ fn a_redacted_report_holds_no_address_of_this_host() {
 }
 
 #[test]
-fn a_single_plain_server_says_what_it_cannot_tell() {
+fn a_single_plain_server_leaves_filtering_unknown() {
     let arguments = ["serve", "--listen", "127.0.0.1:0"];
     let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
-    server.wait_for("listening on", PATIENCE).expect("it listens");
-    server.terminate().expect("it runs");
-    let said = server.finish(PATIENCE).expect("it ends").stdout;
-    let address = said.split_whitespace().nth(2).expect("an address").to_owned();
+    server.wait_for("listening on", TIMEOUT).expect("the server listens");
+    server.terminate().expect("the process runs");
+    let output = server.finish(TIMEOUT).expect("the process ends").stdout;
+    let address = output.split_whitespace().nth(2).expect("an address").to_owned();
     let mut server =
         Process::start(portolan(&["serve", "--listen", &address]).expect("loopback")).expect("the binary starts");
-    server.wait_for("listening on", PATIENCE).expect("it listens again");
+    server.wait_for("listening on", TIMEOUT).expect("the server listens again");
     let finished = run(&["nat", "--server", &address, "--format", "json"]);
     let family = &json(&finished)["families"][0];
     assert_eq!(family["filtering"]["unknown"], "no-other-address", "{family}");
@@ -93,18 +93,18 @@ fn a_single_plain_server_says_what_it_cannot_tell() {
 }
 
 #[test]
-fn watching_ends_cleanly_when_asked_to() {
-    let (_server, address) = two_addresses();
+fn watch_ends_cleanly_on_sigterm() {
+    let (_server, address) = start_server_with_alternate();
     let arguments = ["nat", "--server", &address, "--watch=5", "--format", "jsonl"];
     let mut watch = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
-    watch.wait_for("\"event\":\"report\"", PATIENCE).expect("the first report");
-    watch.terminate().expect("it runs");
-    let finished = watch.finish(PATIENCE).expect("it ends");
+    watch.wait_for("\"event\":\"report\"", TIMEOUT).expect("the first report");
+    watch.terminate().expect("the process runs");
+    let finished = watch.finish(TIMEOUT).expect("the process ends");
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
 }
 
 #[test]
-fn what_cannot_run_is_one_line_and_two() {
+fn invalid_arguments_give_one_line_and_exit_code_2() {
     for (arguments, words) in [
         (&["--server", "127.0.0.1", "--server", "127.0.0.1:3478"][..], &["127.0.0.1:3478", "each server once"][..]),
         (&["--server", "127.0.0.1:0"], &["--server", "1 to 65535"]),
@@ -120,18 +120,18 @@ fn what_cannot_run_is_one_line_and_two() {
 }
 
 #[test]
-fn the_variable_names_servers_too() {
-    let (_server, address) = two_addresses();
-    let command = portolan_asking(&address, &["nat", "--format", "json"]).expect("loopback");
-    let finished = Process::start(command).and_then(|process| process.finish(PATIENCE)).expect("it ends");
+fn servers_are_read_from_the_environment_variable() {
+    let (_server, address) = start_server_with_alternate();
+    let command = portolan_with_servers(&address, &["nat", "--format", "json"]).expect("loopback");
+    let finished = Process::start(command).and_then(|process| process.finish(TIMEOUT)).expect("the process ends");
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    let command = portolan_asking("127.0.0.1:3478,127.0.0.1:0", &["nat"]).expect("loopback");
-    let finished = Process::start(command).and_then(|process| process.finish(PATIENCE)).expect("it ends");
+    let command = portolan_with_servers("127.0.0.1:3478,127.0.0.1:0", &["nat"]).expect("loopback");
+    let finished = Process::start(command).and_then(|process| process.finish(TIMEOUT)).expect("the process ends");
     assert_refused(&finished, &["PORTOLAN_SERVERS, entry 2", "1 to 65535"]);
 }
 
 #[test]
-fn a_silent_server_is_inconclusive_within_the_time_allowed() {
+fn a_silent_server_gives_an_inconclusive_report_within_the_timeout() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let address = silent.local_addr().expect("its address").to_string();
     let finished = run(&["nat", "--server", &address, "--timeout", "0.5", "--format", "json"]);

@@ -1,7 +1,7 @@
 //! `portolan sdp …` needs no network.
 
 use crate::binary::portolan;
-use crate::explain::piped;
+use crate::explain::run_with_input;
 use crate::{assert_refused, run};
 use serde_json::Value;
 use std::io::Write;
@@ -14,7 +14,7 @@ const OFFER: &str = include_str!("sdp/offer.sdp");
 /// Creates a folder for each test.
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("portolan-sdp-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder of its own");
+    std::fs::create_dir_all(&folder).expect("a new folder");
     folder
 }
 
@@ -23,35 +23,35 @@ fn filtered(arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = portolan(arguments).expect("no server");
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.expect("the binary starts");
-    child.stdin.take().expect("piped").write_all(input).expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
+    child.stdin.take().expect("piped").write_all(input).expect("the process reads its input");
+    let output = child.wait_with_output().expect("the process ends");
     assert_eq!(output.status.code(), Some(0));
     output.stdout
 }
 
 #[test]
-fn explain_says_what_each_line_means_and_what_cannot_be_read() {
-    let finished = piped(&["sdp", "explain"], OFFER.as_bytes());
+fn explain_prints_the_meaning_of_each_line_and_marks_invalid_lines() {
+    let finished = run_with_input(&["sdp", "explain"], OFFER.as_bytes());
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), ""), "{finished:?}");
     assert_eq!(finished.stdout, include_str!("sdp/explained.txt"));
-    let finished = piped(&["sdp", "explain", "--format", "json", "-"], OFFER.as_bytes());
-    let told: Value = serde_json::from_str(&finished.stdout).expect("JSON");
-    let lines = told["lines"].as_array().expect("a list");
-    assert_eq!((&told["schema"], lines.len()), (&"portolan.sdp.explain/1".into(), OFFER.lines().count()));
+    let finished = run_with_input(&["sdp", "explain", "--format", "json", "-"], OFFER.as_bytes());
+    let report: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    let lines = report["lines"].as_array().expect("a list");
+    assert_eq!((&report["schema"], lines.len()), (&"portolan.sdp.explain/1".into(), OFFER.lines().count()));
     let wrong: Vec<&Value> = lines.iter().filter(|line| line["wrong"] == true).collect();
     assert_eq!(wrong.len(), 1);
     assert_eq!((&wrong[0]["media"], &wrong[0]["column"]), (&1.into(), &12.into()));
-    assert_eq!(piped(&["sdp", "explain"], OFFER.replace(":nine", ":9").as_bytes()).code, Some(0));
+    assert_eq!(run_with_input(&["sdp", "explain"], OFFER.replace(":nine", ":9").as_bytes()).code, Some(0));
 }
 
 #[test]
-fn check_tells_as_a_compiler_does_and_its_exit_code_is_the_verdict() {
+fn check_prints_like_a_compiler_and_sets_the_exit_code() {
     let file = folder("check").join("offer.sdp");
-    std::fs::write(&file, OFFER).expect("a file of its own");
+    std::fs::write(&file, OFFER).expect("a new file");
     let name = file.display().to_string();
     let finished = run(&["sdp", "check", &name]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), ""), "{finished:?}");
-    let number = OFFER.lines().position(|line| line.contains(":nine")).expect("it has one") + 1;
+    let number = OFFER.lines().position(|line| line.contains(":nine")).expect("the line exists") + 1;
     let expected = format!(
         "{name}:{number}:12: deviation: a= expected milliseconds, more than 0, found 'n' (RFC 8866 §6.5)\n   |\n{number} | \
          a=maxptime:nine\n   |            ^\n   = hint: "
@@ -60,54 +60,54 @@ fn check_tells_as_a_compiler_does_and_its_exit_code_is_the_verdict() {
     assert!(finished.stdout.ends_with(&format!("{name}: 1 deviation\n")), "{finished:?}");
 
     let finished = run(&["sdp", "check", "--format", "json", &name]);
-    let told: Value = serde_json::from_str(&finished.stdout).expect("JSON");
-    assert_eq!((finished.code, &told["readable"], &told["clean"]), (Some(1), &true.into(), &false.into()));
-    let finding = &told["findings"][0];
+    let report: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    assert_eq!((finished.code, &report["readable"], &report["clean"]), (Some(1), &true.into(), &false.into()));
+    let finding = &report["findings"][0];
     assert_eq!((&finding["line"], &finding["rule"]), (&number.into(), &"value".into()));
     let offset = usize::try_from(finding["offset"].as_u64().expect("a number")).expect("small");
     assert_eq!(OFFER.as_bytes()[offset], b'n');
-    std::fs::remove_dir_all(folder("check")).expect("its own folder");
+    std::fs::remove_dir_all(folder("check")).expect("the folder exists");
 
     let clean = OFFER.replace(":nine", ":9");
-    assert_eq!(piped(&["sdp", "check"], clean.as_bytes()).stdout, "<stdin>: clean\n");
+    assert_eq!(run_with_input(&["sdp", "check"], clean.as_bytes()).stdout, "<stdin>: clean\n");
     let broken = clean.replace("s=-", "s=").replace("t=0 0\r\n", "");
-    let finished = piped(&["sdp", "check"], broken.as_bytes());
+    let finished = run_with_input(&["sdp", "check"], broken.as_bytes());
     assert_eq!(finished.code, Some(1), "{finished:?}");
     assert!(finished.stdout.ends_with("<stdin>: 2 deviations\n"), "{finished:?}");
     let warned = clean.replace("a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n", "");
     assert_ne!(warned, clean);
     for (strict, code) in [(&[][..], 0), (&["--strict"], 1)] {
-        let finished = piped(&[&["sdp", "check"], strict].concat(), warned.as_bytes());
+        let finished = run_with_input(&[&["sdp", "check"], strict].concat(), warned.as_bytes());
         assert_eq!(finished.code, Some(code), "{finished:?}");
         assert!(finished.stdout.ends_with("<stdin>: 2 warnings\n"), "{finished:?}");
     }
-    let finished = piped(&["sdp", "check"], b"GET / HTTP/1.1\r\n\r\n");
+    let finished = run_with_input(&["sdp", "check"], b"GET / HTTP/1.1\r\n\r\n");
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert!(finished.stdout.starts_with("<stdin>:1:1: error: this is no session description"), "{finished:?}");
 }
 
 #[test]
-fn json_comes_back_as_the_very_bytes() {
+fn json_round_trips_to_the_same_bytes() {
     for text in [OFFER.as_bytes(), b"v=0\ns=\xff\0\r\rstray\n\r\nm=x", b"v=0"] {
         let json = filtered(&["sdp", "json"], text);
         assert_eq!(filtered(&["sdp", "json", "--to-sdp"], &json), text, "{}", text.escape_ascii());
     }
     let json: Value = serde_json::from_slice(&filtered(&["sdp", "json"], OFFER.as_bytes())).expect("JSON");
     assert_eq!(json["media"][0]["lines"][2]["name"], "mid");
-    let finished = piped(&["sdp", "json", "--to-sdp"], OFFER.as_bytes());
+    let finished = run_with_input(&["sdp", "json", "--to-sdp"], OFFER.as_bytes());
     assert_refused(&finished, &["is not JSON of portolan.sdp/1", "line 1"]);
-    let finished = piped(&["sdp", "json"], b"nothing of the kind");
+    let finished = run_with_input(&["sdp", "json"], b"nothing of the kind");
     assert_refused(&finished, &["<stdin>:1:1", "session description"]);
 }
 
 #[test]
-fn diff_tells_what_changed_by_meaning() {
+fn diff_prints_changes_by_meaning() {
     let folder = folder("diff");
     let (was, is) = (folder.join("was.sdp"), folder.join("is.sdp"));
     let changed =
         OFFER.replace("a=sendrecv", "a=inactive").replace("SAVPF 96 97", "SAVPF 96").replace("1 IN IP4", "2 IN IP4");
-    std::fs::write(&was, OFFER).expect("a file of its own");
-    std::fs::write(&is, changed).expect("a file of its own");
+    std::fs::write(&was, OFFER).expect("a new file");
+    std::fs::write(&is, changed).expect("a new file");
     let (was, is) = (was.display().to_string(), is.display().to_string());
     let finished = run(&["sdp", "diff", &was, &is]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
@@ -116,51 +116,52 @@ fn diff_tells_what_changed_by_meaning() {
         "session: version 1 → 2\naudio (mid 0): direction sendrecv → inactive\nvideo (mid 1):\n  codec rtx (97) removed\n  \
          a=fmtp:97 apt=96 added\n  a=rtpmap:97 rtx/90000 added\n"
     );
-    let told: Value = serde_json::from_str(&run(&["sdp", "diff", &was, &is, "--format", "json"]).stdout).expect("JSON");
-    assert_eq!((&told["changes"][1]["what"], &told["changes"][1]["mid"]), (&"direction".into(), &"0".into()));
+    let report: Value =
+        serde_json::from_str(&run(&["sdp", "diff", &was, &is, "--format", "json"]).stdout).expect("JSON");
+    assert_eq!((&report["changes"][1]["what"], &report["changes"][1]["mid"]), (&"direction".into(), &"0".into()));
     let finished = run(&["sdp", "diff", &was, &was]);
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), ""), "{finished:?}");
-    assert_eq!(piped(&["sdp", "diff", &was, "-"], OFFER.as_bytes()).code, Some(0));
+    assert_eq!(run_with_input(&["sdp", "diff", &was, "-"], OFFER.as_bytes()).code, Some(0));
     assert_refused(&run(&["sdp", "diff", "-", "-"]), &["only once"]);
     assert_refused(&run(&["sdp", "diff", &was, "/nowhere/to/be/found"]), &["cannot read /nowhere"]);
-    std::fs::remove_dir_all(folder).expect("its own folder");
+    std::fs::remove_dir_all(folder).expect("the folder exists");
 }
 
 #[test]
-fn scrub_leaves_what_is_negotiated_and_takes_the_rest() {
+fn scrub_keeps_negotiated_values_and_removes_the_others() {
     let clean = OFFER.replace(":nine", ":9");
     let scrubbed = filtered(&["sdp", "scrub"], clean.as_bytes());
-    let text = String::from_utf8(scrubbed.clone()).expect("it is text");
+    let text = String::from_utf8(scrubbed.clone()).expect("UTF-8");
     for secret in ["10.44.55.66", "Zk3q", "kP8xT1", "19:E2:1C", "6f2c0d1e", "stream-of-jane"] {
         assert!(clean.contains(secret) && !text.contains(secret), "{secret}: {text}");
     }
     for kept in ["m=video 9 UDP/TLS/RTP/SAVPF 96 97", "a=rtpmap:96 VP8/90000", "raddr 192.0.2.1 rport 50000"] {
         assert!(text.contains(kept), "{kept}: {text}");
     }
-    assert_eq!(piped(&["sdp", "check"], &scrubbed).code, Some(0));
+    assert_eq!(run_with_input(&["sdp", "check"], &scrubbed).code, Some(0));
 }
 
 #[test]
-fn answer_writes_the_answer_and_tells_why() {
+fn answer_prints_the_answer_and_the_reasons() {
     let clean = OFFER.replace(":nine", ":9");
-    let finished = piped(&["sdp", "answer"], clean.as_bytes());
+    let finished = run_with_input(&["sdp", "answer"], clean.as_bytes());
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(
         finished.stderr.contains("portolan: m-line 0 accepted: 1 of 1 formats, sendrecv (audio; RFC 3264"),
         "{finished:?}"
     );
-    assert_eq!(piped(&["sdp", "check"], finished.stdout.as_bytes()).stdout, "<stdin>: clean\n");
+    assert_eq!(run_with_input(&["sdp", "check"], finished.stdout.as_bytes()).stdout, "<stdin>: clean\n");
     for part in
         ["a=group:BUNDLE 0 1 2", "a=setup:active", "a=rtpmap:111 opus/48000/2", "a=ice-pwd:0000000000000000000000"]
     {
         assert!(finished.stdout.contains(part), "{part}: {finished:?}");
     }
-    let finished = piped(&["sdp", "answer", "--codec", "h264", "--no-data"], clean.as_bytes());
+    let finished = run_with_input(&["sdp", "answer", "--codec", "h264", "--no-data"], clean.as_bytes());
     assert_eq!(finished.code, Some(1), "everything is refused: {finished:?}");
     assert!(finished.stderr.contains("m-line 0 refused: no common codec (audio; RFC 3264 §6.1)"), "{finished:?}");
     assert_refused(&run(&["sdp", "answer", "--codec", "opus,mp3"]), &["the known codecs are opus, G722"]);
     let twice = clean.replace("a=sendrecv", "a=sendrecv\r\na=inactive");
-    let finished = piped(&["sdp", "answer"], twice.as_bytes());
+    let finished = run_with_input(&["sdp", "answer"], twice.as_bytes());
     let line = clean.lines().position(|line| line == "a=sendrecv").expect("it has one") + 2;
     let chosen = format!(
         "portolan: <stdin>:{line}:1: deviation: mid 0: a second direction: a=inactive (the other one: line {}) (RFC 8866 \
@@ -170,19 +171,19 @@ fn answer_writes_the_answer_and_tells_why() {
     assert!(finished.stderr.ends_with(&chosen), "a choice among repeated lines is printed: {finished:?}");
     assert!(finished.stdout.contains("a=sendrecv\r\n"), "{finished:?}");
     let plain = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\nm=audio 4002 RTP/AVP 8\r\n";
-    let finished = piped(&["sdp", "answer", "--plain", "198.51.100.7:5004"], plain.as_bytes());
+    let finished = run_with_input(&["sdp", "answer", "--plain", "198.51.100.7:5004"], plain.as_bytes());
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(finished.stdout.contains("m=audio 5004 RTP/AVP 0\r\n"), "{finished:?}");
     assert!(finished.stdout.contains("m=audio 5006 RTP/AVP 8\r\n"), "{finished:?}");
 }
 
 #[test]
-fn an_answer_holds_what_is_given_for_its_placeholders() {
+fn an_answer_contains_the_given_values_of_placeholders() {
     let clean = OFFER.replace(":nine", ":9");
     let candidate = "1 1 UDP 2130706431 192.0.2.7 5004 typ host";
     let pwd = "bP+XJMM09aR8AiX1jdukzR6Y";
     let finished =
-        piped(&["sdp", "answer", "--ufrag", "EsAw", "--pwd", pwd, "--candidate", candidate], clean.as_bytes());
+        run_with_input(&["sdp", "answer", "--ufrag", "EsAw", "--pwd", pwd, "--candidate", candidate], clean.as_bytes());
     assert_eq!(finished.code, Some(0), "{finished:?}");
     for part in ["a=ice-ufrag:EsAw", &format!("a=ice-pwd:{pwd}"), &format!("a=candidate:{candidate}")] {
         assert!(finished.stdout.contains(part), "{part}: {finished:?}");
@@ -191,14 +192,14 @@ fn an_answer_holds_what_is_given_for_its_placeholders() {
 }
 
 #[test]
-fn validate_tells_what_of_an_answer_does_not_go_with_its_offer() {
+fn validate_reports_differences_between_answer_and_offer() {
     let folder = folder("validate");
     let clean = OFFER.replace(":nine", ":9");
     let (offer, answer) = (folder.join("offer.sdp"), folder.join("answer.sdp"));
-    let good = piped(&["sdp", "answer"], clean.as_bytes()).stdout;
-    std::fs::write(&offer, &clean).expect("a file of its own");
+    let good = run_with_input(&["sdp", "answer"], clean.as_bytes()).stdout;
+    std::fs::write(&offer, &clean).expect("a new file");
     let (offer, name) = (offer.display().to_string(), answer.display().to_string());
-    let finished = piped(&["sdp", "validate", &offer, "-"], good.as_bytes());
+    let finished = run_with_input(&["sdp", "validate", &offer, "-"], good.as_bytes());
     assert_eq!(
         (finished.code, finished.stdout.as_str()),
         (Some(0), &*format!("<stdin>: answers {offer}\n")),
@@ -206,9 +207,9 @@ fn validate_tells_what_of_an_answer_does_not_go_with_its_offer() {
     );
 
     let wrong = good.replacen("m=audio", "m=video", 1);
-    let line = wrong.lines().position(|line| line.starts_with("m=video")).expect("it has one") + 1;
-    let head = wrong.lines().nth(line - 1).expect("it has one");
-    std::fs::write(&answer, &wrong).expect("a file of its own");
+    let line = wrong.lines().position(|line| line.starts_with("m=video")).expect("the line exists") + 1;
+    let head = wrong.lines().nth(line - 1).expect("the line exists");
+    std::fs::write(&answer, &wrong).expect("a new file");
     let finished = run(&["sdp", "validate", &offer, &name]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
     let expected = format!(
@@ -219,10 +220,10 @@ fn validate_tells_what_of_an_answer_does_not_go_with_its_offer() {
     );
     assert!(finished.stdout.contains(&expected), "{expected}\n{}", finished.stdout);
     let finished = run(&["sdp", "validate", &offer, &name, "--format", "json"]);
-    let told: Value = serde_json::from_str(&finished.stdout).expect("JSON");
-    assert_eq!((finished.code, &told["valid"], &told["answer"]), (Some(1), &false.into(), &name.as_str().into()));
-    let findings = told["findings"].as_array().expect("a list");
-    let kind = findings.iter().find(|finding| finding["flaw"] == "kind").expect("it is told");
+    let report: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    assert_eq!((finished.code, &report["valid"], &report["answer"]), (Some(1), &false.into(), &name.as_str().into()));
+    let findings = report["findings"].as_array().expect("a list");
+    let kind = findings.iter().find(|finding| finding["flaw"] == "kind").expect("the finding exists");
     assert_eq!((&kind["line"], &kind["media"], &kind["rfc"]), (&line.into(), &0.into(), &"RFC 3264 §6.1".into()));
 
     // A fault of the answer alone is shown once, at its line.
@@ -233,37 +234,37 @@ fn validate_tells_what_of_an_answer_does_not_go_with_its_offer() {
         (dtls, "SCTP over DTLS without a=sctp-port: UDP/DTLS/SCTP (RFC 8841 §5.1)\n"),
     ] {
         assert_ne!(text, good);
-        let finished = piped(&["sdp", "validate", &offer, "-"], text.as_bytes());
+        let finished = run_with_input(&["sdp", "validate", &offer, "-"], text.as_bytes());
         assert_eq!(finished.code, Some(1), "{finished:?}");
         assert!(finished.stdout.contains(expected), "{finished:?}");
         assert!(finished.stdout.ends_with("<stdin>: 1 fault\n"), "{finished:?}");
     }
 
     // A line of either description that cannot be parsed is shown at its place.
-    std::fs::write(&answer, good.replacen("a=setup:active", "a=setup:often", 1)).expect("a file of its own");
+    std::fs::write(&answer, good.replacen("a=setup:active", "a=setup:often", 1)).expect("a new file");
     let finished = run(&["sdp", "validate", &offer, &name]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    let line = good.lines().position(|line| line == "a=setup:active").expect("it has one") + 1;
+    let line = good.lines().position(|line| line == "a=setup:active").expect("the line exists") + 1;
     assert!(finished.stdout.starts_with(&format!("{name}:{line}:9: deviation: ")), "{finished:?}");
     assert!(finished.stdout.ends_with(&format!("{name}: 1 fault\n")), "{finished:?}");
-    let finished = piped(&["sdp", "validate", &offer, "-"], b"GET / HTTP/1.1\r\n\r\n");
+    let finished = run_with_input(&["sdp", "validate", &offer, "-"], b"GET / HTTP/1.1\r\n\r\n");
     assert_refused(&finished, &["<stdin>:1:1", "session description"]);
     assert_refused(&run(&["sdp", "validate", "-", "-"]), &["only once"]);
-    std::fs::remove_dir_all(folder).expect("its own folder");
+    std::fs::remove_dir_all(folder).expect("the folder exists");
 }
 
 #[test]
-fn ten_million_bytes_are_read_to_their_end() {
+fn ten_million_bytes_are_parsed() {
     let folder = folder("long");
     let file = folder.join("long.sdp");
     let mut text = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n".to_vec();
     text.extend_from_slice(&b"m=audio 9 RTP/AVP 0\r\na=mid:\r\n".repeat(10_000_000 / 30));
-    std::fs::write(&file, text).expect("a file of its own");
+    std::fs::write(&file, text).expect("a new file");
     let name = file.display().to_string();
     for (command, code) in [("explain", 1), ("check", 1), ("json", 0), ("scrub", 0)] {
         assert_eq!(run(&["sdp", command, &name]).code, Some(code), "{command}");
     }
-    let deep = piped(&["sdp", "json", "--to-sdp"], "[".repeat(10_000_000).as_bytes());
+    let deep = run_with_input(&["sdp", "json", "--to-sdp"], "[".repeat(10_000_000).as_bytes());
     assert_refused(&deep, &["not JSON"]);
-    std::fs::remove_dir_all(folder).expect("its own folder");
+    std::fs::remove_dir_all(folder).expect("the folder exists");
 }

@@ -2,20 +2,20 @@
 
 use crate::binary::portolan;
 use crate::process::Process;
-use crate::{PATIENCE, assert_refused, run};
+use crate::{TIMEOUT, assert_refused, run};
 use core::net::SocketAddr;
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
 /// Starts a server on two loopback addresses, and returns its first address.
-pub(crate) fn two_addresses() -> (Process, String) {
+pub(crate) fn start_server_with_alternate() -> (Process, String) {
     // The system chooses free ports. Another program may take one before the server does, so the start is repeated.
     for _ in 0..10 {
-        let (one, two) = (free("127.0.0.1"), free("127.0.0.2"));
+        let (one, two) = (free_address("127.0.0.1"), free_address("127.0.0.2"));
         let arguments = ["serve", "--listen", &one, "--alternate", &two];
         let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
-        let listening = (0..4).try_for_each(|_| server.wait_for("listening on", PATIENCE));
+        let listening = (0..4).try_for_each(|_| server.wait_for("listening on", TIMEOUT));
         if listening.is_ok() {
             return (server, one);
         }
@@ -24,38 +24,38 @@ pub(crate) fn two_addresses() -> (Process, String) {
 }
 
 /// Starts a server on a port of the system's choice, with these arguments; on another port if the first one is taken.
-pub(crate) fn served(arguments: &[&str]) -> (Process, String) {
+pub(crate) fn start_server(arguments: &[&str]) -> (Process, String) {
     for _ in 0..10 {
-        let local = free("127.0.0.1");
+        let local = free_address("127.0.0.1");
         let all = [&["serve", "--listen", &local][..], arguments].concat();
         let mut server = Process::start(portolan(&all).expect("loopback")).expect("the binary starts");
-        if server.wait_for("listening on", PATIENCE).is_ok() {
+        if server.wait_for("listening on", TIMEOUT).is_ok() {
             return (server, local);
         }
     }
     panic!("no free port");
 }
 
-fn free(ip: &str) -> String {
+fn free_address(ip: &str) -> String {
     let socket = UdpSocket::bind((ip, 0)).expect("a free port");
     socket.local_addr().expect("its address").to_string()
 }
 
 #[test]
-fn it_says_where_it_listens_and_ends_when_asked_to() {
+fn serve_prints_its_addresses_and_ends_on_sigterm() {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"];
     let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
-    server.wait_for("listening on 127.0.0.1:", PATIENCE).expect("one line an address");
-    server.wait_for("listening on 127.0.0.2:", PATIENCE).expect("one line an address");
-    server.terminate().expect("it runs");
-    let finished = server.finish(PATIENCE).expect("it ends");
+    server.wait_for("listening on 127.0.0.1:", TIMEOUT).expect("one line for each address");
+    server.wait_for("listening on 127.0.0.2:", TIMEOUT).expect("one line for each address");
+    server.terminate().expect("the process runs");
+    let finished = server.finish(TIMEOUT).expect("the process ends");
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(finished.stdout.lines().all(|line| line.ends_with(" (udp, tcp)")), "{finished:?}");
     assert!(finished.stderr.contains("0 requests"), "{finished:?}");
 }
 
 #[test]
-fn a_port_in_use_is_one_line() {
+fn a_port_in_use_gives_one_line() {
     let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let local = taken.local_addr().expect("its address").to_string();
     assert_refused(&run(&["serve", "--listen", &local]), &[&local, "(udp)", "address in use", "--listen"]);
@@ -65,7 +65,7 @@ fn a_port_in_use_is_one_line() {
 }
 
 #[test]
-fn addresses_that_cannot_be_are_one_line() {
+fn invalid_addresses_give_one_line() {
     for (arguments, words) in [
         (&["--listen", "192.0.2.1:3478"][..], &["192.0.2.1:3478", "not of this host"][..]),
         (&["--listen", "127.0.0.1:3478", "--alternate", "127.0.0.2:3478"], &["two different ports"]),
@@ -84,7 +84,7 @@ fn addresses_that_cannot_be_are_one_line() {
 
 /// Whether the server responds to a Binding request on this stream; `false` if the server closed it.
 fn is_answered(stream: &mut TcpStream) -> bool {
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     let mut request = [0; 20];
     let request = Writer::new(&mut request, Class::Request, Method::BINDING, [7; 12].into()).expect("room").finish();
     let mut answer = [0; 20];
@@ -109,8 +109,8 @@ fn connect(from: [u8; 4], server: &str) -> io::Result<TcpStream> {
 }
 
 #[test]
-fn one_source_holds_its_share_of_streams_and_another_is_answered() {
-    let (_server, local) = served(&["--streams-per-source", "2"]);
+fn streams_of_one_source_are_limited_and_another_source_is_served() {
+    let (_server, local) = start_server(&["--streams-per-source", "2"]);
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = connect([127, 0, 0, 2], &local).expect("loopback");
@@ -129,12 +129,12 @@ fn one_source_holds_its_share_of_streams_and_another_is_answered() {
         .collect();
     assert_eq!(more.last(), Some(&false), "{more:?}");
     assert!(is_answered(&mut connect([127, 0, 0, 3], &local).expect("loopback")));
-    assert!(is_answered(&mut held[0]), "an old stream goes on");
+    assert!(is_answered(&mut held[0]), "an old stream stays open");
 }
 
 #[test]
-fn beyond_all_streams_a_new_one_is_closed() {
-    let (_server, local) = served(&["--streams", "2"]);
+fn a_stream_beyond_the_limit_is_closed() {
+    let (_server, local) = start_server(&["--streams", "2"]);
     let mut held: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(&local).expect("loopback")).collect();
     assert!(held.iter_mut().all(is_answered));
     assert!(!TcpStream::connect(&local).is_ok_and(|mut stream| is_answered(&mut stream)));
@@ -164,24 +164,24 @@ fn exchange(socket: &UdpSocket, bytes: &[u8]) -> Vec<u8> {
 
 #[cfg(unix)]
 #[test]
-fn users_of_a_file_are_answered_others_challenged_and_no_password_is_printed() {
+fn users_of_a_file_are_authenticated_and_no_password_is_printed() {
     use std::os::unix::fs::PermissionsExt as _;
     const PASSWORD: &str = "correct horse:battery";
     let file = std::env::temp_dir().join(format!("portolan-users-{}", std::process::id()));
-    std::fs::write(&file, format!("# who may ask\n\nalice:{PASSWORD}\r\nbob:x\n")).expect("a file");
+    std::fs::write(&file, format!("# users\n\nalice:{PASSWORD}\r\nbob:x\n")).expect("a file");
     let path = file.to_str().expect("a path of text");
     let arguments = ["-vv", "--realm", "example.org", "--users", path, "--user", "carol:seven"];
 
-    let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("our own file");
+    let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("the file exists");
     for mode in [0o644, 0o660, 0o604] {
         set(mode);
         let refused = run(&[&["serve", "--listen", "127.0.0.1:0"][..], &arguments].concat());
         assert_refused(&refused, &[path, "other users", &format!("mode {mode:o}"), "chmod 600"]);
     }
     set(0o600);
-    let (server, local) = served(&arguments);
+    let (server, local) = start_server(&arguments);
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     socket.connect(&local).expect("loopback");
 
     let mut bare = [0; 20];
@@ -197,14 +197,14 @@ fn users_of_a_file_are_answered_others_challenged_and_no_password_is_printed() {
     let answer = Message::decode(&answer).expect("STUN").verify(&key(PASSWORD)).expect("signed");
     assert_eq!(answer.xor_mapped_address(), socket.local_addr().ok());
 
-    server.terminate().expect("it runs");
-    let finished = server.finish(PATIENCE).expect("it ends");
-    std::fs::remove_file(&file).expect("our own file");
+    server.terminate().expect("the process runs");
+    let finished = server.finish(TIMEOUT).expect("the process ends");
+    std::fs::remove_file(&file).expect("the file exists");
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    for said in
+    for text in
         ["responding to 3 users of the realm example.org", "rejected: 1 unsigned, 0 of unknown users, 1 with a wrong"]
     {
-        assert!(finished.stderr.contains(said), "{finished:?}");
+        assert!(finished.stderr.contains(text), "{finished:?}");
     }
     for secret in [PASSWORD, "battery", "seven"] {
         assert!(!format!("{finished:?}").contains(secret), "{finished:?}");
@@ -212,7 +212,7 @@ fn users_of_a_file_are_answered_others_challenged_and_no_password_is_printed() {
 }
 
 #[test]
-fn users_that_cannot_be_are_one_line_without_what_was_typed() {
+fn invalid_users_give_one_line_without_the_password() {
     for (arguments, words) in [
         (&["--realm", "example.org"][..], &["--realm", "--users"][..]),
         (&["--user", "hunter2"], &["--user number 1", "NAME:PASSWORD"]),

@@ -8,20 +8,19 @@ use portolan_tokio::rustls::{ServerConfig, ServerConnection, Stream};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-
 use std::thread;
 
-/// A certificate for 127.0.0.1 in its own file, which is deleted with it.
-struct Authority {
+/// A TLS server with a certificate for 127.0.0.1. The file of the certificate is deleted on drop.
+struct TlsServer {
     file: PathBuf,
     server: Arc<ServerConfig>,
 }
 
-impl Authority {
+impl TlsServer {
     fn new(test: &str) -> Self {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
         let file = std::env::temp_dir().join(format!("portolan-{test}-{}.pem", std::process::id()));
-        std::fs::write(&file, made.cert.pem()).expect("a file of its own");
+        std::fs::write(&file, made.cert.pem()).expect("a new file");
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -37,12 +36,12 @@ impl Authority {
     }
 
     /// Runs the command against a server that answers one Binding request with 192.0.2.1:32853.
-    fn ask(&self, arguments: &[&str]) -> Finished {
+    fn run_client(&self, arguments: &[&str]) -> Finished {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address").to_string();
         let server = Arc::clone(&self.server);
         let answering = thread::spawn(move || {
-            let (mut tcp, _) = listener.accept().expect("somebody asks");
+            let (mut tcp, _) = listener.accept().expect("a client connects");
             let mut tls = ServerConnection::new(server).expect("a connection");
             let mut stream = Stream::new(&mut tls, &mut tcp);
             let mut request = [0; 20];
@@ -50,8 +49,8 @@ impl Authority {
             if stream.read_exact(&mut request).is_ok() {
                 let value = [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43];
                 let answer = [&[1, 1, 0, 12], &request[4..], &value].concat();
-                stream.write_all(&answer).expect("it listens");
-                stream.flush().expect("it listens");
+                stream.write_all(&answer).expect("the client reads");
+                stream.flush().expect("the client reads");
             }
         });
         let finished = run(&[&["stun", &address], arguments].concat());
@@ -60,16 +59,16 @@ impl Authority {
     }
 }
 
-impl Drop for Authority {
+impl Drop for TlsServer {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.file);
     }
 }
 
 #[test]
-fn a_server_of_ones_own_is_asked_over_tls() {
-    let authority = Authority::new("own");
-    let finished = authority.ask(&["--tls", "--ca-file", &authority.path(), "--format", "json"]);
+fn a_certificate_of_the_ca_file_is_trusted() {
+    let server = TlsServer::new("own");
+    let finished = server.run_client(&["--tls", "--ca-file", &server.path(), "--format", "json"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
     assert_eq!((&report["outcome"], &report["transport"]), (&"answered".into(), &"tls".into()), "{report}");
@@ -77,22 +76,22 @@ fn a_server_of_ones_own_is_asked_over_tls() {
 }
 
 #[test]
-fn an_authority_that_nobody_vouches_for_is_refused() {
-    let authority = Authority::new("unknown");
+fn an_untrusted_certificate_is_refused() {
+    let server = TlsServer::new("unknown");
     let words = ["cannot be reached over tls", "the certificate is invalid"];
-    assert_refused(&authority.ask(&["--tls"]), &words);
-    let other = Authority::new("other");
-    assert_refused(&authority.ask(&["--tls", "--ca-file", &other.path()]), &words);
+    assert_refused(&server.run_client(&["--tls"]), &words);
+    let other = TlsServer::new("other");
+    assert_refused(&server.run_client(&["--tls", "--ca-file", &other.path()]), &words);
 }
 
 #[test]
-fn a_file_that_vouches_for_nobody_is_refused_before_anybody_is_asked() {
-    let ask = |arguments: &[&str]| run(&[&["stun", "127.0.0.1:9"], arguments].concat());
-    assert_refused(&ask(&["--tls", "--ca-file", "/nowhere/at/all"]), &["/nowhere/at/all", "PEM"]);
+fn an_invalid_ca_file_is_refused_before_any_request() {
+    let run_stun = |arguments: &[&str]| run(&[&["stun", "127.0.0.1:9"], arguments].concat());
+    assert_refused(&run_stun(&["--tls", "--ca-file", "/nowhere/at/all"]), &["/nowhere/at/all", "PEM"]);
     let empty = std::env::temp_dir().join(format!("portolan-empty-{}.pem", std::process::id()));
-    std::fs::write(&empty, "what is this?\n").expect("a file of its own");
-    let finished = ask(&["--tls", "--ca-file", &empty.display().to_string()]);
-    std::fs::remove_file(&empty).expect("its own file");
+    std::fs::write(&empty, "what is this?\n").expect("a new file");
+    let finished = run_stun(&["--tls", "--ca-file", &empty.display().to_string()]);
+    std::fs::remove_file(&empty).expect("the file exists");
     assert_refused(&finished, &["no certificate", "BEGIN CERTIFICATE"]);
-    assert_refused(&ask(&["--ca-file", "/nowhere/at/all"]), &["add --tls"]);
+    assert_refused(&run_stun(&["--ca-file", "/nowhere/at/all"]), &["add --tls"]);
 }

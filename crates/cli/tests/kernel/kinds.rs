@@ -3,7 +3,7 @@
 //! The words are those of RFC 4787 §4.1 (mapping) and §5 (filtering), and the classic names of RFC 3489 §5. There is no
 //! network with a round trip of 100 ms: this kernel may lack `netem`, and the simulator tests delays.
 
-use crate::recipes::{Filtering, HOME, Mapping, Passing, Router};
+use crate::rules::{Filtering, HOME, Mapping, Policy, Router};
 
 /// A network: the routers between the client and the public network, and the expected result.
 pub(crate) struct Kind {
@@ -16,7 +16,7 @@ pub(crate) struct Kind {
     /// Whether the address of the client is in the shared range of carriers (RFC 6598).
     pub(crate) carrier: bool,
     /// The expected result.
-    pub(crate) truth: Truth,
+    pub(crate) expected: Classification,
 }
 
 /// The address family of a whole network.
@@ -30,7 +30,7 @@ pub(crate) enum Family {
 
 /// The expected classification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Truth {
+pub(crate) enum Classification {
     /// No UDP response arrives.
     Blocked,
     /// UDP works, with this behaviour.
@@ -108,39 +108,40 @@ pub(crate) fn named(name: &str) -> Option<&'static Kind> {
 }
 
 /// A network whose router drops everything. It is not in the table, because no result can be measured.
-pub(crate) const BLACK_HOLE: Kind = v4("black_hole", &[Router { passing: Passing::Nothing, ..HOME }], Truth::Blocked);
+pub(crate) const BLACK_HOLE: Kind =
+    v4("black_hole", &[Router { policy: Policy::Nothing, ..HOME }], Classification::Blocked);
 
 /// Every kind, in the order of the list of trials.
 pub(crate) const KINDS: &[Kind] = &[
     v4("open", &[], OPEN),
     v4("fw", &[router(Mapping::None, Filtering::AddressAndPort)], FIREWALL),
     v4("fw_ad", &[router(Mapping::None, Filtering::Address)], firewall(AD)),
-    v4("ei_ei", &[router(Mapping::Preserving, Filtering::Anyone)], nat(EI, EI)),
+    v4("ei_ei", &[router(Mapping::Preserving, Filtering::AnySource)], nat(EI, EI)),
     v4("ei_ad", &[router(Mapping::Preserving, Filtering::Address)], nat(EI, AD)),
     v4("ei_apd", &[HOME], nat(EI, APD)),
-    v4("ei_ei_r", &[router(Mapping::Random, Filtering::Anyone)], nat(EI, EI)),
+    v4("ei_ei_r", &[router(Mapping::Random, Filtering::AnySource)], nat(EI, EI)),
     v4("ei_ad_r", &[router(Mapping::Random, Filtering::Address)], nat(EI, AD)),
     v4("ei_apd_r", &[router(Mapping::Random, Filtering::AddressAndPort)], nat(EI, APD)),
-    v4("ad_ei", &[router(Mapping::PerAddress, Filtering::Anyone)], nat(AD, EI)),
+    v4("ad_ei", &[router(Mapping::PerAddress, Filtering::AnySource)], nat(AD, EI)),
     v4("ad_ad", &[router(Mapping::PerAddress, Filtering::Address)], nat(AD, AD)),
     v4("ad_apd", &[router(Mapping::PerAddress, Filtering::AddressAndPort)], nat(AD, APD)),
-    v4("apd_ei", &[router(Mapping::PerEndpoint, Filtering::Anyone)], nat(APD, EI)),
+    v4("apd_ei", &[router(Mapping::PerEndpoint, Filtering::AnySource)], nat(APD, EI)),
     v4("apd_ad", &[router(Mapping::PerEndpoint, Filtering::Address)], nat(APD, AD)),
     v4("apd_apd", &[router(Mapping::PerEndpoint, Filtering::AddressAndPort)], nat(APD, APD)),
     v4("apd_seq", &[router(Mapping::Counting, Filtering::AddressAndPort)], nat(APD, APD)),
-    v4("ei_ei_hp", &[Router { hairpin: true, filtering: Filtering::Anyone, ..HOME }], nat(EI, EI)),
+    v4("ei_ei_hp", &[Router { hairpin: true, filtering: Filtering::AnySource, ..HOME }], nat(EI, EI)),
     v4("ei_apd_hp", &[Router { hairpin: true, ..HOME }], nat(EI, APD)),
-    v4("one2one", &[router(Mapping::OneToOne, Filtering::Anyone)], nat(EI, EI)),
+    v4("one2one", &[router(Mapping::OneToOne, Filtering::AnySource)], nat(EI, EI)),
     v4("pool", &[router(Mapping::Pool, Filtering::AddressAndPort)], nat(AD, APD)),
     v4("linuxopen", &[Router { open_input: true, ..HOME }], nat(EI, APD)),
-    v4("udpblk", &[Router { passing: Passing::NoUdp, ..HOME }], Truth::Blocked),
-    v4("tcp443", &[Router { passing: Passing::OnlyTcp443, ..HOME }], Truth::Blocked),
-    v4("cgn_ei", &[HOME, router(Mapping::Random, Filtering::Anyone)], nat(EI, APD)),
+    v4("udpblk", &[Router { policy: Policy::NoUdp, ..HOME }], Classification::Blocked),
+    v4("tcp443", &[Router { policy: Policy::OnlyTcp443, ..HOME }], Classification::Blocked),
+    v4("cgn_ei", &[HOME, router(Mapping::Random, Filtering::AnySource)], nat(EI, APD)),
     v4("cgn_sym", &[HOME, router(Mapping::PerEndpoint, Filtering::AddressAndPort)], nat(APD, APD)),
-    Kind { carrier: true, ..v4("cgn_direct", &[router(Mapping::Random, Filtering::Anyone)], nat(EI, EI)) },
+    Kind { carrier: true, ..v4("cgn_direct", &[router(Mapping::Random, Filtering::AnySource)], nat(EI, EI)) },
     v4("short5", &[Router { lifetime: 5, ..HOME }], nat(EI, APD)),
     v4("loss10", &[Router { loss: 10, ..HOME }], nat(EI, APD)),
-    v4("loss10fc", &[Router { loss: 10, filtering: Filtering::Anyone, ..HOME }], nat(EI, EI)),
+    v4("loss10fc", &[Router { loss: 10, filtering: Filtering::AnySource, ..HOME }], nat(EI, EI)),
     v4("loss30", &[Router { loss: 30, ..HOME }], nat(EI, APD)),
     v6("v6open", &[], OPEN),
     v6("v6fw", &[router(Mapping::None, Filtering::AddressAndPort)], FIREWALL),
@@ -150,32 +151,33 @@ const EI: Dependence = Dependence::EndpointIndependent;
 const AD: Dependence = Dependence::AddressDependent;
 const APD: Dependence = Dependence::AddressAndPortDependent;
 
-const OPEN: Truth = Truth::Behavior { presence: Presence::Nothing, mapping: EI, filtering: EI, classic: "open" };
-const FIREWALL: Truth = firewall(APD);
+const OPEN: Classification =
+    Classification::Behavior { presence: Presence::Nothing, mapping: EI, filtering: EI, classic: "open" };
+const FIREWALL: Classification = firewall(APD);
 
-const fn v4(name: &'static str, routers: &'static [Router], truth: Truth) -> Kind {
-    Kind { name, family: Family::V4, routers, carrier: false, truth }
+const fn v4(name: &'static str, routers: &'static [Router], expected: Classification) -> Kind {
+    Kind { name, family: Family::V4, routers, carrier: false, expected }
 }
 
-const fn v6(name: &'static str, routers: &'static [Router], truth: Truth) -> Kind {
-    Kind { name, family: Family::V6, routers, carrier: false, truth }
+const fn v6(name: &'static str, routers: &'static [Router], expected: Classification) -> Kind {
+    Kind { name, family: Family::V6, routers, carrier: false, expected }
 }
 
 const fn router(mapping: Mapping, filtering: Filtering) -> Router {
     Router { mapping, filtering, ..HOME }
 }
 
-const fn firewall(filtering: Dependence) -> Truth {
-    Truth::Behavior { presence: Presence::Firewall, mapping: EI, filtering, classic: "udp-firewall" }
+const fn firewall(filtering: Dependence) -> Classification {
+    Classification::Behavior { presence: Presence::Firewall, mapping: EI, filtering, classic: "udp-firewall" }
 }
 
 /// RFC 3489 §5 calls any mapping that depends on the destination `symmetric`, with any filter.
-const fn nat(mapping: Dependence, filtering: Dependence) -> Truth {
+const fn nat(mapping: Dependence, filtering: Dependence) -> Classification {
     let classic = match (mapping, filtering) {
         (EI, EI) => "full-cone",
         (EI, AD) => "restricted",
         (EI, APD) => "port-restricted",
         (AD | APD, _) => "symmetric",
     };
-    Truth::Behavior { presence: Presence::Nat, mapping, filtering, classic }
+    Classification::Behavior { presence: Presence::Nat, mapping, filtering, classic }
 }

@@ -1,4 +1,4 @@
-//! The lab: a process with its own mounts, networks and process ids, so that nothing outlives it.
+//! The lab: a process with its own mounts, networks and process ids, so that the kernel removes them at the end.
 //!
 //! The test program that cargo starts is only the supervisor. Before it has any thread, it starts itself again under
 //! `unshare`, as the first process of a new PID namespace. When that process ends, the kernel ends every process in the
@@ -12,38 +12,41 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::binary::{NetworkNamespace, OUTSIDE};
 use crate::kinds::named;
-use crate::recipes::Site;
+use crate::rules::Site;
 
-/// Where the trials run.
-pub(crate) enum Ground {
+/// The state of the lab.
+pub(crate) enum LabState {
     /// This process is the lab.
-    Here,
+    Entered,
     /// The trials have run in another process, which ended with this exit code.
-    Elsewhere(ExitCode),
+    Finished(ExitCode),
     /// The machine cannot make the lab, for this reason.
-    Missing(String),
+    Unavailable(String),
 }
 
 /// Enters the lab, or detects that this process is the lab. Must run before any thread starts.
-pub(crate) fn ground() -> Ground {
-    let found =
-        if NetworkNamespace::is_own() { furnish().map(|()| Ground::Here) } else { enter().map(Ground::Elsewhere) };
-    found.unwrap_or_else(Ground::Missing)
+pub(crate) fn enter() -> LabState {
+    let found = if NetworkNamespace::is_own() {
+        set_up().map(|()| LabState::Entered)
+    } else {
+        run_in_lab().map(LabState::Finished)
+    };
+    found.unwrap_or_else(LabState::Unavailable)
 }
 
 /// Starts this program again in the lab, and waits for it.
-fn enter() -> Result<ExitCode, String> {
+fn run_in_lab() -> Result<ExitCode, String> {
     for tool in ["unshare", "setpriv", "mount", "ip", "nft"] {
         if find(tool).is_none() {
             return Err(format!("`{tool}` is not installed (packages util-linux, iproute2, nftables)"));
         }
     }
-    let outside = NetworkNamespace::here().map_err(|why| format!("/proc tells no network namespace: {why}"))?;
-    let way = passable()?;
-    let program = env::current_exe().map_err(|why| format!("this program does not know its own path: {why}"))?;
+    let outside = NetworkNamespace::here().map_err(|why| format!("/proc has no network namespace: {why}"))?;
+    let arguments = unshare_arguments()?;
+    let program = env::current_exe().map_err(|why| format!("the path of this program is unknown: {why}"))?;
     let status = tool("setpriv")
         .args(["--pdeathsig", "KILL", "unshare"])
-        .args(way)
+        .args(arguments)
         .arg(program)
         .args(env::args_os().skip(1))
         .env(OUTSIDE, outside.to_string())
@@ -53,28 +56,28 @@ fn enter() -> Result<ExitCode, String> {
 }
 
 /// Returns the arguments of `unshare` that work here: as root without a user namespace (faster), otherwise with one.
-fn passable() -> Result<&'static [&'static str], String> {
-    const WAYS: [&[&str]; 2] = [&["-nmp", "--fork", "--kill-child"], &["-Urnmp", "--fork", "--kill-child"]];
+fn unshare_arguments() -> Result<&'static [&'static str], String> {
+    const VARIANTS: [&[&str]; 2] = [&["-nmp", "--fork", "--kill-child"], &["-Urnmp", "--fork", "--kill-child"]];
     let mut refusal = String::new();
-    for way in WAYS {
+    for arguments in VARIANTS {
         let tried = tool("unshare")
-            .args(way)
+            .args(arguments)
             .args(["mount", "-t", "tmpfs", "tmpfs", "/run"])
             .stdin(Stdio::null())
             .output()
             .map_err(|why| format!("`unshare` does not start: {why}"))?;
         if tried.status.success() {
-            return Ok(way);
+            return Ok(arguments);
         }
         refusal = first_line(&tried.stderr);
     }
-    Err(format!("namespaces cannot be made here ({refusal}); allow unprivileged user namespaces or run as root"))
+    Err(format!("namespaces cannot be created here ({refusal}); allow unprivileged user namespaces or run as root"))
 }
 
 /// Mounts a private `/run`, where `ip netns` stores its names, and checks that the kernel accepts the filter rules.
-fn furnish() -> Result<(), String> {
+fn set_up() -> Result<(), String> {
     run(tool("mount").args(["-t", "tmpfs", "tmpfs", "/run"]), "")?;
-    fs::create_dir_all("/run/netns").map_err(|why| format!("/run/netns cannot be made: {why}"))?;
+    fs::create_dir_all("/run/netns").map_err(|why| format!("/run/netns cannot be created: {why}"))?;
     run(tool("ip").args(["link", "set", "lo", "up"]), "")?;
     own_resolver()?;
     let site = Site { external: "198.51.100.1", second: "198.51.100.2", inside: "192.168.1.2", v6: false };

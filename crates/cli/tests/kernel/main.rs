@@ -1,7 +1,7 @@
 //! Real NATs: namespaces and nftables rules of the kernel, with the `portolan` binary behind them.
 //!
 //! The `self_check` trials use a probe without STUN, and prove that each network matches the table of kinds. The other
-//! trials run the binary like a user. No packet leaves the machine, and nothing stays on it. Root is not needed if
+//! trials run the binary. No packet leaves the machine, and the networks are removed at the end. Root is not needed if
 //! unprivileged user namespaces are allowed. Without the lab, every trial is listed as ignored with the reason;
 //! `PORTOLAN_LAB=require` makes that a failure.
 
@@ -15,20 +15,20 @@ mod lab;
 #[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]
-mod peer;
+mod probe;
 #[cfg(target_os = "linux")]
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(target_os = "linux")]
-mod recipes;
+mod reports;
+#[cfg(target_os = "linux")]
+mod rules;
 #[cfg(target_os = "linux")]
 mod serving;
 #[cfg(target_os = "linux")]
 mod topology;
 #[cfg(target_os = "linux")]
 mod trials;
-#[cfg(target_os = "linux")]
-mod verdicts;
 
 /// The result of a part of a trial, or why the trial fails.
 #[cfg(target_os = "linux")]
@@ -36,16 +36,16 @@ type Outcome<T = ()> = Result<T, libtest_mimic::Failed>;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    use lab::Ground;
+    use lab::LabState;
 
     let mut arguments = libtest_mimic::Arguments::from_args();
     // Trials mostly wait for timeouts, so more of them run at once than there are cores.
     arguments.test_threads.get_or_insert(THREADS);
-    let ground = if arguments.list { Ground::Missing("only listed".to_owned()) } else { lab::ground() };
-    let missing = match ground {
-        Ground::Elsewhere(code) => return code,
-        Ground::Here => None,
-        Ground::Missing(why) => Some(why),
+    let state = if arguments.list { LabState::Unavailable("only listed".to_owned()) } else { lab::enter() };
+    let missing = match state {
+        LabState::Finished(code) => return code,
+        LabState::Entered => None,
+        LabState::Unavailable(why) => Some(why),
     };
     if let (Some(why), false) = (&missing, arguments.list) {
         eprintln!("no lab for kernel NATs: {why}");
@@ -58,5 +58,5 @@ const THREADS: usize = 6;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("kernel NATs are made of Linux namespaces: nothing to do here");
+    println!("kernel NATs need Linux namespaces: no trial runs on this system");
 }

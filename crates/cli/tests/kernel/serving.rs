@@ -10,7 +10,7 @@ use crate::Outcome;
 use crate::lab::{run, tool};
 use crate::namespace::{Namespace, next_number};
 use crate::process::Process;
-use crate::verdicts::{PATIENCE, serve, start};
+use crate::reports::{TIMEOUT, serve, start};
 
 const SERVER: [&str; 4] = ["198.51.100.1", "198.51.100.2", "2001:db8:5::1", "2001:db8:5::2"];
 const CLIENT: &str = "198.51.100.7";
@@ -58,13 +58,13 @@ pub(crate) fn wildcards() -> Outcome {
         let server: IpAddr = server.parse()?;
         let client: IpAddr = if server.is_ipv6() { CLIENT6 } else { CLIENT }.parse()?;
         let socket = link.client.bind(SocketAddr::new(client, 0))?;
-        let right = answered(&socket, SocketAddr::new(server, PORT))?;
-        if right != u32::from(REQUESTS) {
-            wrong.push(format!("{server} answered {right} of {REQUESTS} from its own address"));
+        let correct = answered(&socket, SocketAddr::new(server, PORT))?;
+        if correct != u32::from(REQUESTS) {
+            wrong.push(format!("{server} answered {correct} of {REQUESTS} from its own address"));
         }
-        let asked = start(&link.client, &["stun", &server.to_string(), "--timeout", "5"])?.finish(PATIENCE)?;
-        if asked.code != Some(0) {
-            wrong.push(format!("{server}: {asked:?}"));
+        let finished = start(&link.client, &["stun", &server.to_string(), "--timeout", "5"])?.finish(TIMEOUT)?;
+        if finished.code != Some(0) {
+            wrong.push(format!("{server}: {finished:?}"));
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ").into()) }
@@ -73,17 +73,17 @@ pub(crate) fn wildcards() -> Outcome {
 /// Returns the number of responses that come from the address and port of the request.
 fn answered(socket: &UdpSocket, server: SocketAddr) -> Outcome<u32> {
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-    let mut right = 0;
+    let mut correct = 0;
     for number in 0..REQUESTS {
         let mut request = *b"\x00\x01\x00\x00\x21\x12\xa4\x42____________";
         request[19] = number;
         socket.send_to(&request, server)?;
         let mut response = [0; 256];
         let Ok((length, from)) = socket.recv_from(&mut response) else { continue };
-        let is_its = length >= 32 && response.starts_with(&[1, 1]) && response.get(8..20) == request.get(8..20);
-        right += u32::from(is_its && from == server);
+        let is_response = length >= 32 && response.starts_with(&[1, 1]) && response.get(8..20) == request.get(8..20);
+        correct += u32::from(is_response && from == server);
     }
-    Ok(right)
+    Ok(correct)
 }
 
 /// With specific addresses and an alternate, the audit finds no violation and a client finds no NAT.
@@ -112,6 +112,6 @@ pub(crate) fn alternates() -> Outcome {
 }
 
 fn report(process: Process) -> Outcome<Value> {
-    let finished = process.finish(PATIENCE)?;
+    let finished = process.finish(TIMEOUT)?;
     Ok(serde_json::from_str(&finished.stdout).map_err(|why| format!("no report ({why}): {finished:?}"))?)
 }

@@ -6,11 +6,11 @@
 //!   =======+======= public link ========+=======          2001:db8:113::/64
 //!          | wan 198.51.100.1 (.2)
 //!      outer router
-//!          | lan 100.64.1.1        (carrier's side, only where there are two routers)
+//!          | lan 100.64.1.1        (carrier side, only with two routers)
 //!          | wan 100.64.1.2
 //!      inner router
-//!          | lan 192.168.1.1       (192.0.2.1 or 2001:db8:113:1::1 where nothing is translated; 100.64.1.1 where the
-//!          |                        client is the carrier's direct customer)
+//!          | lan 192.168.1.1       (192.0.2.1 or 2001:db8:113:1::1 without translation; 100.64.1.1 if the client
+//!          |                        is a direct customer of the carrier)
 //!        client 192.168.1.2        (198.51.100.77 or 2001:db8:113::77 without a router)
 //! ```
 
@@ -22,7 +22,7 @@ use crate::Outcome;
 use crate::kinds::{Family, Kind};
 use crate::lab::{run, tool};
 use crate::namespace::{Namespace, next_number};
-use crate::recipes::{Mapping, Router, Site};
+use crate::rules::{Mapping, Router, Site};
 
 /// A network of a kind. Its namespaces are deleted when it is dropped.
 pub(crate) struct Topology {
@@ -79,36 +79,37 @@ impl Topology {
         servers.ip(&format!(
             "{}{}{}",
             addresses("eth0", &[layout.primary, layout.alternate]),
-            way_out("eth0", kind.family, None),
-            layout.way_back
+            default_route("eth0", kind.family, None),
+            layout.return_route
         ))?;
         second.ip(&format!(
             "{}{}{}",
             addresses("eth0", &[layout.second]),
-            way_out("eth0", kind.family, None),
-            layout.way_back
+            default_route("eth0", kind.family, None),
+            layout.return_route
         ))?;
         client.ip(&format!(
             "{}{}",
             addresses("eth0", &[layout.client]),
-            way_out("eth0", kind.family, layout.gateway())
+            default_route("eth0", kind.family, layout.gateway())
         ))?;
-        let places: Vec<Place> = (0..routers.len()).map(|n| layout.router(n, n + 1 == routers.len())).collect();
+        let places: Vec<RouterPosition> =
+            (0..routers.len()).map(|n| layout.router(n, n + 1 == routers.len())).collect();
         for (router, place) in routers.iter().zip(&places) {
-            stand(router, place)?;
+            configure_router(router, place)?;
         }
         // A new link loses packets for a while. Each link must have carried a packet before the rules are loaded.
         let mut inside = (&client, layout.client);
         for (router, place) in routers.iter().zip(&places) {
-            meet(inside, (router, place.lan))?;
+            wait_until_reachable(inside, (router, place.lan))?;
             inside = (router, place.wan[0]);
         }
         for address in [layout.primary, layout.alternate] {
-            meet(inside, (&servers, address))?;
+            wait_until_reachable(inside, (&servers, address))?;
         }
-        meet(inside, (&second, layout.second))?;
+        wait_until_reachable(inside, (&second, layout.second))?;
         for ((router, place), rules) in routers.iter().zip(&places).zip(kind.routers) {
-            rule(router, rules, place)?;
+            load_rules(router, rules, place)?;
         }
         Ok(Self { servers, second, client, plan, _routers: routers, _public: public })
     }
@@ -145,7 +146,8 @@ fn connect(
     Ok(())
 }
 
-/// Must run before any device exists: it decides whether IPv6 addresses are ready at once.
+/// Sets the variables of the kernel. It must run before any device exists, because a variable decides whether IPv6
+/// addresses are ready at once.
 fn prepare(host: &Namespace, family: Family) -> Outcome {
     match family {
         Family::V4 => host.set(&[("ipv6/conf/default/disable_ipv6", "1"), ("ipv6/conf/all/disable_ipv6", "1")]),
@@ -158,18 +160,18 @@ fn prepare(host: &Namespace, family: Family) -> Outcome {
 }
 
 /// Assigns addresses to a router and enables forwarding.
-fn stand(router: &Namespace, place: &Place) -> Outcome {
+fn configure_router(router: &Namespace, place: &RouterPosition) -> Outcome {
     router.set(&[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")])?;
     let (wan, lan) = (addresses("wan", &place.wan), addresses("lan", &[place.lan]));
-    router.ip(&format!("{wan}{lan}{}", way_out("wan", place.family, place.next)))
+    router.ip(&format!("{wan}{lan}{}", default_route("wan", place.family, place.next)))
 }
 
 /// Loads the rules of a router.
-fn rule(host: &Namespace, router: &Router, place: &Place) -> Outcome {
+fn load_rules(host: &Namespace, router: &Router, place: &RouterPosition) -> Outcome {
     let site = Site {
-        external: bare(place.wan[0]),
-        second: bare(place.wan[1]),
-        inside: bare(place.inside),
+        external: without_prefix(place.wan[0]),
+        second: without_prefix(place.wan[1]),
+        inside: without_prefix(place.inside),
         v6: place.family == Family::V6,
     };
     host.nft(&router.rules(&site))?;
@@ -182,21 +184,21 @@ fn rule(host: &Namespace, router: &Router, place: &Place) -> Outcome {
 }
 
 /// Waits until two hosts on one link reach each other.
-fn meet(one: (&Namespace, &str), other: (&Namespace, &str)) -> Outcome {
-    let bind = |(host, address): (&Namespace, &str)| host.bind(SocketAddr::new(bare(address).parse()?, 0));
+fn wait_until_reachable(one: (&Namespace, &str), other: (&Namespace, &str)) -> Outcome {
+    let bind = |(host, address): (&Namespace, &str)| host.bind(SocketAddr::new(without_prefix(address).parse()?, 0));
     let (here, there) = (bind(one)?, bind(other)?);
     for (from, to) in [(&here, &there), (&there, &here)] {
         to.set_read_timeout(Some(Duration::from_millis(10)))?;
-        let mut heard = false;
+        let mut received = false;
         for _ in 0..500 {
             from.send_to(b"ready?", to.local_addr()?)?;
-            heard = to.recv_from(&mut [0; 8]).is_ok();
-            if heard {
+            received = to.recv_from(&mut [0; 8]).is_ok();
+            if received {
                 break;
             }
         }
-        if !heard {
-            return Err(format!("{} and {} do not hear each other", one.1, other.1).into());
+        if !received {
+            return Err(format!("{} and {} do not reach each other", one.1, other.1).into());
         }
     }
     Ok(())
@@ -213,11 +215,11 @@ struct Layout {
     gateway: &'static str,
     external: [&'static str; 2],
     /// The route of the servers to a client that is not on their link and not translated.
-    way_back: &'static str,
+    return_route: &'static str,
 }
 
 /// The position of a router.
-struct Place {
+struct RouterPosition {
     wan: [&'static str; 2],
     lan: &'static str,
     /// The next router outwards.
@@ -237,7 +239,7 @@ impl Layout {
             client: "192.168.1.2/24",
             gateway: "192.168.1.1/24",
             external: ["198.51.100.1/24", "198.51.100.2/24"],
-            way_back: "",
+            return_route: "",
         };
         let v6 = Self {
             family: Family::V6,
@@ -247,7 +249,7 @@ impl Layout {
             client: "2001:db8:113:1::2/64",
             gateway: "2001:db8:113:1::1/64",
             external: ["2001:db8:113::1/64", "2001:db8:113::2/64"],
-            way_back: "route add 2001:db8:113:1::/64 via 2001:db8:113::1\n",
+            return_route: "route add 2001:db8:113:1::/64 via 2001:db8:113::1\n",
         };
         let translated = kind.outermost().is_some_and(|router| router.mapping != Mapping::None);
         match (kind.family, kind.routers.is_empty(), translated) {
@@ -259,36 +261,36 @@ impl Layout {
             (Family::V4, false, false) => Self {
                 client: "192.0.2.2/24",
                 gateway: "192.0.2.1/24",
-                way_back: "route add 192.0.2.0/24 via 198.51.100.1\n",
+                return_route: "route add 192.0.2.0/24 via 198.51.100.1\n",
                 ..v4
             },
-            (Family::V6, true, _) => Self { client: "2001:db8:113::77/64", gateway: "", way_back: "", ..v6 },
+            (Family::V6, true, _) => Self { client: "2001:db8:113::77/64", gateway: "", return_route: "", ..v6 },
             (Family::V6, false, _) => v6,
         }
     }
 
-    fn router(&self, place: usize, outermost: bool) -> Place {
+    fn router(&self, place: usize, outermost: bool) -> RouterPosition {
         let (wan, next) = if outermost {
             (self.external, None)
         } else {
-            (["100.64.1.2/24", "100.64.1.3/24"], Some(bare(CARRIER_SIDE)))
+            (["100.64.1.2/24", "100.64.1.3/24"], Some(without_prefix(CARRIER_SIDE)))
         };
         let (lan, inside) = if place == 0 { (self.gateway, self.client) } else { (CARRIER_SIDE, "100.64.1.2/24") };
-        Place { wan, lan, next, inside, family: self.family }
+        RouterPosition { wan, lan, next, inside, family: self.family }
     }
 
     fn gateway(&self) -> Option<&'static str> {
-        if self.gateway.is_empty() { None } else { Some(bare(self.gateway)) }
+        if self.gateway.is_empty() { None } else { Some(without_prefix(self.gateway)) }
     }
 
     fn plan(&self) -> Outcome<Plan> {
         let [first, other] = self.external;
         Ok(Plan {
-            primary: bare(self.primary).parse()?,
-            alternate: bare(self.alternate).parse()?,
-            second: bare(self.second).parse()?,
-            client: bare(self.client).parse()?,
-            external: [bare(first).parse()?, bare(other).parse()?],
+            primary: without_prefix(self.primary).parse()?,
+            alternate: without_prefix(self.alternate).parse()?,
+            second: without_prefix(self.second).parse()?,
+            client: without_prefix(self.client).parse()?,
+            external: [without_prefix(first).parse()?, without_prefix(other).parse()?],
         })
     }
 }
@@ -308,7 +310,7 @@ fn addresses(device: &str, list: &[&str]) -> String {
 }
 
 /// Returns the `ip` command of the default route: by a gateway, or directly on the link.
-fn way_out(device: &str, family: Family, gateway: Option<&str>) -> String {
+fn default_route(device: &str, family: Family, gateway: Option<&str>) -> String {
     let everywhere = match family {
         Family::V4 => "0.0.0.0/0",
         Family::V6 => "::/0",
@@ -320,6 +322,6 @@ fn way_out(device: &str, family: Family, gateway: Option<&str>) -> String {
 }
 
 /// Returns an address without the prefix length.
-fn bare(address: &str) -> &str {
+fn without_prefix(address: &str) -> &str {
     address.split_once('/').map_or(address, |(address, _)| address)
 }

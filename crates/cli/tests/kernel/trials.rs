@@ -6,10 +6,10 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::Outcome;
 use crate::kinds::{KINDS, Kind, named};
-use crate::peer::{self, Probe};
+use crate::probe::{self, Probe};
+use crate::reports;
 use crate::serving;
 use crate::topology::Topology;
-use crate::verdicts;
 
 /// Every trial. Without the lab, each trial is ignored with the reason, or fails if the lab is required.
 pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
@@ -17,30 +17,30 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     for kind in KINDS {
         list.add(format!("self_check::{}", kind.name), || self_check(kind));
     }
-    list.add("self_check::short5_forgets".to_owned(), || with_probe("short5", |probe| probe.check_lifetime()));
+    list.add("self_check::short5_expires".to_owned(), || with_probe("short5", |probe| probe.check_lifetime()));
     for kind in KINDS {
-        let three = if kind.loss() > 10 { verdicts::three_in_high_loss } else { verdicts::three_in_a_row };
+        let three = if kind.loss() > 10 { reports::three_in_high_loss } else { reports::three_in_a_row };
         list.add(format!("nat::{}", kind.name), move || three(kind));
     }
     for kind in ["loss10", "loss10fc"] {
-        list.add(format!("nat::twenty_clients_{kind}"), || verdicts::twenty_clients(kind));
+        list.add(format!("nat::twenty_clients_{kind}"), || reports::twenty_clients(kind));
     }
     for (kind, allocation) in [("ei_apd", "preserving"), ("ei_apd_r", "random"), ("apd_seq", "sequential")] {
-        list.add(format!("nat::ports_{kind}"), || verdicts::ports(kind, allocation));
+        list.add(format!("nat::ports_{kind}"), || reports::ports(kind, allocation));
     }
     for (kind, hairpin) in [("ei_apd", "none"), ("ei_ei_hp", "external-source"), ("ei_apd_hp", "external-source")] {
-        list.add(format!("nat::hairpin_{kind}"), || verdicts::hairpin(kind, hairpin));
+        list.add(format!("nat::hairpin_{kind}"), || reports::hairpin(kind, hairpin));
     }
-    list.add("nat::requirements".to_owned(), verdicts::requirements);
-    list.add("nat::servers_of_the_environment".to_owned(), verdicts::servers_of_the_environment);
-    list.add("nat::black_hole".to_owned(), verdicts::black_hole);
-    list.add("nat::unknown_name".to_owned(), verdicts::unknown_name);
-    list.add("nat::silent_resolver".to_owned(), verdicts::silent_resolver);
-    list.add("nat::offline".to_owned(), || verdicts::offline(&["--server", "203.0.113.10"]));
-    list.add("nat::offline_v6".to_owned(), || verdicts::offline(&["--server", "2001:db8:113::10"]));
-    list.add("nat::offline_by_name".to_owned(), verdicts::offline_by_name);
-    list.add("nat::nobody_to_ask".to_owned(), verdicts::nobody_to_ask);
-    list.add("serve::ends".to_owned(), verdicts::server_ends);
+    list.add("nat::requirements".to_owned(), reports::requirements);
+    list.add("nat::servers_of_the_environment".to_owned(), reports::servers_of_the_environment);
+    list.add("nat::black_hole".to_owned(), reports::black_hole);
+    list.add("nat::unknown_name".to_owned(), reports::unknown_name);
+    list.add("nat::silent_resolver".to_owned(), reports::silent_resolver);
+    list.add("nat::offline".to_owned(), || reports::offline(&["--server", "203.0.113.10"]));
+    list.add("nat::offline_v6".to_owned(), || reports::offline(&["--server", "2001:db8:113::10"]));
+    list.add("nat::offline_by_name".to_owned(), reports::offline_by_name);
+    list.add("nat::no_server".to_owned(), reports::no_server);
+    list.add("serve::ends".to_owned(), reports::server_ends);
     list.add("serve::wildcards".to_owned(), serving::wildcards);
     list.add("serve::alternates".to_owned(), serving::alternates);
     list.trials
@@ -70,11 +70,11 @@ fn is_required() -> bool {
 /// Checks a network against the table, with sockets at both ends.
 fn self_check(kind: &Kind) -> Outcome {
     let topology = Topology::build(kind)?;
-    peer::check_family(kind, &topology)?;
+    probe::check_family(kind, &topology)?;
     let probe = Probe::new(kind, &topology)?;
-    let found = probe.find()?;
-    if found != kind.truth {
-        return Err(format!("found {found:?}, expected {:?}", kind.truth).into());
+    let found = probe.measure()?;
+    if found != kind.expected {
+        return Err(format!("found {found:?}, expected {:?}", kind.expected).into());
     }
     probe.check_ports()?;
     probe.check_hairpin()?;

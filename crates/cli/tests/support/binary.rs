@@ -20,15 +20,15 @@ pub(crate) const OUTSIDE: &str = "PORTOLAN_LAB_OUTSIDE";
 /// The network namespace is that of the calling thread. Only literal addresses and `localhost` count as loopback,
 /// because the resolver is a server too.
 pub(crate) fn portolan<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Command, Refused> {
-    portolan_asking("", arguments)
+    portolan_with_servers("", arguments)
 }
 
-/// Does the same, with these servers in `PORTOLAN_SERVERS`. Callers never set the variable themselves.
-pub(crate) fn portolan_asking<A: AsRef<OsStr>>(list: &str, arguments: &[A]) -> Result<Command, Refused> {
+/// Returns the same command with these servers in `PORTOLAN_SERVERS`. Callers must not set the variable themselves.
+pub(crate) fn portolan_with_servers<A: AsRef<OsStr>>(list: &str, arguments: &[A]) -> Result<Command, Refused> {
     let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
     if !NetworkNamespace::is_own() {
         let listed = list.split([',', ' ']).filter(|entry| !entry.is_empty()).map(str::to_owned);
-        for server in named(&arguments).into_iter().chain(listed) {
+        for server in named_servers(&arguments).into_iter().chain(listed) {
             if !is_loopback(&server) {
                 return Err(Refused { server });
             }
@@ -39,7 +39,7 @@ pub(crate) fn portolan_asking<A: AsRef<OsStr>>(list: &str, arguments: &[A]) -> R
     Ok(command)
 }
 
-/// Why the binary was not started.
+/// The reason why the binary was not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     /// The server that is not on this machine.
@@ -87,11 +87,11 @@ impl fmt::Display for NetworkNamespace {
 }
 
 /// The options of `stun` and `audit` that have a value.
-const WITH_VALUE: [&str; 6] = ["--timeout", "--format", "--ca-file", "--user", "--password", "--password-file"];
+const OPTIONS_WITH_VALUE: [&str; 6] = ["--timeout", "--format", "--ca-file", "--user", "--password", "--password-file"];
 
 /// Returns every server in the arguments: `--server HOST`, `--server=HOST`, and every prefix of that name that clap may
 /// accept; for `stun` and `audit` every word that is neither an option nor the value of one.
-fn named(arguments: &[&OsStr]) -> Vec<String> {
+fn named_servers(arguments: &[&OsStr]) -> Vec<String> {
     let mut found = vec![];
     if let Some(at) = arguments.iter().position(|word| *word == "stun" || *word == "audit") {
         let words = arguments.iter().skip(at + 1);
@@ -100,7 +100,7 @@ fn named(arguments: &[&OsStr]) -> Vec<String> {
             if !word.starts_with('-') && !is_value {
                 found.push(word.clone().into_owned());
             }
-            is_value = WITH_VALUE.contains(&&*word);
+            is_value = OPTIONS_WITH_VALUE.contains(&&*word);
         }
     }
     let mut rest = arguments.iter();

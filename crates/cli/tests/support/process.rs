@@ -1,5 +1,5 @@
-//! A process that a test starts: its output is read line by line, its run time is bounded, and it never outlives the
-//! test.
+//! A process that a test starts: its output is read line by line, its run time is bounded, and it is killed at the end
+//! of the test.
 
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<Line>,
-    seen: Finished,
+    finished: Finished,
     started: Instant,
 }
 
@@ -49,14 +49,14 @@ impl Process {
         if let Some(stderr) = child.stderr.take() {
             read(stderr, move |line| to_err.send(Line::Err(line)).is_ok());
         }
-        Ok(Self { child, lines, seen: Finished::default(), started })
+        Ok(Self { child, lines, finished: Finished::default(), started })
     }
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) -> io::Result<()> {
-        let number = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let number = number.ok_or_else(|| io::Error::other("the process has no number"))?;
-        Ok(kill_process(number, Signal::TERM)?)
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let id = id.ok_or_else(|| io::Error::other("the process has no process ID"))?;
+        Ok(kill_process(id, Signal::TERM)?)
     }
 
     /// Waits for a line with this text, on either output.
@@ -65,11 +65,13 @@ impl Process {
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    if self.keep(line).contains(text) {
+                    if self.record(line).contains(text) {
                         return Ok(());
                     }
                 }
-                Err(why) => return Err(self.trouble(&format!("no line with \"{text}\" within {within:?} ({why})"))),
+                Err(why) => {
+                    return Err(self.error_with_output(&format!("no line with \"{text}\" within {within:?} ({why})")));
+                }
             }
         }
     }
@@ -80,31 +82,31 @@ impl Process {
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    self.keep(line);
+                    self.record(line);
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(self.trouble(&format!("still running {within:?} after its start")));
+                    return Err(self.error_with_output(&format!("still running {within:?} after its start")));
                 }
             }
         }
-        self.seen.took = self.started.elapsed();
+        self.finished.took = self.started.elapsed();
         let status: ExitStatus = self.child.wait()?;
-        self.seen.code = status.code();
-        Ok(core::mem::take(&mut self.seen))
+        self.finished.code = status.code();
+        Ok(core::mem::take(&mut self.finished))
     }
 
-    fn keep(&mut self, line: Line) -> String {
+    fn record(&mut self, line: Line) -> String {
         let (all, line) = match line {
-            Line::Out(line) => (&mut self.seen.stdout, line),
-            Line::Err(line) => (&mut self.seen.stderr, line),
+            Line::Out(line) => (&mut self.finished.stdout, line),
+            Line::Err(line) => (&mut self.finished.stderr, line),
         };
         all.push_str(&line);
         line
     }
 
-    fn trouble(&self, what: &str) -> io::Error {
-        io::Error::other(format!("{what}; stdout: {:?}; stderr: {:?}", self.seen.stdout, self.seen.stderr))
+    fn error_with_output(&self, what: &str) -> io::Error {
+        io::Error::other(format!("{what}; stdout: {:?}; stderr: {:?}", self.finished.stdout, self.finished.stderr))
     }
 }
 
@@ -116,13 +118,13 @@ impl Drop for Process {
     }
 }
 
-/// Sends each line, with its end, until the output ends or the receiver is gone.
-fn read(from: impl Read + Send + 'static, mut hand_on: impl FnMut(String) -> bool + Send + 'static) {
+/// Sends each line, with its end, until the output ends or the receiver is dropped.
+fn read(from: impl Read + Send + 'static, mut forward: impl FnMut(String) -> bool + Send + 'static) {
     thread::spawn(move || {
         let mut from = BufReader::new(from);
         let mut bytes = vec![];
         while from.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
-            if !hand_on(String::from_utf8_lossy(&bytes).into_owned()) {
+            if !forward(String::from_utf8_lossy(&bytes).into_owned()) {
                 return;
             }
             bytes.clear();

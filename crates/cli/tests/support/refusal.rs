@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use crate::binary::{NetworkNamespace, Refused, portolan, portolan_asking};
+use crate::binary::{NetworkNamespace, Refused, portolan, portolan_with_servers};
 
 #[test]
 fn a_server_beyond_this_machine_is_refused() {
@@ -14,32 +14,32 @@ fn a_server_beyond_this_machine_is_refused() {
 }
 
 #[test]
-fn the_second_server_is_looked_at_too() {
+fn the_second_server_is_checked_too() {
     let mixed = ["nat", "--server", "127.0.0.1", "--server", "203.0.113.10"];
     assert_eq!(portolan(&mixed).map(drop), Err(Refused { server: "203.0.113.10".to_owned() }));
 }
 
 #[test]
-fn a_server_that_is_an_argument_of_its_own_is_looked_at_too() {
+fn a_positional_server_is_checked_too() {
     for server in ["203.0.113.10", "stuns:stun.example.org", "[2001:db8::1]:3478"] {
-        let far = Refused { server: server.to_owned() };
-        assert_eq!(portolan(&["stun", "--timeout", "1", server]).map(drop), Err(far.clone()), "{server}");
-        assert_eq!(portolan(&["audit", "--format", "json", server]).map(drop), Err(far.clone()), "{server}");
-        assert_eq!(portolan(&["-v", "stun", server, "--tcp"]).map(drop), Err(far), "{server}");
+        let refused = Refused { server: server.to_owned() };
+        assert_eq!(portolan(&["stun", "--timeout", "1", server]).map(drop), Err(refused.clone()), "{server}");
+        assert_eq!(portolan(&["audit", "--format", "json", server]).map(drop), Err(refused.clone()), "{server}");
+        assert_eq!(portolan(&["-v", "stun", server, "--tcp"]).map(drop), Err(refused), "{server}");
     }
 }
 
 #[test]
-fn a_list_in_the_environment_is_looked_at_too() {
-    let far = Refused { server: "203.0.113.10:3478".to_owned() };
-    assert_eq!(portolan_asking("127.0.0.1, 203.0.113.10:3478", &["nat"]).map(drop), Err(far));
-    let command = portolan_asking("127.0.0.1,[::1]:3478", &["nat"]).expect("loopback");
+fn a_list_in_the_environment_is_checked_too() {
+    let refused = Refused { server: "203.0.113.10:3478".to_owned() };
+    assert_eq!(portolan_with_servers("127.0.0.1, 203.0.113.10:3478", &["nat"]).map(drop), Err(refused));
+    let command = portolan_with_servers("127.0.0.1,[::1]:3478", &["nat"]).expect("loopback");
     let list = command.get_envs().find(|(name, _)| *name == "PORTOLAN_SERVERS").and_then(|(_, value)| value);
     assert_eq!(list, Some(OsStr::new("127.0.0.1,[::1]:3478")));
 }
 
 #[test]
-fn loopback_is_let_through_with_no_public_server() {
+fn a_loopback_server_is_accepted_without_public_servers() {
     for server in
         ["127.0.0.1", "127.9.9.9:3478", "[::1]:3478", "[::1]", "::1", "localhost", "LOCALHOST:3478", "stun:127.0.0.1"]
     {
@@ -50,7 +50,7 @@ fn loopback_is_let_through_with_no_public_server() {
 }
 
 #[test]
-fn a_record_that_names_this_namespace_or_none_opens_nothing() {
+fn a_record_of_this_namespace_or_an_invalid_record_does_not_differ() {
     let here = NetworkNamespace::here().expect("Linux with /proc").to_string();
     assert!(!NetworkNamespace::differs_from(&here));
     assert!(!NetworkNamespace::differs_from(""));

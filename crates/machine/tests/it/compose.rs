@@ -1,4 +1,4 @@
-//! Machines made of machines.
+//! Machines that consist of other machines: pairs, alternatives, slots and output queues.
 
 use bytes::Bytes;
 use core::fmt::{self, Write};
@@ -8,7 +8,8 @@ use portolan_machine::{
     Script, ScriptError, Slot, SocketEvent, SocketId, SocketIds, Transmit, Verdict,
 };
 
-/// Takes datagrams and stream bytes that begin with its letter. Counts all other inputs. Waits for a given time.
+/// A machine that accepts datagrams and stream bytes that begin with its letter. It counts socket events and
+/// timeouts.
 #[derive(Debug)]
 struct Letter {
     letter: u8,
@@ -19,16 +20,16 @@ struct Letter {
 }
 
 #[derive(Debug, PartialEq)]
-struct Say(u8);
+struct Emit(u8);
 
-impl Script for Say {
+impl Script for Emit {
     fn write(&self, out: &mut dyn Write) -> fmt::Result {
-        write!(out, "say {}", self.0)
+        write!(out, "emit {}", self.0)
     }
 
     fn read(text: &str) -> Result<Self, ScriptError> {
-        let count = text.strip_prefix("say ").and_then(|n| n.parse().ok());
-        count.map(Self).ok_or(ScriptError::new("`say NUMBER`"))
+        let count = text.strip_prefix("emit ").and_then(|n| n.parse().ok());
+        count.map(Self).ok_or(ScriptError::new("`emit NUMBER`"))
     }
 }
 
@@ -37,22 +38,22 @@ fn letter(letter: u8, wake: Option<u64>) -> Letter {
 }
 
 impl Machine for Letter {
-    type Command = Say;
+    type Command = Emit;
     type Error = ScriptError;
     type Event = u8;
 
-    fn command(&mut self, _: &mut Cx<'_>, Say(what): Say) -> Result<(), ScriptError> {
-        if what == 0 {
+    fn command(&mut self, _: &mut Cx<'_>, Emit(event): Emit) -> Result<(), ScriptError> {
+        if event == 0 {
             return Err(ScriptError::new("a number above 0"));
         }
-        self.out.push(Output::Event(what));
+        self.out.push(Output::Event(event));
         Ok(())
     }
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
             Input::Datagram(d) if d.payload.first() == Some(&self.letter) => {
-                let _room = self.out.offer(Output::Event(self.letter));
+                let _accepted = self.out.offer(Output::Event(self.letter));
                 Verdict::Mine
             }
             Input::Socket(SocketId(id), SocketEvent::Accepted { .. }) if id == u64::from(self.letter) => Verdict::Mine,
@@ -111,7 +112,7 @@ fn datagram(payload: &[u8]) -> Input<'_> {
 }
 
 #[test]
-fn a_datagram_goes_to_the_second_only_when_the_first_declines() {
+fn a_datagram_goes_to_the_second_machine_only_if_the_first_declines() {
     let mut pair = Pair::new(letter(b'a', None), letter(b'b', None));
     let verdicts: Vec<_> =
         [b"a", b"b", b"c"].into_iter().map(|payload| with(|cx| pair.handle(cx, datagram(payload)))).collect();
@@ -122,7 +123,7 @@ fn a_datagram_goes_to_the_second_only_when_the_first_declines() {
 }
 
 #[test]
-fn stream_bytes_go_to_the_second_only_when_the_first_declines() {
+fn stream_bytes_go_to_the_second_machine_only_if_the_first_declines() {
     let mut pair = Pair::new(letter(b'a', None), letter(b'b', None));
     let taken: Vec<_> =
         [b"aab", b"bba", b"cab"].into_iter().map(|payload| with(|cx| pair.stream(cx, bytes(payload)))).collect();
@@ -130,7 +131,7 @@ fn stream_bytes_go_to_the_second_only_when_the_first_declines() {
 }
 
 #[test]
-fn the_short_way_is_asked_of_both() {
+fn forward_calls_both_machines() {
     let mut pair = Pair::new(letter(b'a', None), letter(b'b', None));
     for (payload, body) in [(b"Ax", Some(b"x")), (b"By", Some(b"y")), (b"ab", None)] {
         let forward = with(|cx| pair.forward(cx, bytes(payload)));
@@ -139,7 +140,7 @@ fn the_short_way_is_asked_of_both() {
 }
 
 #[test]
-fn the_first_gets_what_both_would_take() {
+fn a_datagram_that_both_machines_accept_goes_to_the_first() {
     let mut pair = Pair::new(letter(b'a', None), letter(b'a', None));
     assert_eq!(with(|cx| pair.handle(cx, datagram(b"a"))), Verdict::Mine);
     assert_eq!(pair.poll(), Output::Event(Either::First(b'a')));
@@ -147,7 +148,7 @@ fn the_first_gets_what_both_would_take() {
 }
 
 #[test]
-fn socket_events_and_timeouts_go_to_both_and_accepted_streams_to_one() {
+fn socket_events_and_timeouts_go_to_both_machines_and_accepted_streams_to_one() {
     let mut pair = Pair::new(letter(1, None), letter(2, None));
     for event in [SocketEvent::Opened { local: here() }, SocketEvent::Full, SocketEvent::Writable] {
         assert_eq!(with(|cx| pair.handle(cx, Input::Socket(SocketId(7), event))), Verdict::Mine);
@@ -162,7 +163,7 @@ fn socket_events_and_timeouts_go_to_both_and_accepted_streams_to_one() {
 }
 
 #[test]
-fn a_pair_waits_for_the_earlier_of_its_two() {
+fn a_pair_waits_for_the_earlier_deadline() {
     let wait = |a, b| Pair::new(letter(1, a), letter(2, b)).poll();
     let at = |millis| Output::Wait(Some(Deadline::new(Instant::from_millis(millis), "test")));
     assert_eq!(wait(Some(30), Some(20)), at(20));
@@ -172,23 +173,23 @@ fn a_pair_waits_for_the_earlier_of_its_two() {
 }
 
 #[test]
-fn commands_and_their_refusals_name_their_machine() {
+fn commands_and_errors_name_their_machine() {
     let mut pair = Pair::new(letter(1, None), letter(2, None));
-    with(|cx| pair.command(cx, Either::read("second say 9").unwrap())).unwrap();
+    with(|cx| pair.command(cx, Either::read("second emit 9").unwrap())).unwrap();
     assert_eq!(pair.poll(), Output::Event(Either::Second(9)));
-    let refused = with(|cx| pair.command(cx, Either::First(Say(0)))).unwrap_err();
+    let refused = with(|cx| pair.command(cx, Either::First(Emit(0)))).unwrap_err();
     assert_eq!(refused.to_string(), "first machine: expected a number above 0");
-    for text in ["", "say 1", "third say 1", "first", "first say x"] {
-        assert!(Either::<Say, Say>::read(text).is_err(), "{text}");
+    for text in ["", "emit 1", "third emit 1", "first", "first emit x"] {
+        assert!(Either::<Emit, Emit>::read(text).is_err(), "{text}");
     }
 }
 
 #[test]
-fn a_machine_that_is_one_of_two_refuses_the_commands_of_the_other() {
+fn either_refuses_commands_for_the_absent_machine() {
     let mut either = Either::<Letter, Letter>::Second(letter(b'b', None));
-    assert_eq!(with(|cx| either.command(cx, Either::Second(Say(3)))), Ok(()));
+    assert_eq!(with(|cx| either.command(cx, Either::Second(Emit(3)))), Ok(()));
     assert_eq!(either.poll(), Output::Event(Either::Second(3)));
-    assert_eq!(with(|cx| either.command(cx, Either::First(Say(3)))), Err(EitherError::Absent));
+    assert_eq!(with(|cx| either.command(cx, Either::First(Emit(3)))), Err(EitherError::Absent));
     assert_eq!(with(|cx| either.handle(cx, datagram(b"b"))), Verdict::Mine);
     assert_eq!(with(|cx| either.stream(cx, bytes(b"bbb"))), Some(3));
     assert!(with(|cx| either.forward(cx, bytes(b"B-"))).is_some());
@@ -196,34 +197,38 @@ fn a_machine_that_is_one_of_two_refuses_the_commands_of_the_other() {
 }
 
 #[test]
-fn a_slot_skips_a_child_that_nothing_touched() {
+fn a_slot_skips_an_unchanged_child() {
     let mut slot = Slot::new("letter", 0, letter(b'a', Some(40)));
-    assert_eq!(slot.take(), None, "a new child is drained once, for its wait");
+    assert_eq!(slot.take(), None, "a new child is drained once, for its deadline");
     slot.get_mut().out.push(Output::Event(1));
-    assert_eq!(slot.take(), Some(Output::Event(1)), "a change by `get_mut` is noticed");
+    assert_eq!(slot.take(), Some(Output::Event(1)), "a change by `get_mut` is detected");
     assert_eq!(with(|cx| slot.handle(cx, datagram(b"x"))), Verdict::NotMine);
     assert_eq!(slot.take(), None);
     assert_eq!(with(|cx| slot.handle(cx, datagram(b"a"))), Verdict::Mine);
     assert_eq!([slot.take(), slot.take()], [Some(Output::Event(b'a')), None]);
-    assert_eq!(with(|cx| slot.command(cx, Say(7))), Ok(()));
+    assert_eq!(with(|cx| slot.command(cx, Emit(7))), Ok(()));
     assert_eq!([slot.take(), slot.take()], [Some(Output::Event(7)), None]);
 }
 
 #[test]
-fn the_wait_of_a_slot_is_never_stale() {
+fn the_deadline_of_a_slot_is_never_stale() {
     let mut slot = Slot::new("letter", 0, letter(b'a', Some(40)));
-    assert_eq!(slot.wait().map(|wait| wait.at), Some(Instant::from_millis(40)), "asked for before the first drain");
+    assert_eq!(slot.wait().map(|wait| wait.at), Some(Instant::from_millis(40)), "before the first drain");
     slot.get_mut().wake = None;
     assert_eq!(slot.wait(), None);
-    assert_eq!(with(|cx| slot.command(cx, Say(7))), Ok(()));
-    assert_eq!(slot.wait().map(|wait| wait.at), Some(Instant::ORIGIN), "a parent that forgot to drain is woken");
-    assert_eq!([slot.take(), slot.take()], [Some(Output::Event(7)), None], "and nothing is lost");
+    assert_eq!(with(|cx| slot.command(cx, Emit(7))), Ok(()));
+    assert_eq!(
+        slot.wait().map(|wait| wait.at),
+        Some(Instant::ORIGIN),
+        "a parent that did not drain the child is woken"
+    );
+    assert_eq!([slot.take(), slot.take()], [Some(Output::Event(7)), None], "no output is lost");
     assert!(with(|cx| slot.forward(cx, bytes(b"A-"))).is_some());
     assert_eq!(slot.wait(), None);
 }
 
 #[test]
-fn a_slot_wakes_its_child_only_when_the_wait_is_due() {
+fn a_slot_wakes_its_child_only_when_the_deadline_is_due() {
     let mut slot = Slot::new("letter", 0, letter(b'a', Some(40)));
     assert!(!at(39, |cx| slot.wake(cx)));
     assert_eq!(slot.get().timeouts, 0);
@@ -232,14 +237,14 @@ fn a_slot_wakes_its_child_only_when_the_wait_is_due() {
 }
 
 #[test]
-fn what_peers_cause_is_bounded_and_what_the_owner_causes_is_not() {
+fn outputs_caused_by_peers_are_bounded_and_outputs_caused_by_the_owner_are_not() {
     let mut out = Outbox::<u8>::new();
     let send = || Output::Transmit(Transmit::new(SocketId(1), here(), Bytes::from_static(b"x")));
     let taken = (0..300).filter(|_| out.offer(send())).count();
     assert_eq!((taken, out.room()), (Outbox::<u8>::LIMIT, 0));
     out.push(Output::Event(1));
     assert_eq!(out.len(), Outbox::<u8>::LIMIT + 1);
-    assert!(!out.offer(send()), "no room");
+    assert!(!out.offer(send()), "the queue is full");
     while out.pop().is_some() {}
     assert!(out.is_empty() && out.offer(send()));
     assert_eq!(out.room(), Outbox::<u8>::LIMIT - 1);

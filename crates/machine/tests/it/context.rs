@@ -1,10 +1,10 @@
-//! Time that saturates, an RNG whose numbers are evenly distributed, scopes that name the machine of a note.
+//! Saturating time, random numbers below a bound, and the scopes of notes.
 
 use core::fmt;
 use core::time::Duration;
 use portolan_machine::{Clause, Cx, Deadline, Entropy, Explain, Instant, Never, Scope, Script, SocketIds, Trace};
 
-/// A linear congruential generator: evenly distributed enough for a count.
+/// A linear congruential generator, whose numbers are evenly distributed.
 struct Linear(u64);
 impl Entropy for Linear {
     fn fill(&mut self, out: &mut [u8]) {
@@ -16,7 +16,7 @@ impl Entropy for Linear {
 }
 
 #[test]
-fn time_never_overflows_and_never_runs_below_its_origin() {
+fn time_saturates_at_its_maximum_and_at_its_origin() {
     let end = Instant::from_origin(Duration::MAX);
     assert_eq!(end + Duration::from_secs(1), end);
     assert_eq!(Instant::ORIGIN - Duration::from_secs(1), Instant::ORIGIN);
@@ -26,7 +26,7 @@ fn time_never_overflows_and_never_runs_below_its_origin() {
 }
 
 #[test]
-fn of_two_equal_waits_the_first_is_taken() {
+fn of_two_equal_deadlines_the_first_is_returned() {
     let at = Instant::from_millis(5);
     let (a, b) = (Deadline::new(at, "a"), Deadline::new(at, "b"));
     assert_eq!(Deadline::earliest(Some(a), Some(b)), Some(a));
@@ -35,7 +35,7 @@ fn of_two_equal_waits_the_first_is_taken() {
 }
 
 #[test]
-fn numbers_below_a_bound_are_below_it_and_spread() {
+fn random_numbers_are_below_their_bound_and_evenly_distributed() {
     let (mut rng, mut ids) = (Linear(1), SocketIds::new());
     let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     assert_eq!(cx.random_below(0), 0);
@@ -48,7 +48,7 @@ fn numbers_below_a_bound_are_below_it_and_spread() {
 }
 
 #[test]
-fn ids_are_given_once_and_across_scopes() {
+fn socket_ids_are_unique_across_scopes() {
     let (mut rng, mut ids) = (Linear(1), SocketIds::new());
     let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     let first = cx.next_socket();
@@ -81,7 +81,7 @@ impl Trace for Lines {
 }
 
 #[test]
-fn notes_name_the_whole_chain_and_cost_nothing_without_a_trace() {
+fn notes_name_all_scopes_and_are_not_built_without_a_trace() {
     let (mut rng, mut ids, mut lines) = (Linear(1), SocketIds::new(), Lines(Vec::new()));
     let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids).with_trace(&mut lines);
     cx.note(|| Remark("root"));
@@ -95,13 +95,13 @@ fn notes_name_the_whole_chain_and_cost_nothing_without_a_trace() {
     let mut built = false;
     silent.note(|| {
         built = true;
-        Remark("unheard")
+        Remark("never built")
     });
     assert!(!built, "without a trace no note is built");
 }
 
 #[test]
-fn never_cannot_be_read() {
+fn never_cannot_be_parsed() {
     let why = Never::read("anything").unwrap_err();
     assert_eq!(why.to_string(), "expected no command: this machine takes none");
 }

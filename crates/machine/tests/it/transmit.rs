@@ -1,4 +1,4 @@
-//! Bytes that leave.
+//! Transmits and forwards.
 
 use core::net::SocketAddr;
 use portolan_machine::{Forward, SocketId, Transmit, WhenFull};
@@ -31,7 +31,7 @@ fn a_head_is_at_most_48_bytes() {
 }
 
 #[test]
-fn the_transmit_of_a_forward_keeps_its_choices() {
+fn the_transmit_of_a_forward_keeps_its_options() {
     let local = here().ip();
     let forward = Forward::new(SocketId(1), here(), b"x").with_local(local).with_when_full(WhenFull::Drop);
     let expected = Transmit::new(SocketId(1), here(), b"x".to_vec().into()).with_local(local);

@@ -97,7 +97,7 @@ pub(crate) fn assert_documented(name: &str, tables: &[Table]) {
     let missing: Vec<_> = expected.iter().filter(|line| !listed.contains(line)).collect();
     let outdated: Vec<_> = listed.iter().filter(|line| !expected.contains(line)).collect();
     assert!(missing.is_empty(), "docs/notes.md lacks {missing:#?}, and lists {outdated:#?}");
-    assert_eq!(listed, expected, "docs/notes.md lists what the crate does not have, or has another order");
+    assert_eq!(listed, expected, "docs/notes.md lists codes that the crate does not have, or has another order");
 }
 
 /// The rows of the section `## crate` of the page: the enum of the heading `### enum`, the code and the clauses.

@@ -57,7 +57,7 @@ fn judge(samples: &[Sample]) -> (PortAllocation, f64) {
         Some(size) => {
             let share = f64::from(size) / 64_512.0;
             let chance = (1..ports.len()).fold(1.0, |chance, _| chance * share);
-            (PortAllocation::Block { size: u16::try_from(size).unwrap_or(u16::MAX) }, chance.max(doubt::FLOOR))
+            (PortAllocation::Block { size: u16::try_from(size).unwrap_or(u16::MAX) }, chance.max(doubt::MIN_P_WRONG))
         }
         // A sequential allocator with more hosts than `LARGEST_STEP` allows for gives the same samples.
         None => (PortAllocation::Random, BUSY_COUNTER),
@@ -105,7 +105,7 @@ pub(super) fn pooling(samples: &[Sample]) -> Conclusion<Pooling> {
     };
     if let Some(other) = other {
         let shown = evidence(&mut samples.first().into_iter().chain([other]));
-        return Conclusion::value_with(Pooling::Arbitrary, doubt::FLOOR, shown);
+        return Conclusion::value_with(Pooling::Arbitrary, doubt::MIN_P_WRONG, shown);
     }
     let shown = evidence(&mut samples.iter());
     if samples.len() < ENOUGH {

@@ -14,13 +14,13 @@ const PRIOR_SUCCESSES: f64 = 2.7;
 pub(super) const PORT_CHANCE: f64 = 1.0 / 64_512.0;
 
 /// The error of a conclusion from one server alone: 2 of 80 public servers reported wrong addresses.
-pub(super) const LONE_WITNESS: f64 = 2.0 / 80.0;
+pub(super) const SINGLE_SERVER: f64 = 2.0 / 80.0;
 
 /// The smallest error, for faults that these tests cannot detect.
-pub(super) const FLOOR: f64 = 1e-6;
+pub(super) const MIN_P_WRONG: f64 = 1e-6;
 
 /// Silence is no evidence if the probability of accidental silence is larger than this.
-pub(super) const TOO_DOUBTFUL: f64 = 0.2;
+pub(super) const MAX_P_WRONG: f64 = 0.2;
 
 /// The number of packets that had to be answered, and the number of those that were answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ mod tests {
         let lossy = tally(7, 5).all_fail(7);
         let very_lossy = tally(14, 1).all_fail(7);
         assert!(clean < 1e-4 && clean < lossy && lossy < very_lossy, "{clean} {lossy} {very_lossy}");
-        assert!(very_lossy > TOO_DOUBTFUL);
+        assert!(very_lossy > MAX_P_WRONG);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::mapping_run::MappingRun;
 use super::plan::SECOND_FAMILY;
 use super::ports::PortSockets;
 use super::reach::TcpCheck;
-use super::reading::Reading;
+use super::response::ResponseFields;
 use super::servers::Servers;
 use super::tag::{Tag, Target, Test};
 
@@ -50,7 +50,7 @@ pub(super) struct FamilyRun {
 #[derive(Clone, Copy, Debug)]
 struct State {
     /// A UDP datagram came from a server.
-    heard: bool,
+    responded: bool,
     /// Something happened that a part may act on, and no part has acted yet.
     dirty: bool,
     /// The number of ports that were taken.
@@ -85,7 +85,7 @@ impl FamilyRun {
         let mut filtering = FilteringRun::new();
         actions.push(filtering.attempt(cx.next_socket(), 0, first));
         let state = State {
-            heard: false,
+            responded: false,
             dirty: true,
             port_tries: 0,
             public_reported: false,
@@ -158,9 +158,9 @@ impl FamilyRun {
     fn opened(&mut self, now: Instant, socket: SocketId, local: SocketAddr) -> Actions {
         if socket == self.mapping.socket {
             self.mapping.local = Some(local);
-            let asked: Vec<u8> = self.servers.asked().map(|(number, _)| number).collect();
-            let ask = |server| self.mapping.ask(&mut self.servers, server, Target::Primary);
-            asked.into_iter().filter_map(ask).collect()
+            let in_use: Vec<u8> = self.servers.in_use().map(|(number, _)| number).collect();
+            let request = |server| self.mapping.plan_request(&mut self.servers, server, Target::Primary);
+            in_use.into_iter().filter_map(request).collect()
         } else if self.hairpin.holds(socket) {
             self.hairpin.opened(now, Some(local)).into_iter().collect()
         } else if self.ports.holds(socket) {
@@ -206,21 +206,21 @@ impl FamilyRun {
         self.hairpin.started(tag.test, id);
         match tag.test {
             Test::Map { server, target } => {
-                if let Some(asked) = self.servers.get_mut(server) {
-                    asked.asked_at.get_or_insert(now);
-                    asked.target(target).asked_at = Some(now);
+                if let Some(state) = self.servers.get_mut(server) {
+                    state.sent_at.get_or_insert(now);
+                    state.target(target).sent_at = Some(now);
                 }
             }
             Test::Control { attempt } | Test::ChangeBoth { attempt } | Test::ChangePort { attempt } => {
                 let server = self.filtering.get_mut(attempt).map(|attempt| attempt.server);
-                if let Some(asked) = server.and_then(|server| self.servers.get_mut(server)) {
-                    asked.asked_at.get_or_insert(now);
+                if let Some(state) = server.and_then(|server| self.servers.get_mut(server)) {
+                    state.sent_at.get_or_insert(now);
                 }
                 return Some(Action::SetTail(id, self.filtering.tail()));
             }
             Test::Proof { server } => {
-                if let Some(asked) = self.servers.get_mut(server) {
-                    asked.proof.asked_at = Some(now);
+                if let Some(state) = self.servers.get_mut(server) {
+                    state.proof.sent_at = Some(now);
                 }
             }
             Test::Port { .. } | Test::HairpinLearn | Test::HairpinOut | Test::HairpinBack => {}
@@ -236,15 +236,15 @@ impl FamilyRun {
         self.state.dirty = true;
         match event {
             TransactionEvent::Answered(answer) => {
-                self.state.heard = true;
+                self.state.responded = true;
                 return self.answered(now, answer);
             }
             TransactionEvent::Elsewhere(answer) => {
-                self.state.heard = true;
+                self.state.responded = true;
                 return self.hold(answer.tag.test, Flaw::AnswersFromElsewhere).into_iter().collect();
             }
             TransactionEvent::Unusable { tag, .. } => {
-                self.state.heard = true;
+                self.state.responded = true;
                 let flaw = self.hold(tag.test, Flaw::Garbage);
                 self.exhausted(tag.test, 1);
                 return flaw.into_iter().collect();
@@ -274,24 +274,24 @@ impl FamilyRun {
     }
 
     fn unreachable(&mut self, test: Test, why: Unreachability) {
-        if let Some(asked) = self.server_of(test).and_then(|server| self.servers.get_mut(server)) {
-            asked.unreachable = Some(why);
+        if let Some(state) = self.server_of(test).and_then(|server| self.servers.get_mut(server)) {
+            state.unreachable = Some(why);
         }
     }
 
     fn answered(&mut self, now: Instant, answer: &Answer<Tag>) -> Actions {
-        let reading = Reading::of(&answer.message);
+        let fields = ResponseFields::of(&answer.message);
         let mut actions = Actions::new();
         if let Some(server) = self.server_of(answer.tag.test) {
-            actions.extend(self.learn(server, answer, &reading));
+            actions.extend(self.learn(server, answer, &fields));
         }
-        let outcome = match reading.error {
+        let outcome = match fields.error {
             Some(code) => Outcome::Refused(code),
             None => Outcome::Answered(answer.from),
         };
         match answer.tag.test {
-            Test::Map { server, target } => actions.extend(self.map_answered(answer, &reading, server, target)),
-            Test::Control { attempt } => actions.extend(self.control_answered(answer, &reading, attempt)),
+            Test::Map { server, target } => actions.extend(self.map_answered(answer, &fields, server, target)),
+            Test::Control { attempt } => actions.extend(self.control_answered(answer, &fields, attempt)),
             Test::ChangeBoth { attempt } => {
                 if let Some(attempt) = self.filtering.get_mut(attempt) {
                     attempt.both = outcome;
@@ -303,14 +303,14 @@ impl FamilyRun {
                 }
             }
             Test::Proof { server } => {
-                if let Some(asked) = self.servers.get_mut(server) {
-                    asked.proof.outcome = outcome;
+                if let Some(state) = self.servers.get_mut(server) {
+                    state.proof.outcome = outcome;
                 }
             }
-            Test::Port { socket } => self.ports.answered(socket, reading.mapped()),
+            Test::Port { socket } => self.ports.answered(socket, fields.mapped()),
             Test::HairpinLearn => {
-                if let Some(public) = reading.mapped() {
-                    actions.extend(self.hairpin.learnt(now, public));
+                if let Some(public) = fields.mapped() {
+                    actions.extend(self.hairpin.set_public(now, public));
                 }
             }
             // No server answers these requests. Their arrival at this host is the result.
@@ -320,38 +320,38 @@ impl FamilyRun {
     }
 
     /// Records the RTT, the other address and the error response of a server.
-    fn learn(&mut self, server: u8, answer: &Answer<Tag>, reading: &Reading) -> Actions {
+    fn learn(&mut self, server: u8, answer: &Answer<Tag>, fields: &ResponseFields) -> Actions {
         let mut actions = Actions::new();
-        let Some(asked) = self.servers.get_mut(server) else { return actions };
+        let Some(state) = self.servers.get_mut(server) else { return actions };
         let is_plain = matches!(answer.tag.test, Test::Map { .. } | Test::Control { .. });
         if is_plain && answer.nth == 1 {
-            let rtt = asked.rtt.map_or(answer.since_first, |rtt| rtt.min(answer.since_first));
-            asked.rtt = Some(rtt);
+            let rtt = state.rtt.map_or(answer.since_first, |rtt| rtt.min(answer.since_first));
+            state.rtt = Some(rtt);
             if self.filtering.server() == Some(server) {
                 actions.extend(self.filtering.set_rtt(self.family, rtt));
             }
         }
         let primary = matches!(answer.tag.test, Test::Map { target: Target::Primary, .. } | Test::Control { .. });
-        match reading.error {
-            None if primary => self.servers.set_other(server, reading.other),
+        match fields.error {
+            None if primary => self.servers.set_other(server, fields.other),
             Some(code) if primary => actions.extend(self.servers.hold(server, Flaw::Error(code))),
             None | Some(_) => {}
         }
         actions
     }
 
-    fn map_answered(&mut self, answer: &Answer<Tag>, reading: &Reading, server: u8, target: Target) -> Actions {
-        let mapped = reading.mapped().filter(|_| reading.error.is_none());
-        if let Some(asked) = self.servers.get_mut(server) {
-            asked.target(target).outcome = reading.error.map_or(Outcome::Answered(answer.from), Outcome::Refused);
+    fn map_answered(&mut self, answer: &Answer<Tag>, fields: &ResponseFields, server: u8, target: Target) -> Actions {
+        let mapped = fields.mapped().filter(|_| fields.error.is_none());
+        if let Some(state) = self.servers.get_mut(server) {
+            state.target(target).outcome = fields.error.map_or(Outcome::Answered(answer.from), Outcome::Refused);
         }
         let Some(mapped) = mapped else {
-            let flaw = if reading.error.is_none() { self.servers.hold(server, Flaw::Garbage) } else { None };
+            let flaw = if fields.error.is_none() { self.servers.hold(server, Flaw::Garbage) } else { None };
             return flaw.into_iter().collect();
         };
         let seen = DiscoveryNote::Seen { tag: answer.tag, by: answer.from, mapped };
         let mut actions = Actions::from([Action::Note(seen)]);
-        self.mapping.answered(answer, server, mapped, reading);
+        self.mapping.answered(answer, server, mapped, fields);
         actions.extend(self.compare_sockets(server));
         if !core::mem::replace(&mut self.state.public_reported, true) {
             let public = DiscoveryEvent::Public { family: self.family, endpoint: mapped, local: answer.local };
@@ -360,12 +360,12 @@ impl FamilyRun {
         actions
     }
 
-    fn control_answered(&mut self, answer: &Answer<Tag>, reading: &Reading, attempt: u8) -> Actions {
+    fn control_answered(&mut self, answer: &Answer<Tag>, fields: &ResponseFields, attempt: u8) -> Actions {
         let Some(this) = self.filtering.get_mut(attempt) else { return Actions::new() };
         this.control.answers = answer.nth;
         this.control.sends = this.control.sends.max(answer.sends);
         let before = this.control.mapped;
-        let (server, mapped) = (this.server, reading.mapped().filter(|_| reading.error.is_none()));
+        let (server, mapped) = (this.server, fields.mapped().filter(|_| fields.error.is_none()));
         this.control.mapped = before.or(mapped);
         let changed = mapped.is_some() && before.is_some() && before != mapped;
         let unstable = if changed { self.servers.hold(server, Flaw::Unstable) } else { None };
@@ -384,8 +384,8 @@ impl FamilyRun {
         let silence = Outcome::Silence(sends);
         match test {
             Test::Map { server, target } => {
-                if let Some(asked) = self.servers.get_mut(server) {
-                    asked.target(target).outcome = silence;
+                if let Some(state) = self.servers.get_mut(server) {
+                    state.target(target).outcome = silence;
                 }
             }
             Test::Control { attempt } => {
@@ -405,8 +405,8 @@ impl FamilyRun {
                 }
             }
             Test::Proof { server } => {
-                if let Some(asked) = self.servers.get_mut(server) {
-                    asked.proof.outcome = silence;
+                if let Some(state) = self.servers.get_mut(server) {
+                    state.proof.outcome = silence;
                 }
             }
             Test::Port { socket } => self.ports.exhausted(socket),
@@ -421,15 +421,15 @@ impl FamilyRun {
     pub(super) fn react_to_stray(&mut self, datagram: &Datagram<'_>) -> Actions {
         let request = Message::decode(datagram.payload).ok().filter(|message| message.class() == Class::Request);
         if let Some(message) = request
-            && self.hairpin.came_back(message.transaction_id(), datagram.remote)
+            && self.hairpin.arrived(message.transaction_id(), datagram.remote)
         {
             self.state.dirty = true;
             return Actions::new();
         }
         let mut actions = Actions::new();
-        let known = self.servers.asked().find(|(_, server)| server.address == datagram.remote).map(|(n, _)| n);
+        let known = self.servers.in_use().find(|(_, server)| server.address == datagram.remote).map(|(n, _)| n);
         if let Some(server) = known {
-            self.state.heard = true;
+            self.state.responded = true;
             self.state.dirty = true;
             if self.servers.get(server).is_some_and(|server| server.rtt.is_none()) {
                 actions.extend(self.servers.hold(server, Flaw::Garbage));

@@ -50,7 +50,7 @@ pub(super) struct Attempt {
     pub(super) socket: SocketId,
     pub(super) local: Option<SocketAddr>,
     /// The time of the first send.
-    pub(super) asked_at: Option<Instant>,
+    pub(super) sent_at: Option<Instant>,
     pub(super) control: Control,
     pub(super) both: Outcome,
     pub(super) port: Outcome,
@@ -75,7 +75,7 @@ impl Attempt {
             primary,
             socket,
             local: None,
-            asked_at: None,
+            sent_at: None,
             control: Control { sends: 0, answers: 0, mapped: None, over: false },
             both: Outcome::Waiting,
             port: Outcome::Waiting,
@@ -130,7 +130,7 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
     // A response from the wrong address is no evidence for any filtering: the server may not support CHANGE-REQUEST.
     match attempt.both {
         Outcome::Answered(from) if from == other => {
-            return Judgement::Value(Filtering::EndpointIndependent, doubt::FLOOR);
+            return Judgement::Value(Filtering::EndpointIndependent, doubt::MIN_P_WRONG);
         }
         Outcome::Answered(from) => return misplaced(attempt.primary, from),
         Outcome::Waiting | Outcome::Refused(_) | Outcome::Silence(_) => {}
@@ -142,7 +142,7 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
         Outcome::Answered(_) | Outcome::Waiting | Outcome::Refused(_) | Outcome::Silence(_) => {}
     }
     let Outcome::Silence(sends) = attempt.both else { return Judgement::Wait };
-    if let Some(unproved) = silence_is_empty(attempt, setting) {
+    if let Some(unproved) = silence_is_no_evidence(attempt, setting) {
         return unproved;
     }
     let lost_both = setting.tally.all_fail(sends);
@@ -151,10 +151,10 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
         Outcome::Silence(sends) => (Filtering::AddressAndPortDependent, lost_both + setting.tally.all_fail(sends)),
         Outcome::Waiting | Outcome::Refused(_) => return Judgement::Wait,
     };
-    if p_wrong > doubt::TOO_DOUBTFUL {
+    if p_wrong > doubt::MAX_P_WRONG {
         return Judgement::TooLossy;
     }
-    Judgement::Value(value, p_wrong.max(doubt::FLOOR))
+    Judgement::Value(value, p_wrong.max(doubt::MIN_P_WRONG))
 }
 
 /// Returns [`Judgement::Incapable`] if a response or its absence shows that the server cannot be used.
@@ -171,7 +171,7 @@ fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
 }
 
 /// The judgement where silence is no evidence for a filter; `None` where silence is evidence.
-fn silence_is_empty(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
+fn silence_is_no_evidence(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     if attempt.control.answers == 0 {
         // The server has reported its other address to another socket, so it is not silent.
         return Some(if attempt.control.over { Judgement::TooLossy } else { Judgement::Wait });
@@ -207,7 +207,7 @@ fn misplaced(primary: SocketAddr, from: SocketAddr) -> Judgement {
 
 /// The outcomes of an attempt, as evidence.
 pub(super) fn evidence(attempt: &Attempt, proof: Option<Proof>) -> impl Iterator<Item = Evidence> {
-    let of = |question, met| match met {
+    let of = |question, outcome| match outcome {
         Outcome::Waiting => None,
         Outcome::Answered(from) => Some(Evidence::Answered { question, from }),
         Outcome::Refused(code) => {

@@ -17,8 +17,8 @@ use portolan_stun_agent::AnswerFrom;
 use super::action::{Action, Actions};
 use super::doubt::Tally;
 use super::filtering::{self, Attempt, Judgement, Other, Outcome, Setting};
-use super::plan::{CONTROL, EVIDENCE, PlannedRequest, SERVER_PATIENCE, SHORTEST_TAIL};
-use super::servers::{QuestionState, Servers};
+use super::plan::{CONTROL, EVIDENCE, PlannedRequest, SERVER_TIMEOUT, SHORTEST_TAIL};
+use super::servers::{RequestState, Servers};
 use super::tag::{Tag, Test};
 
 /// All attempts of one family.
@@ -68,7 +68,7 @@ impl FilteringRun {
     pub(super) fn needs_proof(&self) -> bool {
         self.verdict.is_none()
             && self.current().is_some_and(|(_, attempt)| {
-                attempt.asked_at.is_some() && matches!(attempt.both, Outcome::Waiting | Outcome::Silence(_))
+                attempt.sent_at.is_some() && matches!(attempt.both, Outcome::Waiting | Outcome::Silence(_))
             })
     }
 
@@ -79,14 +79,14 @@ impl FilteringRun {
         let (Ok(attempt), Some(this)) = (u8::try_from(number), self.attempts.get_mut(number)) else { return actions };
         this.local = Some(local);
         let (family, to) = (Family::of(&this.primary), this.primary);
-        let mut ask = |test, change, schedule, from| {
+        let mut add = |test, change, schedule, from| {
             let tag = Tag { family, test };
             actions.push(Action::Request(PlannedRequest { tag, socket, to, change, schedule, from, not_before }));
         };
         let (any, same) = (AnswerFrom::AnyReported, AnswerFrom::SameAsDestination);
-        ask(Test::Control { attempt }, None, CONTROL, same);
-        ask(Test::ChangeBoth { attempt }, Some(ChangeRequest::IP_AND_PORT), EVIDENCE, any);
-        ask(Test::ChangePort { attempt }, Some(ChangeRequest::PORT), EVIDENCE, any);
+        add(Test::Control { attempt }, None, CONTROL, same);
+        add(Test::ChangeBoth { attempt }, Some(ChangeRequest::IP_AND_PORT), EVIDENCE, any);
+        add(Test::ChangePort { attempt }, Some(ChangeRequest::PORT), EVIDENCE, any);
         actions
     }
 
@@ -104,7 +104,7 @@ impl FilteringRun {
             | Test::HairpinBack => return,
         };
         if let Some(this) = self.get_mut(attempt) {
-            this.asked_at.get_or_insert(now);
+            this.sent_at.get_or_insert(now);
             if let Some(slot) = this.running.get_mut(which) {
                 *slot = Some(id);
             }
@@ -134,23 +134,20 @@ impl FilteringRun {
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let (_, attempt) = self.current().filter(|_| self.verdict.is_none())?;
         let server = servers.get(attempt.server)?;
-        let patience = [
-            attempt.asked_at.map(|at| at + SERVER_PATIENCE),
-            server.alternate().patience_ends(),
-            server.proof.patience_ends(),
-        ];
-        patience.into_iter().flatten().filter(|at| *at > now).min()
+        let timeout =
+            [attempt.sent_at.map(|at| at + SERVER_TIMEOUT), server.alternate().timeout_at(), server.proof.timeout_at()];
+        timeout.into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Judges the attempt under way. Starts an attempt with the next capable server if this attempt failed.
     ///
-    /// `may_hear_more`: another server may still be capable.
+    /// `may_add_server`: another server may still be capable.
     pub(super) fn judge(
         &mut self,
         now: Instant,
         next_socket: &mut impl FnMut() -> SocketId,
         servers: &mut Servers,
-        may_hear_more: bool,
+        may_add_server: bool,
     ) -> Actions {
         let mut actions = Actions::new();
         if self.verdict.is_some() {
@@ -178,7 +175,7 @@ impl FilteringRun {
             }
         }
         if self.verdict.is_none() && self.current().is_none() {
-            actions.extend(self.move_on(next_socket, servers, may_hear_more));
+            actions.extend(self.move_on(next_socket, servers, may_add_server));
         }
         actions
     }
@@ -203,13 +200,13 @@ impl FilteringRun {
         let judgement = filtering::judge(attempt, &setting);
         let silent = attempt.control.answers == 0
             && server.other == Other::Unknown
-            && attempt.asked_at.is_some_and(|at| at + SERVER_PATIENCE <= now);
+            && attempt.sent_at.is_some_and(|at| at + SERVER_TIMEOUT <= now);
         if judgement != Judgement::Wait || servers.next_capable(|number| self.was_tried(number)).is_none() {
             return judgement;
         }
         // Another capable server is known, so this server is given up at its timeout.
         let overdue =
-            |asking: &QuestionState| asking.is_waiting() && asking.patience_ends().is_some_and(|end| end <= now);
+            |request: &RequestState| request.is_waiting() && request.timeout_at().is_some_and(|end| end <= now);
         let filtered = matches!(attempt.both, Outcome::Silence(_));
         if silent {
             Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent)
@@ -256,7 +253,7 @@ impl FilteringRun {
         &mut self,
         next_socket: &mut impl FnMut() -> SocketId,
         servers: &Servers,
-        may_hear_more: bool,
+        may_add_server: bool,
     ) -> Actions {
         let next = servers.next_capable(|number| self.was_tried(number));
         if let Some((number, server)) = next.and_then(|number| Some((number, servers.get(number)?))) {
@@ -264,7 +261,7 @@ impl FilteringRun {
             let moved = Action::Note(DiscoveryNote::FilteringMoved { to });
             return Actions::from([moved, self.attempt(next_socket(), number, to)]);
         }
-        if !may_hear_more {
+        if !may_add_server {
             let why = self.reason();
             self.verdict = Some(Conclusion::unknown(why, self.evidence(servers)));
         }
@@ -273,9 +270,9 @@ impl FilteringRun {
 
     /// The most specific reason: a fault of a capable server goes before a server without a second address.
     fn reason(&self) -> Unknown {
-        let telling = |why: &&Unknown| !matches!(why, Unknown::NoOtherAddress | Unknown::ServerSilent);
+        let is_specific = |why: &&Unknown| !matches!(why, Unknown::NoOtherAddress | Unknown::ServerSilent);
         let plain = |why: &&Unknown| **why == Unknown::NoOtherAddress;
-        let found = self.failures.iter().find(telling).or_else(|| self.failures.iter().find(plain));
+        let found = self.failures.iter().find(is_specific).or_else(|| self.failures.iter().find(plain));
         found.copied().unwrap_or(Unknown::ServerSilent)
     }
 

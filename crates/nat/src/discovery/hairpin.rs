@@ -58,10 +58,10 @@ impl HairpinRun {
             self.verdict = Some(Conclusion::unknown(Unknown::NoEvidence, vec![]));
             return None;
         };
-        Some(Self::ask(now, Test::HairpinLearn, socket, to))
+        Some(Self::request(now, Test::HairpinLearn, socket, to))
     }
 
-    fn ask(now: Instant, test: Test, socket: SocketId, to: SocketAddr) -> Action {
+    fn request(now: Instant, test: Test, socket: SocketId, to: SocketAddr) -> Action {
         let learn = test == Test::HairpinLearn;
         Action::Request(PlannedRequest {
             tag: Tag { family: Family::of(&to), test },
@@ -75,11 +75,11 @@ impl HairpinRun {
     }
 
     /// Takes the public endpoint of the hairpin socket. Returns the requests of both sockets.
-    pub(super) fn learnt(&mut self, now: Instant, public: SocketAddr) -> Actions {
+    pub(super) fn set_public(&mut self, now: Instant, public: SocketAddr) -> Actions {
         self.public = Some(public);
         let (Some(socket), Some((peer, peer_public, _))) = (self.socket, self.peer) else { return Actions::new() };
-        let back = Self::ask(now, Test::HairpinBack, peer, public);
-        Actions::from([back, Self::ask(now, Test::HairpinOut, socket, peer_public)])
+        let back = Self::request(now, Test::HairpinBack, peer, public);
+        Actions::from([back, Self::request(now, Test::HairpinOut, socket, peer_public)])
     }
 
     /// Takes the id of a request that has been sent for the first time.
@@ -99,7 +99,7 @@ impl HairpinRun {
     }
 
     /// Takes a request that arrived at one of this host's sockets. Returns whether it is a request of this test.
-    pub(super) fn came_back(&mut self, id: TransactionId, from: SocketAddr) -> bool {
+    pub(super) fn arrived(&mut self, id: TransactionId, from: SocketAddr) -> bool {
         let Some(which) = self.ids.iter().position(|ours| *ours == Some(id)) else { return false };
         let (own, public) = match (which, self.peer) {
             (0, _) | (_, None) => (self.local, self.public),
@@ -109,7 +109,7 @@ impl HairpinRun {
         let value =
             if Some(from) == own && Some(from) != public { Hairpin::InternalSource } else { Hairpin::ExternalSource };
         let evidence = vec![Evidence::Hairpinned { from }];
-        self.verdict.get_or_insert_with(|| Conclusion::value_with(value, doubt::FLOOR, evidence));
+        self.verdict.get_or_insert_with(|| Conclusion::value_with(value, doubt::MIN_P_WRONG, evidence));
         true
     }
 
@@ -121,7 +121,7 @@ impl HairpinRun {
         }
         self.silent += 1;
         if self.silent >= 2 {
-            let p_wrong = tally.all_fail(sends).max(doubt::FLOOR);
+            let p_wrong = tally.all_fail(sends).max(doubt::MIN_P_WRONG);
             self.verdict.get_or_insert_with(|| Conclusion::value_with(Hairpin::None, p_wrong, vec![]));
         }
     }

@@ -74,8 +74,8 @@ pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) 
         contradicted: Some(left_out),
     };
     if all != Judgement::Contradiction {
-        let stranger = servers.iter().copied().find(|server| is_stranger(observations, *server, &servers));
-        return stranger.map_or(Judged { judgement: all, contradicted: None }, without);
+        let outlier = servers.iter().copied().find(|server| is_outlier(observations, *server, &servers));
+        return outlier.map_or(Judged { judgement: all, contradicted: None }, without);
     }
     let mut explained = servers.iter().map(|left_out| without(*left_out)).filter(|j| j.judgement != all);
     let agreed = |judged: &Judged| matches!(judged.judgement, Judgement::Independent { witnesses: 2.., .. });
@@ -88,7 +88,7 @@ pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) 
 }
 
 /// Whether the external addresses of one server are its own, while the other servers share one.
-fn is_stranger(observations: &[Observation], server: u8, servers: &[u8]) -> bool {
+fn is_outlier(observations: &[Observation], server: u8, servers: &[u8]) -> bool {
     let seen_by = |server: u8| observations.iter().filter(move |seen| seen.server == server).map(|s| s.mapped.ip());
     let shared =
         |one: u8| servers.iter().any(|two| *two != one && seen_by(one).any(|ip| seen_by(*two).any(|o| o == ip)));

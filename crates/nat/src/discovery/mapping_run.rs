@@ -18,8 +18,8 @@ use super::doubt;
 use super::filtering::Outcome;
 use super::mapping::{self, Judgement, Observation};
 use super::plan::{MAPPING, PlannedRequest};
-use super::reading::Reading;
-use super::servers::{QuestionState, Servers};
+use super::response::ResponseFields;
+use super::servers::{RequestState, Servers};
 use super::tag::{Tag, Target, Test};
 
 /// The mapping socket and its results.
@@ -57,14 +57,14 @@ impl MappingRun {
     }
 
     /// Returns a plain request to one address of a server. Returns each request once.
-    pub(super) fn ask(&self, servers: &mut Servers, server: u8, target: Target) -> Option<Action> {
-        let asked = servers.get_mut(server)?;
-        let to = asked.address_of(target)?;
-        let asking = asked.target(target);
-        if asking.planned || self.local.is_none() {
+    pub(super) fn plan_request(&self, servers: &mut Servers, server: u8, target: Target) -> Option<Action> {
+        let state = servers.get_mut(server)?;
+        let to = state.address_of(target)?;
+        let request = state.target(target);
+        if request.planned || self.local.is_none() {
             return None;
         }
-        asking.planned = true;
+        request.planned = true;
         let tag = Tag { family: Family::of(&to), test: Test::Map { server, target } };
         Some(Action::Request(PlannedRequest {
             tag,
@@ -81,11 +81,11 @@ impl MappingRun {
     ///
     /// The response comes from the other address, which the socket has contacted. If `whole` is false, it comes from
     /// the destination of the request.
-    pub(super) fn ask_proof(&self, servers: &mut Servers, server: u8, whole: bool) -> Actions {
-        let Some(asked) = servers.get_mut(server).filter(|asked| !asked.proof.planned) else { return Actions::new() };
-        asked.proof.planned = true;
-        asked.proof_is_whole = whole;
-        let to = asked.address;
+    pub(super) fn plan_proof(&self, servers: &mut Servers, server: u8, whole: bool) -> Actions {
+        let Some(state) = servers.get_mut(server).filter(|state| !state.proof.planned) else { return Actions::new() };
+        state.proof.planned = true;
+        state.proof_is_whole = whole;
+        let to = state.address;
         let request = PlannedRequest {
             tag: Tag { family: Family::of(&to), test: Test::Proof { server } },
             socket: self.socket,
@@ -99,8 +99,8 @@ impl MappingRun {
     }
 
     /// Takes a success response to a plain request from this socket.
-    pub(super) fn answered(&mut self, answer: &Answer<Tag>, server: u8, mapped: SocketAddr, reading: &Reading) {
-        if let (Some(plain), Some(xored)) = (reading.plain, reading.xored)
+    pub(super) fn answered(&mut self, answer: &Answer<Tag>, server: u8, mapped: SocketAddr, fields: &ResponseFields) {
+        if let (Some(plain), Some(xored)) = (fields.plain, fields.xored)
             && (self.twice.is_none() || plain != xored)
         {
             self.twice = Some((plain, xored));
@@ -122,24 +122,24 @@ impl MappingRun {
         }
         let Some(server) = servers.next_capable(|server| self.measured_with.contains(&server)) else { return actions };
         self.measured_with.push(server);
-        if let Some(asked) = servers.get(server)
-            && let Some(other) = asked.address_of(Target::OtherBoth)
+        if let Some(state) = servers.get(server)
+            && let Some(other) = state.address_of(Target::OtherBoth)
         {
-            actions.push(Action::Note(DiscoveryNote::AlternateFound { server: asked.address, other }));
+            actions.push(Action::Note(DiscoveryNote::AlternateFound { server: state.address, other }));
         }
-        actions.extend(self.ask(servers, server, Target::OtherAddress));
-        actions.extend(self.ask(servers, server, Target::OtherBoth));
+        actions.extend(self.plan_request(servers, server, Target::OtherAddress));
+        actions.extend(self.plan_request(servers, server, Target::OtherBoth));
         actions
     }
 
     fn needs_another_server(&self, now: Instant, servers: &Servers) -> bool {
         let Some(last) = self.measured_with.last().and_then(|server| servers.get(*server)) else { return true };
         let alternates = last.targets.iter().skip(1);
-        let unanswered = |asking: &QuestionState| asking.asked_at.is_some() && !asking.is_answered();
+        let unanswered = |request: &RequestState| request.sent_at.is_some() && !request.is_answered();
         let silent =
-            alternates.clone().all(|asking| unanswered(asking) && asking.patience_ends().is_none_or(|end| end <= now));
+            alternates.clone().all(|request| unanswered(request) && request.timeout_at().is_none_or(|end| end <= now));
         // The server has answered all requests, and the observations do not suffice.
-        let exhausted = alternates.clone().all(|asking| asking.outcome != Outcome::Waiting)
+        let exhausted = alternates.clone().all(|request| request.outcome != Outcome::Waiting)
             && match self.judgement {
                 Judgement::TooLittle | Judgement::Contradiction | Judgement::Dependent { on: None, .. } => true,
                 Judgement::Independent { .. } | Judgement::Dependent { on: Some(_), .. } | Judgement::MultiPath => {
@@ -152,7 +152,7 @@ impl MappingRun {
     /// The time at which [`MappingRun::choose_server`] may choose another server.
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let last = servers.get(*self.measured_with.last()?)?;
-        last.alternate().patience_ends().filter(|at| self.verdict.is_none() && *at > now)
+        last.alternate().timeout_at().filter(|at| self.verdict.is_none() && *at > now)
     }
 
     /// Judges. Returns whether the servers contradict each other, and a flaw if one server is contradicted.
@@ -186,7 +186,7 @@ impl MappingRun {
         match judgement {
             Judgement::Independent { witnesses: 1, .. } if pending => None,
             Judgement::Independent { witnesses, .. } => {
-                let p_wrong = if witnesses > 1 { doubt::PORT_CHANCE } else { doubt::LONE_WITNESS };
+                let p_wrong = if witnesses > 1 { doubt::PORT_CHANCE } else { doubt::SINGLE_SERVER };
                 Some(Conclusion::value_with(Mapping::EndpointIndependent, p_wrong, self.evidence(servers)))
             }
             // A faulty server may report several addresses, so the reported address must have stayed the same.
@@ -195,7 +195,7 @@ impl MappingRun {
             }
             Judgement::Dependent { on: Some(on), .. } => {
                 let lone = self.witnesses(servers) < 2;
-                let p_wrong = if lone { doubt::LONE_WITNESS } else { doubt::PORT_CHANCE };
+                let p_wrong = if lone { doubt::SINGLE_SERVER } else { doubt::PORT_CHANCE };
                 Some(Conclusion::value_with(on, p_wrong, self.evidence(servers)))
             }
             Judgement::MultiPath if pending || !steady => None,
@@ -212,8 +212,8 @@ impl MappingRun {
         let evidence = self.evidence(servers);
         let trusted = self.observations.iter().find(|seen| servers.is_trusted(seen.server));
         let Some(seen) = trusted else {
-            let unsteady = servers.asked().any(|(_, server)| server.flaws.contains(&Flaw::Unstable));
-            let flawed = servers.asked().any(|(_, server)| !server.flaws.is_empty());
+            let unsteady = servers.in_use().any(|(_, server)| server.flaws.contains(&Flaw::Unstable));
+            let flawed = servers.in_use().any(|(_, server)| !server.flaws.is_empty());
             let why = match (unsteady, flawed) {
                 (true, _) => Unknown::Rebinding,
                 (false, true) => Unknown::ServerError,
@@ -225,7 +225,7 @@ impl MappingRun {
         // A socket that is not translated has one endpoint for all destinations.
         let untouched = self.local == Some(seen.mapped);
         Some(if untouched {
-            Conclusion::value_with(Mapping::EndpointIndependent, doubt::LONE_WITNESS, evidence)
+            Conclusion::value_with(Mapping::EndpointIndependent, doubt::SINGLE_SERVER, evidence)
         } else {
             Conclusion::unknown(Unknown::SingleServer, evidence)
         })
@@ -233,7 +233,7 @@ impl MappingRun {
 
     /// Whether a pending request or an unused server may add an observation.
     fn more_to_come(&self, servers: &Servers) -> bool {
-        let under_way = servers.asked().any(|(_, server)| server.targets.iter().any(QuestionState::is_waiting));
+        let under_way = servers.in_use().any(|(_, server)| server.targets.iter().any(RequestState::is_waiting));
         let untried = servers.next_capable(|server| self.measured_with.contains(&server)).is_some();
         under_way || untried || servers.has_more()
     }
@@ -250,7 +250,7 @@ impl MappingRun {
         let mut evidence: Vec<Evidence> =
             self.observations.iter().map(|seen| Evidence::Seen { to: seen.to, mapped: seen.mapped }).collect();
         evidence.extend(self.local.map(|address| Evidence::Local { address }));
-        for (_, server) in servers.asked() {
+        for (_, server) in servers.in_use() {
             evidence.extend(server.flaws.iter().map(|flaw| Evidence::Server { address: server.address, flaw: *flaw }));
         }
         evidence

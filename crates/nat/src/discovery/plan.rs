@@ -41,16 +41,16 @@ pub(super) const MAPPING: Schedule =
     Schedule::at_millis(MAPPING_MILLIS).every(MAPPING_EVERY).until(MAPPING_UNTIL).tail(SHORTEST_TAIL);
 
 /// The time without a response after which another server is used too.
-pub(super) const SERVER_PATIENCE: Duration = Duration::from_millis(300);
+pub(super) const SERVER_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The time without a response from an alternate address after which another server is used too.
-pub(super) const ALTERNATE_PATIENCE: Duration = Duration::from_millis(600);
+pub(super) const ALTERNATE_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// The time without a UDP response after which TCP connections are tried.
-pub(super) const UDP_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const UDP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time without a UDP or TCP response after which the host is offline.
-pub(super) const TCP_PATIENCE: Duration = Duration::from_millis(1_900);
+pub(super) const TCP_TIMEOUT: Duration = Duration::from_millis(1_900);
 
 /// The delay of the IPv6 mapping test if IPv4 is measured too: the ten transactions of IPv4 go first.
 pub(super) const SECOND_FAMILY: Duration = Duration::from_secs(1);
@@ -130,15 +130,15 @@ impl Plan {
         if self.planned.is_empty() || self.budget.free_at(now).is_some() {
             return None;
         }
-        let ripe = self.planned.iter().position(|request| request.not_before <= now)?;
+        let ready = self.planned.iter().position(|request| request.not_before <= now)?;
         self.budget.start(now);
-        Some(self.planned.remove(ripe))
+        Some(self.planned.remove(ready))
     }
 
     /// The time at which [`Plan::take`] may return a request.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
-        let ripe = self.planned.iter().map(|request| request.not_before).min()?;
-        Some(self.budget.free_at(now).map_or(ripe, |free| free.max(ripe)))
+        let ready = self.planned.iter().map(|request| request.not_before).min()?;
+        Some(self.budget.free_at(now).map_or(ready, |free| free.max(ready)))
     }
 
     /// Lets the requests of a family start now, because the other family is over.

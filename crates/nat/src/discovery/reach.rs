@@ -22,7 +22,7 @@ const TRIED: usize = 2;
 #[derive(Clone, Debug, Default)]
 pub(super) struct TcpCheck {
     tries: Vec<Try>,
-    asked: bool,
+    started: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +36,10 @@ impl TcpCheck {
     /// Opens connections to the servers' own port and to port 443, once.
     pub(super) fn start(&mut self, next_socket: &mut impl FnMut() -> SocketId, servers: &Servers) -> Actions {
         let mut actions = Actions::new();
-        if core::mem::replace(&mut self.asked, true) {
+        if core::mem::replace(&mut self.started, true) {
             return actions;
         }
-        let addresses: Vec<SocketAddr> = servers.asked().map(|(_, server)| server.address).take(TRIED).collect();
+        let addresses: Vec<SocketAddr> = servers.in_use().map(|(_, server)| server.address).take(TRIED).collect();
         for address in addresses {
             let https = SocketAddr::new(address.ip(), HTTPS);
             for to in [address, https] {
@@ -55,7 +55,7 @@ impl TcpCheck {
     }
 
     pub(super) const fn is_started(&self) -> bool {
-        self.asked
+        self.started
     }
 
     /// Takes a socket event; `None` if the socket belongs to another part.
@@ -76,13 +76,13 @@ impl TcpCheck {
     }
 
     /// Whether TCP has shown that packets leave and come back.
-    pub(super) fn shows_a_way_out(&self) -> bool {
+    pub(super) fn is_reachable(&self) -> bool {
         self.tries.iter().any(|this| matches!(this.ended, Some(Ok(()) | Err(Refusal::ConnectionRefused))))
     }
 
     /// Whether all connections have ended.
     pub(super) fn is_over(&self) -> bool {
-        self.asked && self.tries.iter().all(|this| this.ended.is_some())
+        self.started && self.tries.iter().all(|this| this.ended.is_some())
     }
 
     /// Closes the sockets that are open or being opened.

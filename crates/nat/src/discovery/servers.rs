@@ -13,7 +13,7 @@ use super::action::Action;
 use super::address::is_valid_other;
 use super::config::StunServer;
 use super::filtering::{Other, Outcome, Proof};
-use super::plan::{ALTERNATE_PATIENCE, SERVER_PATIENCE};
+use super::plan::{ALTERNATE_TIMEOUT, SERVER_TIMEOUT};
 use super::tag::Target;
 
 /// The number of servers that are used at first.
@@ -26,14 +26,14 @@ pub(super) struct ServerState {
     pub(super) index: usize,
     pub(super) address: SocketAddr,
     /// The time of the first request.
-    pub(super) asked_at: Option<Instant>,
+    pub(super) sent_at: Option<Instant>,
     /// The shortest time from a first send to its response.
     pub(super) rtt: Option<Duration>,
     pub(super) other: Other,
     /// The outcomes of the plain requests from the mapping socket, for each address of the server.
-    pub(super) targets: [QuestionState; 3],
+    pub(super) targets: [RequestState; 3],
     /// The outcome of CHANGE-REQUEST on the mapping socket, where no filter drops the response.
-    pub(super) proof: QuestionState,
+    pub(super) proof: RequestState,
     /// Whether that CHANGE-REQUEST requested the other address and port.
     pub(super) proof_is_whole: bool,
     pub(super) unreachable: Option<Unreachability>,
@@ -42,13 +42,13 @@ pub(super) struct ServerState {
 
 /// A request to one address of a server, and its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct QuestionState {
+pub(super) struct RequestState {
     pub(super) planned: bool,
-    pub(super) asked_at: Option<Instant>,
+    pub(super) sent_at: Option<Instant>,
     pub(super) outcome: Outcome,
 }
 
-impl QuestionState {
+impl RequestState {
     pub(super) fn is_waiting(&self) -> bool {
         self.planned && self.outcome == Outcome::Waiting
     }
@@ -58,8 +58,8 @@ impl QuestionState {
     }
 
     /// The time at which another server is used, if this request is not answered.
-    pub(super) fn patience_ends(&self) -> Option<Instant> {
-        self.asked_at.map(|at| at + ALTERNATE_PATIENCE).filter(|_| self.outcome == Outcome::Waiting)
+    pub(super) fn timeout_at(&self) -> Option<Instant> {
+        self.sent_at.map(|at| at + ALTERNATE_TIMEOUT).filter(|_| self.outcome == Outcome::Waiting)
     }
 }
 
@@ -68,18 +68,18 @@ impl ServerState {
         Self {
             index,
             address,
-            asked_at: None,
+            sent_at: None,
             rtt: None,
             other: Other::Unknown,
-            targets: [QuestionState::default(); 3],
-            proof: QuestionState::default(),
+            targets: [RequestState::default(); 3],
+            proof: RequestState::default(),
             proof_is_whole: false,
             unreachable: None,
             flaws: Vec::new(),
         }
     }
 
-    pub(super) fn target(&mut self, target: Target) -> &mut QuestionState {
+    pub(super) fn target(&mut self, target: Target) -> &mut RequestState {
         let [primary, other_address, other_both] = &mut self.targets;
         match target {
             Target::Primary => primary,
@@ -92,7 +92,7 @@ impl ServerState {
         Proof { outcome: self.proof.outcome, is_whole: self.proof_is_whole }
     }
 
-    pub(super) const fn alternate(&self) -> &QuestionState {
+    pub(super) const fn alternate(&self) -> &RequestState {
         let [_, _, other_both] = &self.targets;
         other_both
     }
@@ -122,11 +122,11 @@ impl ServerState {
         self.rtt.is_none()
             && self.unreachable.is_none()
             && self.flaws.is_empty()
-            && self.asked_at.is_none_or(|at| now < at + SERVER_PATIENCE)
+            && self.sent_at.is_none_or(|at| now < at + SERVER_TIMEOUT)
     }
 
     fn is_silent(&self, now: Instant) -> bool {
-        self.rtt.is_none() && self.asked_at.is_some_and(|at| at + SERVER_PATIENCE <= now)
+        self.rtt.is_none() && self.sent_at.is_some_and(|at| at + SERVER_TIMEOUT <= now)
     }
 }
 
@@ -168,7 +168,7 @@ impl Servers {
     }
 
     /// The servers that are in use, with their numbers.
-    pub(super) fn asked(&self) -> impl Iterator<Item = (u8, &ServerState)> {
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (u8, &ServerState)> {
         (0..=u8::MAX).zip(self.all.iter().take(self.joined))
     }
 
@@ -194,7 +194,7 @@ impl Servers {
 
     /// Whether another server is to be added for a silent one. Each silent server adds one.
     pub(super) fn take_replacement(&mut self, now: Instant) -> bool {
-        let silent = self.asked().filter(|(_, server)| server.is_silent(now)).count();
+        let silent = self.in_use().filter(|(_, server)| server.is_silent(now)).count();
         let due = silent > self.replaced && self.has_more();
         if due {
             self.replaced += 1;
@@ -204,32 +204,32 @@ impl Servers {
 
     /// Whether a server is pending.
     pub(super) fn any_pending(&self, now: Instant) -> bool {
-        self.asked().any(|(_, server)| server.is_pending(now))
+        self.in_use().any(|(_, server)| server.is_pending(now))
     }
 
     /// The next capable, trusted server for which `used` returns false.
     pub(super) fn next_capable(&self, used: impl Fn(u8) -> bool) -> Option<u8> {
-        self.asked()
+        self.in_use()
             .find(|(number, server)| server.is_capable() && server.is_trusted() && !used(*number))
             .map(|(number, _)| number)
     }
 
     /// The next timeout of a server.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let patience = |server: &ServerState| {
-            server.rtt.is_none().then_some(server.asked_at).flatten().map(|at| at + SERVER_PATIENCE)
+        let timeout = |server: &ServerState| {
+            server.rtt.is_none().then_some(server.sent_at).flatten().map(|at| at + SERVER_TIMEOUT)
         };
-        self.asked().filter_map(|(_, server)| patience(server)).filter(|at| *at > now).min()
+        self.in_use().filter_map(|(_, server)| timeout(server)).filter(|at| *at > now).min()
     }
 
     /// Records the other address of a server. Only the first call for a server has an effect.
     pub(super) fn set_other(&mut self, server: u8, other: Option<SocketAddr>) {
-        if let Some(asked) = self.get_mut(server)
-            && asked.other == Other::Unknown
+        if let Some(state) = self.get_mut(server)
+            && state.other == Other::Unknown
         {
-            asked.other = match other {
+            state.other = match other {
                 None => Other::None,
-                Some(other) if is_valid_other(asked.address, other) => Other::Valid(other),
+                Some(other) if is_valid_other(state.address, other) => Other::Valid(other),
                 Some(_) => Other::Invalid,
             };
         }
@@ -237,27 +237,27 @@ impl Servers {
 
     /// Records a flaw of a server. Returns an action the first time.
     pub(super) fn hold(&mut self, server: u8, flaw: Flaw) -> Option<Action> {
-        let asked = self.get_mut(server).filter(|asked| !asked.flaws.contains(&flaw))?;
-        asked.flaws.push(flaw);
-        Some(Action::Flaw { family: Family::of(&asked.address), server: asked.address, flaw })
+        let state = self.get_mut(server).filter(|state| !state.flaws.contains(&flaw))?;
+        state.flaws.push(flaw);
+        Some(Action::Flaw { family: Family::of(&state.address), server: state.address, flaw })
     }
 
     pub(super) fn report(&self) -> Vec<ServerReport> {
-        let report = |(_, asked): (u8, &ServerState)| {
-            let mut flaws = asked.flaws.clone();
-            let known = match asked.other {
+        let report = |(_, state): (u8, &ServerState)| {
+            let mut flaws = state.flaws.clone();
+            let known = match state.other {
                 Other::None => Some(Flaw::NoOtherAddress),
                 Other::Invalid => Some(Flaw::OtherAddressInvalid),
-                Other::Unknown if asked.rtt.is_none() && flaws.is_empty() => Some(Flaw::Silent),
+                Other::Unknown if state.rtt.is_none() && flaws.is_empty() => Some(Flaw::Silent),
                 Other::Unknown | Other::Valid(_) => None,
             };
-            flaws.extend(known.filter(|flaw| !asked.flaws.contains(flaw)));
-            let other_address = match asked.other {
+            flaws.extend(known.filter(|flaw| !state.flaws.contains(flaw)));
+            let other_address = match state.other {
                 Other::Valid(other) => Some(other),
                 Other::Unknown | Other::None | Other::Invalid => None,
             };
-            ServerReport { server: asked.index, address: asked.address, rtt: asked.rtt, other_address, flaws }
+            ServerReport { server: state.index, address: state.address, rtt: state.rtt, other_address, flaws }
         };
-        self.asked().map(report).collect()
+        self.in_use().map(report).collect()
     }
 }

@@ -5,8 +5,8 @@
 
 use super::pace::Urgency;
 use super::probe::{NEVER, Role, Side, State};
-use super::tag::{Ask, Tag};
-use super::{ASKER, CONTROL, Lifetime, Proof, Stage};
+use super::tag::{Purpose, Tag};
+use super::{CONTROL, Lifetime, Proof, REQUESTER, Stage};
 use crate::profile::Unknown;
 use core::time::Duration;
 use portolan_machine::{Cx, Deadline, Instant};
@@ -78,17 +78,17 @@ impl Lifetime {
         due.min_by_key(|(due, _)| *due).map(|(_, act)| act)
     }
 
-    /// The next request after silence: a fresh mapping of the control, the proof, and the second round beside the
+    /// The next request after silence: a fresh mapping of the control, the proof, and the second round during the
     /// proof.
     fn doubted(&self, now: Instant) -> Option<Act> {
         let control = self.probes.get(CONTROL)?;
         if self.stage == Stage::Proving {
-            return (self.proof.flight.is_none()).then_some(Act::Prove);
+            return (self.proof.transaction.is_none()).then_some(Act::Prove);
         }
         let doubted = self.probes.iter().position(|probe| probe.state() == State::Doubted)?;
         match control.state() {
-            State::Resting if self.proof.flight.is_some() => {
-                (now < self.proof.asked + PROOF_VALID).then_some(Act::Check(doubted))
+            State::Resting if self.proof.transaction.is_some() => {
+                (now < self.proof.requested_at + PROOF_VALID).then_some(Act::Check(doubted))
             }
             State::Resting if self.proof.ready => Some(Act::Prove),
             State::Resting => Some(Act::Map(CONTROL)),
@@ -129,69 +129,71 @@ impl Lifetime {
     }
 
     fn map(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
-        let (server, asker) = (self.server(), self.asker_port());
+        let (server, requester) = (self.server(), self.requester_port());
         let probe = self.probes.get_mut(index)?;
-        let schedule = if self.stage == Stage::Measuring { PREPARE } else { ASK };
-        let tag = Tag { ask: Ask::Map, probe: u8::try_from(index).ok()? };
+        let schedule = if self.stage == Stage::Measuring { PREPARE } else { REQUEST };
+        let tag = Tag { purpose: Purpose::Map, probe: u8::try_from(index).ok()? };
         let mut request = Request::binding(probe.place.socket, server, tag).schedule(schedule);
         if let Role::Unreplied { .. } = probe.role {
             // The response goes to the request socket, so that no packet comes in through the new mapping.
-            request = request.response_port(asker?);
+            request = request.response_port(requester?);
         }
         probe.become_state(State::Mapping);
-        probe.flight = Some(self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?);
+        probe.transaction =
+            Some(self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?);
         Some(())
     }
 
     fn check(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
-        let (server, schedule) = (self.server(), self.way.check());
-        let asker = self.probes.get(ASKER)?.place.socket;
+        let (server, schedule) = (self.server(), self.estimate.check());
+        let requester = self.probes.get(REQUESTER)?.place.socket;
         let probe = self.probes.get_mut(index)?;
-        let tag = Tag { ask: Ask::Check, probe: u8::try_from(index).ok()? };
+        let tag = Tag { purpose: Purpose::Check, probe: u8::try_from(index).ok()? };
         let port = probe.place.external?.port();
         probe.become_state(State::Checking);
-        probe.ask(cx.now());
-        let request = Request::binding(asker, server, tag).schedule(schedule).response_port(port);
+        probe.start_round(cx.now());
+        let request = Request::binding(requester, server, tag).schedule(schedule).response_port(port);
         self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok().map(drop)
     }
 
     fn touch(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
-        let (server, asker) = (self.server(), self.asker_port());
+        let (server, requester) = (self.server(), self.requester_port());
         // A retransmission could make a new mapping after the old one has expired, and so hide the end.
-        let once = Schedule::at_millis([0]).tail(self.way.tail());
+        let once = Schedule::at_millis([0]).tail(self.estimate.tail());
         let probe = self.probes.get_mut(index)?;
-        let tag = Tag { ask: Ask::Touch, probe: u8::try_from(index).ok()? };
+        let tag = Tag { purpose: Purpose::Touch, probe: u8::try_from(index).ok()? };
         let request = Request::binding(probe.place.socket, server, tag);
         let request = match probe.role {
-            Role::Touched { .. } => request.schedule(PREPARE).response_port(asker?),
-            Role::Asker | Role::Control | Role::Replied { .. } | Role::Unreplied { .. } | Role::Watcher { .. } => {
+            Role::Touched { .. } => request.schedule(PREPARE).response_port(requester?),
+            Role::Requester | Role::Control | Role::Replied { .. } | Role::Unreplied { .. } | Role::Watcher { .. } => {
                 request.schedule(once)
             }
         };
         probe.become_state(State::Touching);
-        probe.flight = Some(self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?);
+        probe.transaction =
+            Some(self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?);
         Some(())
     }
 
     /// Requests responses to the control. All sends are made, because they measure the loss.
     fn prove(&mut self, cx: &mut Cx<'_>) -> Option<()> {
-        let (server, schedule) = (self.server(), self.way.check().repeat(true));
-        let asker = self.probes.get(ASKER)?.place.socket;
+        let (server, schedule) = (self.server(), self.estimate.check().repeat(true));
+        let requester = self.probes.get(REQUESTER)?.place.socket;
         let port = self.probes.get(CONTROL)?.place.external?.port();
-        let tag = Tag { ask: Ask::Prove, probe: u8::try_from(CONTROL).ok()? };
-        let request = Request::binding(asker, server, tag).schedule(schedule).response_port(port);
-        let flight = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?;
-        self.proof = Proof { flight: Some(flight), asked: cx.now(), ready: false, ..self.proof };
+        let tag = Tag { purpose: Purpose::Prove, probe: u8::try_from(CONTROL).ok()? };
+        let request = Request::binding(requester, server, tag).schedule(schedule).response_port(port);
+        let transaction = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?;
+        self.proof = Proof { transaction: Some(transaction), requested_at: cx.now(), ready: false, ..self.proof };
         Some(())
     }
 
-    fn asker_port(&self) -> Option<u16> {
-        Some(self.probes.get(ASKER)?.place.external?.port())
+    fn requester_port(&self) -> Option<u16> {
+        Some(self.probes.get(REQUESTER)?.place.external?.port())
     }
 }
 
 /// The sends of the first requests to a server, for at most two seconds.
-const ASK: Schedule = Schedule::at_millis([0, 100, 250, 450])
+const REQUEST: Schedule = Schedule::at_millis([0, 100, 250, 450])
     .every(Duration::from_millis(250))
     .until(Duration::from_secs(2))
     .jitter(Duration::from_millis(10))

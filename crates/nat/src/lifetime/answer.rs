@@ -7,8 +7,8 @@
 use super::conclude::is_replied;
 use super::probe::{Between, NEVER, Role, Side, State};
 use super::series::Outcome;
-use super::tag::{Ask, Tag};
-use super::{ASKER, CONTROL, GAP, Lifetime, LifetimeEvent, LifetimeNote, Proof, Series, Stage};
+use super::tag::{Purpose, Tag};
+use super::{CONTROL, GAP, Lifetime, LifetimeEvent, LifetimeNote, Proof, REQUESTER, Series, Stage};
 use crate::profile::Unknown;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -48,24 +48,26 @@ const NO_ADDRESS: u16 = 0;
 
 impl Lifetime {
     pub(super) fn react(&mut self, cx: &mut Cx<'_>, event: TransactionEvent<Tag>) {
-        let Tag { ask, probe } = *event.tag();
+        let Tag { purpose, probe } = *event.tag();
         let index = usize::from(probe);
         match event {
             TransactionEvent::Answered(answer) => {
                 let facts = ResponseFacts::read(cx.now(), &answer);
-                match ask {
-                    Ask::Map => self.mapped(cx, index, facts),
-                    Ask::Check => self.checked(cx, index, facts),
-                    Ask::Touch => self.touched(cx, index, facts),
-                    Ask::Prove => self.proved(cx, facts),
+                match purpose {
+                    Purpose::Map => self.mapped(cx, index, facts),
+                    Purpose::Check => self.checked(cx, index, facts),
+                    Purpose::Touch => self.touched(cx, index, facts),
+                    Purpose::Prove => self.proved(cx, facts),
                 }
             }
-            TransactionEvent::Unusable { .. } => self.unanswered(cx, ask, index, 0, Unknown::ServerError),
-            TransactionEvent::Exhausted { sends, answers, .. } if ask == Ask::Prove => {
+            TransactionEvent::Unusable { .. } => self.unanswered(cx, purpose, index, 0, Unknown::ServerError),
+            TransactionEvent::Exhausted { sends, answers, .. } if purpose == Purpose::Prove => {
                 self.proof_ended(cx, sends, answers)
             }
-            TransactionEvent::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
-            TransactionEvent::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
+            TransactionEvent::Exhausted { sends, .. } => {
+                self.unanswered(cx, purpose, index, sends, Unknown::ServerSilent)
+            }
+            TransactionEvent::SocketLost { .. } => self.unanswered(cx, purpose, index, 0, Unknown::TooFewSamples),
             TransactionEvent::Unreachable { .. } => self.run.unreachable = true,
             // A response from or to another address: the transactions have dropped it with a note.
             TransactionEvent::Elsewhere(_) | _ => {}
@@ -74,18 +76,18 @@ impl Lifetime {
 
     /// Takes the response that reports the mapping of a probe.
     fn mapped(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
-        let asker = self.probes.get(ASKER).map(|asker| asker.place);
+        let requester = self.probes.get(REQUESTER).map(|requester| requester.place);
         let now = cx.now();
         if facts.sends == 1 {
-            self.way.met(now - facts.sent.latest);
+            self.estimate.add_rtt(now - facts.sent.latest);
         }
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Mapping) else { return };
-        probe.flight = None;
+        probe.transaction = None;
         let Ok(external) = facts.seen else {
             return self.spoil_or_reject(cx, index, Unknown::ServerError);
         };
         let unreplied = matches!(probe.role, Role::Unreplied { .. });
-        if unreplied && asker.is_some_and(|asker| asker.socket != facts.socket) {
+        if unreplied && requester.is_some_and(|requester| requester.socket != facts.socket) {
             return self.spoil(cx, index, Unknown::ResponsePortIgnored);
         }
         // A request that was sent more than once may get several responses. The last one comes about as late again.
@@ -96,12 +98,15 @@ impl Lifetime {
         probe.place.external = Some(external);
         probe.become_state(State::Resting);
         match index {
-            ASKER => self.asked(cx),
+            REQUESTER => self.start_proof(cx),
             CONTROL => {
                 self.proof.ready = true;
-                self.asked(cx);
+                self.start_proof(cx);
             }
-            _ if asker.and_then(|asker| asker.external).is_none_or(|asker| asker.ip() != external.ip()) => {
+            _ if requester
+                .and_then(|requester| requester.external)
+                .is_none_or(|requester| requester.ip() != external.ip()) =>
+            {
                 // The response would go to the external address of the request socket; the mapping has another.
                 self.spoil(cx, index, Unknown::MultiPath);
             }
@@ -115,7 +120,7 @@ impl Lifetime {
         let Some(probe) = self.probes.get_mut(index) else { return };
         let latest = probe.life.made.latest;
         probe.due = match probe.role {
-            Role::Asker | Role::Control => NEVER,
+            Role::Requester | Role::Control => NEVER,
             Role::Replied { idle } | Role::Unreplied { idle } => latest + idle,
             Role::Watcher { lag } => latest + gap + lag,
             Role::Touched { late: false, .. } => latest + touch_after,
@@ -125,17 +130,17 @@ impl Lifetime {
     }
 
     /// Starts the proof once the request socket and the control have mappings.
-    fn asked(&mut self, cx: &mut Cx<'_>) {
-        if self.stage != Stage::Asking {
+    fn start_proof(&mut self, cx: &mut Cx<'_>) {
+        if self.stage != Stage::Preparing {
             return;
         }
         let external = |index: usize| {
             let probe = self.probes.get(index).filter(|probe| probe.state() == State::Resting)?;
             probe.place.external
         };
-        let (Some(asker), Some(control)) = (external(ASKER), external(CONTROL)) else { return };
+        let (Some(requester), Some(control)) = (external(REQUESTER), external(CONTROL)) else { return };
         self.become_stage(Stage::Proving);
-        if asker.ip() == control.ip() {
+        if requester.ip() == control.ip() {
             return;
         }
         // With arbitrary pooling (RFC 4787 §4.1) another control may get the same external address.
@@ -143,7 +148,7 @@ impl Lifetime {
             return self.reject(cx, Unknown::MultiPath);
         }
         self.run.controls += 1;
-        self.become_stage(Stage::Asking);
+        self.become_stage(Stage::Preparing);
         if let Some(control) = self.probes.get_mut(CONTROL) {
             let socket = control.place.socket;
             control.become_state(State::Opening);
@@ -156,9 +161,9 @@ impl Lifetime {
     /// Takes a response to the request of the proof. It should have arrived on the control.
     fn proved(&mut self, cx: &mut Cx<'_>, facts: ResponseFacts) {
         let on_control = self.probes.get(CONTROL).is_some_and(|control| control.place.socket == facts.socket);
-        let asker = self.probes.get(ASKER).and_then(|asker| asker.place.external);
+        let requester = self.probes.get(REQUESTER).and_then(|requester| requester.place.external);
         if self.stage == Stage::Measuring
-            && facts.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip()))
+            && facts.seen.is_ok_and(|seen| requester.is_none_or(|requester| requester.ip() != seen.ip()))
         {
             // The request socket has another external address now, so silence of a probe is no evidence.
             for index in self.in_state(State::Doubted).into_iter().chain(self.in_state(State::Checking)) {
@@ -184,9 +189,9 @@ impl Lifetime {
 
     fn proof_ended(&mut self, cx: &mut Cx<'_>, sends: u32, answers: u32) {
         // If most responses went to another socket, the request does not measure loss.
-        self.proof.flight = None;
+        self.proof.transaction = None;
         if answers > 0 || self.stage == Stage::Measuring {
-            self.way.counted(sends, answers);
+            self.estimate.add_loss(sends, answers);
         }
         if answers > 0 {
             return;
@@ -223,7 +228,7 @@ impl Lifetime {
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Checking) else { return };
         if facts.seen.is_err() {
-            return self.unanswered(cx, Ask::Check, index, 0, Unknown::ServerError);
+            return self.unanswered(cx, Purpose::Check, index, 0, Unknown::ServerError);
         }
         if facts.socket == probe.place.socket {
             return self.alive(cx, index, facts);
@@ -250,7 +255,7 @@ impl Lifetime {
         }
         let between = Between { earliest: facts.sent.earliest, latest: cx.now() };
         match probe.role {
-            Role::Asker | Role::Control => {}
+            Role::Requester | Role::Control => {}
             Role::Watcher { .. } if after < max || needed => probe.become_state(State::Stale),
             Role::Touched { side: Side::Inbound, .. } if probe.life.touched.is_none() => {
                 probe.life.touched = Some(between);
@@ -267,9 +272,9 @@ impl Lifetime {
     fn touched(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let (gap, now) = (self.gap(), cx.now());
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Touching) else { return };
-        probe.flight = None;
+        probe.transaction = None;
         let Ok(external) = facts.seen else {
-            return self.unanswered(cx, Ask::Touch, index, 0, Unknown::ServerError);
+            return self.unanswered(cx, Purpose::Touch, index, 0, Unknown::ServerError);
         };
         let before = probe.place.external.unwrap_or(external);
         if before != external {
@@ -297,12 +302,12 @@ impl Lifetime {
     }
 
     /// Takes the end of a request without a usable response.
-    fn unanswered(&mut self, cx: &mut Cx<'_>, ask: Ask, index: usize, sends: u32, why: Unknown) {
+    fn unanswered(&mut self, cx: &mut Cx<'_>, purpose: Purpose, index: usize, sends: u32, why: Unknown) {
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index) else { return };
-        match (ask, probe.state()) {
-            (Ask::Map, State::Mapping) => {
-                probe.flight = None;
+        match (purpose, probe.state()) {
+            (Purpose::Map, State::Mapping) => {
+                probe.transaction = None;
                 if self.stage == Stage::Measuring && index == CONTROL {
                     probe.become_state(State::Resting);
                     self.proof_failed(cx, why);
@@ -311,9 +316,9 @@ impl Lifetime {
                     self.spoil_or_reject(cx, index, if turned_back { Unknown::Offline } else { why });
                 }
             }
-            (Ask::Check, State::Checking) => self.silent(cx, index, sends),
-            (Ask::Touch, State::Touching) => {
-                probe.flight = None;
+            (Purpose::Check, State::Checking) => self.silent(cx, index, sends),
+            (Purpose::Touch, State::Touching) => {
+                probe.transaction = None;
                 if matches!(probe.role, Role::Watcher { .. }) {
                     // The refresh may have arrived. A check before the next refresh shows whether the mapping lives.
                     probe.due = now;
@@ -322,23 +327,24 @@ impl Lifetime {
                     self.spoil(cx, index, why);
                 }
             }
-            (Ask::Prove, _) => self.proof_ended(cx, sends, 0),
-            (Ask::Map | Ask::Check | Ask::Touch, _) => {}
+            (Purpose::Prove, _) => self.proof_ended(cx, sends, 0),
+            (Purpose::Map | Purpose::Check | Purpose::Touch, _) => {}
         }
     }
 
     /// Takes the end of a round of requests without a response.
     fn silent(&mut self, cx: &mut Cx<'_>, index: usize, sends: u32) {
-        let (by_loss, overhang) = (self.way.silence(sends), self.way.tail().saturating_sub(self.way.rtt()));
-        let beside = self.proof.answered;
+        let (by_loss, tail_excess) =
+            (self.estimate.all_lost(sends), self.estimate.tail().saturating_sub(self.estimate.rtt()));
+        let proved_at = self.proof.answered;
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index) else { return };
         probe.doubt.sends = probe.doubt.sends.saturating_add(sends);
-        if probe.doubt.rounds > 1 && beside.is_some_and(|answered| answered >= probe.doubt.since) {
+        if probe.doubt.rounds > 1 && proved_at.is_some_and(|at| at >= probe.doubt.since) {
             probe.doubt.p *= by_loss;
             if probe.doubt.p <= P_MAX {
                 // Responses to the last send would have arrived by now.
-                let after = probe.at_most(now - overhang);
+                let after = probe.at_most(now - tail_excess);
                 let outcome = Outcome::Dead { after, sends: probe.doubt.sends, p: probe.doubt.p };
                 return self.dead(cx, index, outcome);
             }
@@ -370,7 +376,7 @@ impl Lifetime {
         let series = match probe.role {
             Role::Replied { .. } => Some(Series::Replied),
             Role::Unreplied { .. } => Some(Series::Unreplied),
-            Role::Asker | Role::Control | Role::Watcher { .. } | Role::Touched { .. } => None,
+            Role::Requester | Role::Control | Role::Watcher { .. } | Role::Touched { .. } => None,
         };
         let point = match outcome {
             Outcome::Alive { after } => Some((after, true)),
@@ -409,11 +415,11 @@ impl Lifetime {
         self.run.server += 1;
         self.run.unreachable = false;
         if self.stage == Stage::Proving {
-            self.become_stage(Stage::Asking);
+            self.become_stage(Stage::Preparing);
         }
-        let flights = [ASKER, CONTROL].into_iter().filter_map(|index| self.probes.get_mut(index)?.flight.take());
-        let flights: Vec<_> = flights.chain(self.proof.flight.take()).collect();
-        for id in flights {
+        let ids = [REQUESTER, CONTROL].into_iter().filter_map(|index| self.probes.get_mut(index)?.transaction.take());
+        let ids: Vec<_> = ids.chain(self.proof.transaction.take()).collect();
+        for id in ids {
             let _answered = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
         }
         self.proof = Proof::default();
@@ -423,10 +429,10 @@ impl Lifetime {
                 probe.become_state(State::Unmapped);
             }
         }
-        self.note_asked(cx);
+        self.note_tested(cx);
     }
 
-    pub(super) fn note_asked(&self, cx: &mut Cx<'_>) {
+    pub(super) fn note_tested(&self, cx: &mut Cx<'_>) {
         let server = self.server();
         cx.note(|| LifetimeNote::Asked { server });
     }
@@ -446,7 +452,7 @@ impl Lifetime {
     /// It is late enough that a mapping is checked within its lifetime: in two rounds, after a whole step of
     /// uncertainty about the lifetime.
     pub(super) fn touch_after(&self) -> Duration {
-        self.config.step + self.way.round() * 4 + Duration::from_millis(1500)
+        self.config.step + self.estimate.round() * 4 + Duration::from_millis(1500)
     }
 }
 

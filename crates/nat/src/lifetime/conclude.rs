@@ -31,7 +31,8 @@ impl Lifetime {
         self.become_stage(Stage::Measuring);
         let server = self.server();
         cx.note(|| LifetimeNote::Honoured { server });
-        let translated = self.probes.first().and_then(|asker| Some(asker.place.local? != asker.place.external?));
+        let translated =
+            self.probes.first().and_then(|requester| Some(requester.place.local? != requester.place.external?));
         self.verdicts.translated = translated;
         let points = u32::try_from(self.config.points()).unwrap_or(0);
         let step = self.config.step;
@@ -114,7 +115,7 @@ impl Lifetime {
 
     /// The evidence of every conclusion of the run.
     fn evidence(&self) -> Vec<Evidence> {
-        let (sent, answered) = (self.way.path.sent, self.way.path.answered);
+        let (sent, answered) = (self.estimate.path.sent, self.estimate.path.answered);
         let proof = Evidence::Answered { question: Question::ResponsePort, from: self.server() };
         Vec::from([proof, Evidence::Loss { sent, answered }])
     }
@@ -173,7 +174,7 @@ impl Lifetime {
             return Some(Conclusion::unknown(why, self.evidence()));
         }
         // An end between a check and the refresh a round trip later is not detected if the port is preserved.
-        let unseen = self.way.rtt().as_secs_f64() / self.gap().as_secs_f64();
+        let unseen = self.estimate.rtt().as_secs_f64() / self.gap().as_secs_f64();
         let alive = watchers().filter(|probe| matches!(probe.outcome, Outcome::Alive { .. })).count();
         let p = (0..alive).fold(1.0, |p, _| p * unseen.min(1.0));
         Judgement::Settled { range: LifetimeRange { at_least, at_most: None }, p, sends: 0 }.verdict(self.evidence())
@@ -197,7 +198,7 @@ impl Lifetime {
             (None, None) => return,
         };
         let Some(most) = range.at_most else { return };
-        let (rounds, now) = (self.way.round().saturating_add(self.way.rtt()).saturating_mul(2), cx.now());
+        let (rounds, now) = (self.estimate.round().saturating_add(self.estimate.rtt()).saturating_mul(2), cx.now());
         let touch_after = self.touch_after();
         for index in 0..self.probes.len() {
             let Some(probe) = self.probes.get_mut(index).filter(|probe| is_touched(probe)) else { continue };
@@ -300,7 +301,7 @@ impl Lifetime {
                 known.verdict(self.evidence()).unwrap_or_else(|| Conclusion::unknown(why, Vec::new()))
             }
         };
-        let measured = !self.probes.iter().all(|probe| matches!(probe.role, Role::Asker | Role::Control));
+        let measured = !self.probes.iter().all(|probe| matches!(probe.role, Role::Requester | Role::Control));
         let nothing = || Conclusion::unknown(why, Vec::new());
         let watched = || match self.longest(is_watcher) {
             Duration::ZERO => nothing(),
@@ -330,7 +331,7 @@ impl Lifetime {
             unreplied,
             absolute,
             refresh,
-            path: self.way.path,
+            path: self.estimate.path,
             elapsed: now - self.run.started,
         }
     }

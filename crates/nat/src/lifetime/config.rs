@@ -72,7 +72,7 @@ impl LifetimeConfig {
     #[must_use]
     pub fn bound(&self) -> Duration {
         let others = u32::try_from(self.servers.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        self.max + Self::AFTER + Self::ASKING.saturating_mul(others.min(100))
+        self.max + Self::AFTER + Self::PER_SERVER.saturating_mul(others.min(100))
     }
 
     /// The family that is measured.
@@ -128,7 +128,7 @@ impl LifetimeConfig {
     /// The time of a run in addition to its longest idle time.
     const AFTER: Duration = Duration::from_secs(15);
     /// The time that a server that cannot be used can cost.
-    const ASKING: Duration = Duration::from_secs(8);
+    const PER_SERVER: Duration = Duration::from_secs(8);
 }
 
 /// The reason why a configuration is invalid.

@@ -30,7 +30,7 @@ pub enum LifetimeEvent {
     Begun {
         /// The server.
         server: SocketAddr,
-        /// Whether addresses are translated on the way. If not, the lifetimes are those of a firewall.
+        /// Whether addresses are translated on the path. If not, the lifetimes are those of a firewall.
         translated: bool,
         /// The number of sockets that are opened.
         sockets: usize,
@@ -87,13 +87,13 @@ impl fmt::Display for LifetimeEvent {
                 let state = if *alive { "alive" } else { "dead" };
                 write!(f, "{series}: {state} after {:.1} s", idle.as_secs_f64())
             }
-            Self::Replied(verdict) => say(f, "replied", verdict),
-            Self::Unreplied(verdict) => say(f, "unreplied", verdict),
+            Self::Replied(verdict) => write_finding(f, "replied", verdict),
+            Self::Unreplied(verdict) => write_finding(f, "unreplied", verdict),
             Self::Absolute(verdict) => match verdict.value() {
                 Some(LifetimeRange { at_least, at_most: None }) => {
-                    write!(f, "absolute: no end met in {} s", at_least.as_secs())
+                    write!(f, "absolute: no end in {} s", at_least.as_secs())
                 }
-                Some(_) | None => say(f, "absolute", verdict),
+                Some(_) | None => write_finding(f, "absolute", verdict),
             },
             Self::Refresh(refresh) => write!(f, "{refresh}"),
             Self::Report(report) => write!(f, "finished after {} s", report.elapsed.as_secs()),
@@ -102,7 +102,11 @@ impl fmt::Display for LifetimeEvent {
 }
 
 /// One axis and its value, or the reason why there is none.
-pub(super) fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, axis: &str, verdict: &Conclusion<T>) -> fmt::Result {
+pub(super) fn write_finding<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    axis: &str,
+    verdict: &Conclusion<T>,
+) -> fmt::Result {
     match &verdict.finding {
         Finding::Value { value, .. } => write!(f, "{axis}: {value}"),
         Finding::Unknown(why) => write!(f, "{axis}: unknown, {why}"),

@@ -9,18 +9,18 @@ use portolan_stun_agent::Schedule;
 
 /// The measurements of the path.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Way {
+pub(super) struct PathEstimate {
     pub(super) path: Path,
 }
 
-impl Way {
+impl PathEstimate {
     /// Records a round trip without a retransmission.
-    pub(super) fn met(&mut self, rtt: Duration) {
+    pub(super) fn add_rtt(&mut self, rtt: Duration) {
         self.path.rtt = Some(self.path.rtt.map_or(rtt, |best| best.min(rtt)));
     }
 
     /// Records requests that must be answered, and their responses. A duplicate of the network does not count.
-    pub(super) fn counted(&mut self, sent: u32, answered: u32) {
+    pub(super) fn add_loss(&mut self, sent: u32, answered: u32) {
         self.path.sent = self.path.sent.saturating_add(sent);
         self.path.answered = self.path.answered.saturating_add(answered.min(sent));
     }
@@ -45,7 +45,7 @@ impl Way {
     }
 
     /// The probability that loss explains the silence of `sends` requests.
-    pub(super) fn silence(&self, sends: u32) -> f64 {
+    pub(super) fn all_lost(&self, sends: u32) -> f64 {
         let lost = f64::from(self.path.sent - self.path.answered.min(self.path.sent));
         let one = (lost + 1.0) / (f64::from(self.path.sent) + 2.0);
         (0..sends.min(64)).fold(1.0, |p, _| p * one)
@@ -63,25 +63,25 @@ mod tests {
 
     #[test]
     fn the_weight_of_silence_depends_on_the_loss() {
-        let mut way = Way::default();
-        assert!((way.silence(7) - 0.5_f64.powi(7)).abs() < 1e-12, "no packet was sent yet");
-        way.counted(98, 98);
-        assert!(way.silence(7) < 1e-13);
-        way.counted(100, 60);
+        let mut estimate = PathEstimate::default();
+        assert!((estimate.all_lost(7) - 0.5_f64.powi(7)).abs() < 1e-12, "no packet was sent yet");
+        estimate.add_loss(98, 98);
+        assert!(estimate.all_lost(7) < 1e-13);
+        estimate.add_loss(100, 60);
         let one = 41.0 / 200.0;
-        assert!((way.silence(2) - one * one).abs() < 1e-12);
-        way.counted(2, 90);
-        assert_eq!(way.path.answered, 160, "duplicates do not hide loss");
+        assert!((estimate.all_lost(2) - one * one).abs() < 1e-12);
+        estimate.add_loss(2, 90);
+        assert_eq!(estimate.path.answered, 160, "duplicates do not hide loss");
     }
 
     #[test]
     fn the_tail_grows_with_the_round_trip_time() {
-        let mut way = Way::default();
-        way.met(Duration::from_millis(50));
-        way.met(Duration::from_millis(70));
-        assert_eq!((way.rtt().as_millis(), way.tail().as_millis()), (50, 250));
-        let mut far = Way::default();
-        far.met(Duration::from_millis(600));
+        let mut estimate = PathEstimate::default();
+        estimate.add_rtt(Duration::from_millis(50));
+        estimate.add_rtt(Duration::from_millis(70));
+        assert_eq!((estimate.rtt().as_millis(), estimate.tail().as_millis()), (50, 250));
+        let mut far = PathEstimate::default();
+        far.add_rtt(Duration::from_millis(600));
         assert_eq!(far.tail().as_millis(), 1800);
     }
 }

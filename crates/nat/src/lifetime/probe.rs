@@ -20,7 +20,7 @@ pub(super) struct Probe {
     pub(super) due: Instant,
     pub(super) life: Life,
     /// Its pending request.
-    pub(super) flight: Option<TransactionId>,
+    pub(super) transaction: Option<TransactionId>,
     pub(super) doubt: Doubt,
     pub(super) outcome: Outcome,
 }
@@ -29,7 +29,7 @@ pub(super) struct Probe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The request socket, port Y of RFC 5780 §4.6. Its requests have the responses sent to other sockets.
-    Asker,
+    Requester,
     /// The control. Its mapping is fresh, so a response to it must arrive unless it is lost.
     Control,
     /// Port X of RFC 5780 §4.6: it gets one response, and is then silent for this time.
@@ -167,7 +167,7 @@ impl Probe {
                 refreshed: Instant::ORIGIN,
                 lived: Duration::ZERO,
             },
-            flight: None,
+            transaction: None,
             doubt: Doubt::NONE,
             outcome: Outcome::Pending,
         }
@@ -188,7 +188,7 @@ impl Probe {
     }
 
     /// Counts a round of requests that starts now.
-    pub(super) fn ask(&mut self, now: Instant) {
+    pub(super) fn start_round(&mut self, now: Instant) {
         self.doubt = Doubt { since: now, rounds: self.doubt.rounds.saturating_add(1), ..self.doubt };
     }
 
@@ -240,7 +240,7 @@ mod tests {
         probe.life.made = Between { earliest, latest };
         let at = Instant::from_millis(6000);
         assert_eq!((probe.at_least(at).as_millis(), probe.at_most(at).as_millis()), (4600, 5000));
-        probe.ask(at);
+        probe.start_round(at);
         assert_eq!(probe.lives(at).as_millis(), 4600);
         assert_eq!(probe.doubt.rounds, 0);
     }

@@ -1,7 +1,7 @@
 //! The results of one run.
 
 use super::LifetimeRange;
-use super::event::say;
+use super::event::write_finding;
 use crate::profile::{Conclusion, Family, Path};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -18,7 +18,7 @@ pub struct LifetimeReport {
     pub family: Family,
     /// The server that was used; the last one tested if none could be used.
     pub server: SocketAddr,
-    /// Whether addresses are translated on the way, if that is known. If not, the lifetimes are those of a firewall.
+    /// Whether addresses are translated on the path, if that is known. If not, the lifetimes are those of a firewall.
     pub translated: Option<bool>,
     /// The lifetime of a silent mapping that was answered ("stream").
     pub replied: Conclusion<LifetimeRange>,
@@ -84,13 +84,13 @@ impl fmt::Display for RefreshReport {
 impl fmt::Display for LifetimeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} measured with {}", self.family, self.server)?;
-        say(f, "a mapping with a reply lives", &self.replied)?;
+        write_finding(f, "a mapping with a reply lives", &self.replied)?;
         f.write_str("\n")?;
-        say(f, "a mapping without a reply lives", &self.unreplied)?;
+        write_finding(f, "a mapping without a reply lives", &self.unreplied)?;
         f.write_str("\n")?;
         match self.absolute.value().map(|range| (range.at_most, range.at_least)) {
             Some((None, least)) => write!(f, "no absolute end in {} s", least.as_secs())?,
-            Some((Some(_), _)) | None => say(f, "a mapping with refreshes ends after", &self.absolute)?,
+            Some((Some(_), _)) | None => write_finding(f, "a mapping with refreshes ends after", &self.absolute)?,
         }
         write!(f, "\n{}\n", self.refresh)?;
         match self.recommended_keepalive {

@@ -6,13 +6,13 @@ use core::str::FromStr;
 /// The purpose of a request, and its probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
-    pub(super) ask: Ask,
+    pub(super) purpose: Purpose,
     pub(super) probe: u8,
 }
 
 /// The purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum Purpose {
     /// To make a mapping.
     Map,
     /// To get a response on the probe's socket.
@@ -23,11 +23,12 @@ pub(super) enum Ask {
     Prove,
 }
 
-const ASKS: [(Ask, &str); 4] = [(Ask::Map, "map"), (Ask::Check, "check"), (Ask::Touch, "touch"), (Ask::Prove, "prove")];
+const PURPOSES: [(Purpose, &str); 4] =
+    [(Purpose::Map, "map"), (Purpose::Check, "check"), (Purpose::Touch, "touch"), (Purpose::Prove, "prove")];
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = ASKS.iter().find(|(ask, _)| *ask == self.ask).map_or("", |(_, word)| word);
+        let word = PURPOSES.iter().find(|(purpose, _)| *purpose == self.purpose).map_or("", |(_, word)| word);
         write!(f, "{word}-{}", self.probe)
     }
 }
@@ -37,8 +38,9 @@ impl FromStr for Tag {
 
     fn from_str(text: &str) -> Result<Self, UnknownTag> {
         let (word, probe) = text.split_once('-').ok_or(UnknownTag)?;
-        let ask = ASKS.iter().find(|(_, known)| *known == word).map(|(ask, _)| *ask).ok_or(UnknownTag)?;
-        Ok(Self { ask, probe: probe.parse().map_err(|_| UnknownTag)? })
+        let purpose =
+            PURPOSES.iter().find(|(_, known)| *known == word).map(|(purpose, _)| *purpose).ok_or(UnknownTag)?;
+        Ok(Self { purpose, probe: probe.parse().map_err(|_| UnknownTag)? })
     }
 }
 
@@ -53,8 +55,8 @@ mod tests {
 
     #[test]
     fn each_tag_round_trips_through_text() {
-        for (ask, _) in ASKS {
-            let tag = Tag { ask, probe: 87 };
+        for (purpose, _) in PURPOSES {
+            let tag = Tag { purpose, probe: 87 };
             assert_eq!(tag.to_string().parse(), Ok(tag));
         }
         assert_eq!("check".parse::<Tag>(), Err(UnknownTag));

@@ -1,6 +1,6 @@
 //! The evidence of a conclusion: one item each, as data.
 
-use super::{Flaw, renew};
+use super::{Flaw, replace_ip};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -136,12 +136,12 @@ impl Evidence {
     pub(crate) fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
         match self {
             Self::Seen { to, mapped } => {
-                renew(to, replace);
-                renew(mapped, replace);
+                replace_ip(to, replace);
+                replace_ip(mapped, replace);
             }
             Self::Twice { plain, xored } => {
-                renew(plain, replace);
-                renew(xored, replace);
+                replace_ip(plain, replace);
+                replace_ip(xored, replace);
             }
             Self::Answered { from: address, .. }
             | Self::Local { address }
@@ -150,7 +150,7 @@ impl Evidence {
             | Self::Unreachable { to: address, .. }
             | Self::TcpConnected { to: address }
             | Self::TcpFailed { to: address, .. }
-            | Self::Hairpinned { from: address } => renew(address, replace),
+            | Self::Hairpinned { from: address } => replace_ip(address, replace),
             Self::Silence { .. } | Self::Loss { .. } | Self::Lived { .. } | Self::Died { .. } => {}
         }
     }

@@ -45,7 +45,7 @@ mod tests {
     use crate::value::tests::refused;
 
     #[test]
-    fn a_control_uri_is_absolute_relative_or_the_base() {
+    fn a_control_value_is_a_uri_or_the_base() {
         assert_eq!(Control::parse(b"*"), Ok(Control::Base));
         assert_eq!(Control::parse(b"trackID=1"), Ok(Control::Uri(b"trackID=1")));
         assert_eq!(

@@ -132,7 +132,7 @@ mod tests {
     use crate::value::refusal;
 
     #[test]
-    fn numbers_have_no_zeros_in_front() {
+    fn numbers_with_leading_zeros_are_refused() {
         assert_eq!(SctpPort::parse(b"0"), Ok(SctpPort(0)));
         assert_eq!(refusal::<SctpPort>("05000"), (0, "a port, 0 to 65535"));
         assert_eq!(refusal::<SctpPort>("70000"), (0, "a port, 0 to 65535"));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn maps() {
+    fn an_sctpmap_is_parsed_or_refused_at_an_offset() {
         let map = Sctpmap::parse(b"5000 webrtc-datachannel").unwrap();
         assert_eq!((map.port, map.application, map.streams), (5000, "webrtc-datachannel", None));
         assert_eq!(refusal::<Sctpmap<'_>>("5000"), (4, "a space"));

@@ -175,7 +175,7 @@ mod tests {
     use crate::value::refusal;
 
     #[test]
-    fn groups() {
+    fn a_group_is_parsed_or_refused_at_an_offset() {
         assert_eq!(Group::parse(b"LS"), Ok(Group { semantics: "LS", mid_list: "" }));
         assert_eq!(Group::parse(b"LS").map(|group| group.mids().count()), Ok(0));
         assert!(!Group::parse(b"bundle 0").unwrap().is_bundle());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_and_tracks() {
+    fn an_msid_has_a_stream_and_an_optional_track() {
         const EXPECTED: &str = "an identifier of 1 to 64 token characters";
         assert_eq!(Msid::parse(b"- track").map(|msid| (msid.stream(), msid.track)), Ok((None, Some("track"))));
         // A space must be followed by a track (RFC 8830 §2).
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn semantics() {
+    fn msid_semantics_have_a_list_of_streams() {
         for (value, ids) in [("WMS", 0), (" WMS ", 0), ("  WMS a b", 2), ("WMS *", 1)] {
             assert_eq!(
                 MsidSemantic::parse(value.as_bytes()).map(|semantic| semantic.ids().count()),

@@ -84,8 +84,8 @@ impl<'a> Value<'a> for IceOptions<'a> {
     }
 }
 
-/// `a=ice-pacing`: the interval that an endpoint wants between two checks, in milliseconds; 50 by default (RFC 8839
-/// §5.5).
+/// `a=ice-pacing`: the interval that an endpoint requests between two checks, in milliseconds; 50 by default (RFC
+/// 8839 §5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IcePacing(pub u64);
 
@@ -213,7 +213,7 @@ mod tests {
     use crate::value::refusal;
 
     #[test]
-    fn credentials_are_long_enough_and_not_too_long() {
+    fn the_length_of_credentials_is_checked() {
         const UFRAG: &str = "4 to 256 letters, digits, + or /";
         const PWD: &str = "22 to 256 letters, digits, + or /";
         assert_eq!(IceUfrag::parse(b"8hhY"), Ok(IceUfrag("8hhY")));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn options() {
+    fn ice_options_are_parsed_or_refused_at_an_offset() {
         let options = IceOptions::parse(b"trickle ice2 google-ice ").unwrap();
         assert_eq!(options.iter().collect::<alloc::vec::Vec<_>>(), ["trickle", "ice2", "google-ice"]);
         assert!(options.has("ice2") && !options.has("ice"));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn remote_candidates() {
+    fn remote_candidates_are_parsed_or_refused_at_an_offset() {
         let remote = RemoteCandidates::parse(b"1 192.0.2.3 45664 256 peer.local 9").unwrap();
         let last = remote.iter().last().unwrap();
         assert_eq!(last, RemoteCandidate { component: 256, address: ConnectionAddress::Name("peer.local"), port: 9 });

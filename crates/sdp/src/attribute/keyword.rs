@@ -1,5 +1,5 @@
-//! Attributes whose value is one of a fixed list of words: the type of a conference and the orientation of a workspace
-//! (RFC 8866 §6.8, §6.9), and whether a new connection is opened (RFC 4145 §5).
+//! Attributes whose value is one of a fixed list of words. They are the type of a conference, the orientation of a
+//! workspace (RFC 8866 §6.8, §6.9), and the state of a connection (RFC 4145 §5).
 
 use crate::error::{Citation, ValueError};
 use crate::value::{AttributeValue, Value};
@@ -61,7 +61,7 @@ words! {
         "meeting" => Meeting,
         /// `moderated`: a participant sends only when the moderator allows it.
         "moderated" => Moderated,
-        /// `test`: not shown to users who did not ask for it.
+        /// `test`: shown only to users that request it.
         "test" => Test,
         /// `H332`: the loosely coupled part of an H.332 session.
         "H332" => H332,
@@ -92,7 +92,7 @@ mod tests {
     use crate::value::tests::refused;
 
     #[test]
-    fn words_are_case_sensitive_and_whole() {
+    fn keywords_are_case_sensitive_and_complete() {
         assert_eq!(ConferenceType::parse(b"H332"), Ok(ConferenceType::H332));
         assert_eq!(Orientation::parse(b"seascape"), Ok(Orientation::Seascape));
         assert_eq!(ConnectionUse::parse(b"existing"), Ok(ConnectionUse::Existing));

@@ -80,7 +80,7 @@ mod tests {
     use crate::value::tests::refused;
 
     #[test]
-    fn a_language_tag_has_the_form_of_one() {
+    fn a_language_tag_with_a_wrong_form_is_refused() {
         for good in ["de", "de-CH-1901", "zh-Hant", "x-klingon", "i-default"] {
             assert_eq!(Lang::parse(good.as_bytes()), Ok(Lang(good)));
             assert_eq!(SdpLang::parse(good.as_bytes()), Ok(SdpLang(good)));

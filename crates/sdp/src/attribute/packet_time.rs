@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_more_than_0() {
+    fn a_frame_rate_is_above_0() {
         for good in [&b"1"[..], b"60", b"23.5", b"29.97", b"15.000000", b"4294967297"] {
             assert!(FrameRate::parse(good).unwrap().0.to_f64() >= 1.0);
         }

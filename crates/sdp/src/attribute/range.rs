@@ -19,7 +19,7 @@ pub enum Range<'a> {
     },
     /// `smpte=` and its variants: time in frames.
     Smpte {
-        /// How frames are counted.
+        /// The frame rate and the drop rule.
         kind: SmpteKind,
         /// The start.
         from: Option<SmpteTime>,
@@ -51,7 +51,7 @@ pub enum NptTime<'a> {
     Seconds(Decimal<'a>),
 }
 
-/// How frames are counted.
+/// The frame rate and the drop rule of an SMPTE time code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SmpteKind {
     /// `smpte`: 29.97 frames per second, drop-frame counting.

@@ -173,7 +173,7 @@ mod tests {
     use crate::value::refusal;
 
     #[test]
-    fn addresses() {
+    fn an_rtcp_attribute_has_an_optional_address() {
         assert_eq!(Rtcp::parse(b"9"), Ok(Rtcp { port: 9, address: None }));
         let address = Rtcp::parse(b"9 IN IP6 2001:db8::1").unwrap().address.unwrap();
         assert_eq!((address.network, address.address_type), ("IN", "IP6"));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn feedback() {
+    fn a_feedback_attribute_is_parsed_or_refused_at_an_offset() {
         let feedback = RtcpFb::parse(b"96 ccm tmmbr smaxpr=120").unwrap();
         assert_eq!((feedback.payload_type, feedback.kind), (Some(96), "ccm"));
         assert_eq!((feedback.parameter, feedback.value), (Some("tmmbr"), Some(&b"smaxpr=120"[..])));

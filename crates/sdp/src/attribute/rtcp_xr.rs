@@ -167,7 +167,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn reports_are_named_with_their_limits() {
+    fn each_report_has_its_parameters() {
         let xr =
             RtcpXr::parse(b"rcvr-rtt=all:10000 stat-summary=loss,dup,jitt,TTL voip-metrics pkt-dup-rle x=1").unwrap();
         let formats: Vec<_> = xr.formats().collect();

@@ -257,7 +257,7 @@ const EXTMAP_ID: &str = "the number of an extension, 1 to 65535";
 fn direction(input: &[u8]) -> Parsed<'_, Option<Direction>> {
     let length = memchr::memchr(b' ', input).unwrap_or(input.len());
     look(length + 1);
-    match input.split_at_checked(length).map(|(name, rest)| (rest, Direction::named(name))) {
+    match input.split_at_checked(length).map(|(name, rest)| (rest, Direction::from_name(name))) {
         Some((rest, Some(direction))) => Ok((rest, Some(direction))),
         _ => refuse(input, "sendrecv, sendonly, recvonly or inactive"),
     }
@@ -283,7 +283,7 @@ mod tests {
     use crate::value::refusal;
 
     #[test]
-    fn encodings() {
+    fn an_rtpmap_is_parsed_or_refused_at_an_offset() {
         let camera = Rtpmap::parse(b"96 H264/90000 ").unwrap();
         assert_eq!((camera.encoding, camera.clock_rate, camera.channels), ("H264", 90_000, None));
         for (value, at, expected) in [
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_found_however_they_are_spaced() {
+    fn parameters_are_found_with_any_spaces() {
         let fmtp = Fmtp::parse(b"96 ;a=1; b = 2 ;;flag; SPROP=x=,y==;").unwrap();
         let parameters: alloc::vec::Vec<_> =
             fmtp.parameters().map(|parameter| (parameter.name, parameter.value)).collect();
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn header_extensions() {
+    fn an_extmap_is_parsed_or_refused_at_an_offset() {
         let extmap = Extmap::parse(b"4096/sendonly urn:ietf:params:rtp-hdrext:encrypt urn:x:y 25").unwrap();
         assert_eq!((extmap.id, extmap.direction), (4096, Some(Direction::SendOnly)));
         assert_eq!(extmap.attributes, Some(&b"urn:x:y 25"[..]));

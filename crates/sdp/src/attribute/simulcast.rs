@@ -295,7 +295,7 @@ mod tests {
     use crate::value::refusal;
 
     #[test]
-    fn encodings_and_their_restrictions() {
+    fn a_rid_has_payload_types_and_restrictions() {
         let rid = Rid::parse(b"110 send pt=9, 10;max-fs=10;UNKNOWN=100; depend=1, 2;flag").unwrap();
         assert_eq!(rid.payload_types().collect::<alloc::vec::Vec<_>>(), [9, 10]);
         let names: alloc::vec::Vec<_> = rid.restrictions().map(|(name, _)| name).collect();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_and_alternatives() {
+    fn simulcast_streams_have_alternatives() {
         let simulcast = Simulcast::parse(b"recv c send 1,~4;2").unwrap();
         assert_eq!(alloc::format!("{simulcast}"), "send 1,~4;2 recv c");
         let send: alloc::vec::Vec<alloc::vec::Vec<_>> = simulcast
@@ -331,13 +331,13 @@ mod tests {
             .collect();
         assert_eq!(send, [alloc::vec![("1", false), ("4", true)], alloc::vec![("2", false)]]);
         assert_eq!(Simulcast::parse(b" send rid=foo;bar"), Simulcast::parse(b"send foo;bar"));
-        const WAY: &str = "send or recv, each once, and a stream";
+        const DIRECTION: &str = "send or recv, each once, and a stream";
         const RID: &str = "the name of an encoding: letters, digits, - and _";
         for (value, at, expected) in [
-            ("", 0, WAY),
-            ("send", 0, WAY),
-            ("send 1 send 2", 7, WAY),
-            ("send 1 recv 2 send 3", 14, WAY),
+            ("", 0, DIRECTION),
+            ("send", 0, DIRECTION),
+            ("send 1 send 2", 7, DIRECTION),
+            ("send 1 recv 2 send 3", 14, DIRECTION),
             ("send 1;", 7, RID),
             ("send ~", 6, RID),
             ("send 1,,2", 7, RID),

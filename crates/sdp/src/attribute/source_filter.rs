@@ -113,7 +113,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn a_filter_names_its_sources() {
+    fn a_filter_has_a_destination_and_sources() {
         let filter = SourceFilter::parse(b" incl IN IP4 232.3.4.5 192.0.2.10 192.0.2.11").unwrap();
         assert_eq!((filter.mode, filter.network, filter.address_type), (FilterMode::Include, "IN", "IP4"));
         assert_eq!(filter.destination, Some(Address::Ip4([232, 3, 4, 5].into())));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_may_hold_for_any_destination_and_for_names() {
+    fn a_filter_accepts_any_destination_and_domain_names() {
         let any = SourceFilter::parse(b" excl IN IP6 * 2001:db8::1").unwrap();
         assert_eq!((any.mode, any.destination), (FilterMode::Exclude, None));
         let names = SourceFilter::parse(b" incl IN * ch.example.com src.example.com 192.0.2.1 2001:db8::1").unwrap();

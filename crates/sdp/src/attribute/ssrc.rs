@@ -129,7 +129,7 @@ mod tests {
     use crate::value::refusal;
 
     #[test]
-    fn sources() {
+    fn a_source_is_parsed_or_refused_at_an_offset() {
         assert_eq!(Ssrc::parse(b"4294967295"), Ok(Ssrc { id: u32::MAX, name: None, value: None }));
         assert_eq!(Ssrc::parse(b"1 foo"), Ok(Ssrc { id: 1, name: Some("foo"), value: None }));
         assert_eq!(Ssrc::parse(b"1 msid:a b").map(|ssrc| ssrc.value), Ok(Some(&b"a b"[..])));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_of_sources() {
+    fn a_group_of_sources_is_parsed_or_refused_at_an_offset() {
         assert_eq!(SsrcGroup::parse(b"FID").map(|group| group.ids().count()), Ok(0));
         assert_eq!(refusal::<SsrcGroup<'_>>(""), (0, "the kind of a group such as FID"));
         assert_eq!(refusal::<SsrcGroup<'_>>("FID 1  2"), (6, "a source, 0 to 4294967295"));

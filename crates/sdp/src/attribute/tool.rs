@@ -50,7 +50,7 @@ mod tests {
     use crate::value::tests::refused;
 
     #[test]
-    fn a_category_is_one_word_and_a_tool_is_any_text() {
+    fn a_category_is_one_word_and_a_tool_is_a_text() {
         assert_eq!(Cat::parse(b"foo.bar"), Ok(Cat(b"foo.bar")));
         assert_eq!(Tool::parse(b"foobar V3.2").unwrap().to_str(), Ok("foobar V3.2"));
         assert_eq!(Keywds::parse(b"SDP session").unwrap().as_bytes(), b"SDP session");

@@ -82,7 +82,7 @@ impl Deviation {
         ValueError::new(value, self.place(value), self.expected(), self.clause())
     }
 
-    /// Returns what the RFC expects there.
+    /// Returns the text that the RFC requires.
     pub(super) const fn expected(self) -> &'static str {
         match self {
             Self::NoFoundation => "a foundation of 1 to 32 characters",

@@ -28,7 +28,7 @@ fn prefixes_are_reported_and_offsets_count_from_the_start() {
 }
 
 #[test]
-fn one_line_ending_is_taken_and_no_other_control_character() {
+fn one_line_ending_is_accepted_and_no_other_control_character() {
     for ending in ["", "\r\n", "\n", "\r"] {
         assert_eq!(read(&alloc::format!("{HOST}{ending}")), read(HOST), "{ending:?}");
     }
@@ -41,7 +41,7 @@ fn one_line_ending_is_taken_and_no_other_control_character() {
 }
 
 #[test]
-fn every_field_is_refused_at_its_place() {
+fn every_invalid_field_is_refused_at_its_offset() {
     const ADDRESS: &str = "an IP address or a domain name";
     for (text, at, expected) in [
         ("", 0, "a space"),
@@ -72,9 +72,8 @@ fn every_field_is_refused_at_its_place() {
     }
 }
 
-/// After `raddr` an invalid text is never parsed as an extension.
 #[test]
-fn a_broken_related_address_is_no_extension() {
+fn an_invalid_related_address_is_not_parsed_as_an_extension() {
     const START: &str = "1 1 UDP 1 192.0.2.1 1 typ srflx";
     const RPORT: &str = "rport: a related address has a port";
     for (rest, at, expected) in [
@@ -93,7 +92,7 @@ fn a_broken_related_address_is_no_extension() {
 }
 
 #[test]
-fn names_of_the_grammar_come_in_any_case() {
+fn names_of_the_grammar_are_case_insensitive() {
     let candidate = read("1 1 uDp 1 192.0.2.1 1 TYP SrFlX RADDR 192.0.2.2 RPort 2 TCPtype Active");
     assert_eq!(candidate.to_string(), "1 1 UDP 1 192.0.2.1 1 typ srflx raddr 192.0.2.2 rport 2 tcptype active");
 }
@@ -108,7 +107,7 @@ fn unknown_words_keep_their_names() {
 }
 
 #[test]
-fn addresses() {
+fn each_form_of_an_address_is_parsed() {
     let address =
         |text: &str| read(&alloc::format!("1 1 UDP 1 {text} 1 typ host")).address.map(alloc::string::String::from);
     for (text, ip, is_mdns) in [
@@ -127,7 +126,7 @@ fn addresses() {
 }
 
 #[test]
-fn deviations_are_named_and_strict_refuses_each_at_its_place() {
+fn deviations_are_reported_and_strict_parsing_refuses_each_at_its_offset() {
     for (text, at, deviations) in [
         (" 1 UDP 1 192.0.2.1 1 typ host", 0, &[Deviation::NoFoundation][..]),
         ("1 0 UDP 1 192.0.2.1 1 typ host", 2, &[Deviation::ComponentZero]),
@@ -158,7 +157,7 @@ fn deviations_are_named_and_strict_refuses_each_at_its_place() {
 }
 
 #[test]
-fn the_position_of_tcptype_makes_no_difference() {
+fn the_position_of_tcptype_does_not_matter() {
     let last = read("1 1 tcp 1 192.0.2.1 9 typ host generation 0 tcptype active ufrag a");
     let first = read("1 1 tcp 1 192.0.2.1 9 typ host tcptype active generation 0 ufrag a");
     assert_eq!((last, last.tcp_type), (first, Some(TcpType::Active)));
@@ -168,7 +167,7 @@ fn the_position_of_tcptype_makes_no_difference() {
 }
 
 #[test]
-fn extensions_are_added_or_refused_with_a_place() {
+fn extensions_are_added_or_refused_with_an_offset() {
     let mut extensions = read("1 1 UDP 1 192.0.2.1 1 typ host lone").extensions.to_owned();
     extensions.push("generation", "0").unwrap();
     extensions.push("empty", "").unwrap();
@@ -187,8 +186,11 @@ fn candidates_that_would_be_parsed_differently_are_not_written() {
     assert_eq!(good.clone().checked(), Ok(good.clone()));
     let broken = CandidateAttribute { foundation: "1\r\na=x".into(), ..good.clone() };
     assert_eq!(broken.checked().map_err(|error| error.at), Err(1));
-    let disguised = CandidateAttribute { address: ConnectionAddress::Name("192.0.2.1".into()), ..good.clone() };
-    assert_eq!(disguised.checked().map_err(|error| error.expected), Err("fields that are read as they were written"));
+    let address_as_name = CandidateAttribute { address: ConnectionAddress::Name("192.0.2.1".into()), ..good.clone() };
+    assert_eq!(
+        address_as_name.checked().map_err(|error| error.expected),
+        Err("fields that are read as they were written")
+    );
     let injected = CandidateAttribute { transport: Transport::Other("UDP 1 192.0.2.9 1 typ host x".into()), ..good };
     assert!(injected.checked().is_err());
 }

@@ -21,7 +21,7 @@ struct Formats<'s> {
     rest: Vec<Line<'s>>,
 }
 
-/// What identifies the codec of a format: name, clock rate and channels; without a name the format itself.
+/// The identity of the codec of a format: name, clock rate and channels; without a name the format itself.
 type Identity = (String, u32, u32);
 
 /// Returns whether a line is compared in this file.

@@ -1,4 +1,4 @@
-//! Changes and non-changes, and the place of each change.
+//! Tests of changes with their places, and of differences that are not changes.
 
 use super::*;
 use alloc::format;
@@ -17,7 +17,7 @@ fn changes(was: &str, is: &str) -> Vec<String> {
 }
 
 #[test]
-fn spelling_and_the_order_of_attributes_are_no_change() {
+fn spelling_and_the_order_of_attributes_are_not_changes() {
     for (was, is) in [
         ("a=x\na=y:1", "a=y:1\na=x"),
         (
@@ -75,7 +75,7 @@ fn codecs_are_matched_by_encoding() {
 }
 
 #[test]
-fn sections_are_matched_by_name_then_by_place() {
+fn sections_are_matched_by_name_then_by_position() {
     let (a, v) = ("m=audio 9 RTP/AVP 0\na=mid:a", "m=video 9 RTP/AVP 31\na=mid:v");
     assert_eq!(changes(&format!("{a}\n{v}"), v), ["video (mid v): moved to another place", "audio (mid a): removed"]);
     assert_eq!(changes(a, &format!("{a}\n{v}")), ["video (mid v): added"]);
@@ -87,8 +87,8 @@ fn sections_are_matched_by_name_then_by_place() {
 }
 
 #[test]
-fn each_change_of_a_call_has_its_text() {
-    for (was, is, words) in [
+fn each_change_has_its_text() {
+    for (was, is, expected) in [
         (
             "m=audio 9 RTP/AVP 0\na=sendrecv",
             "m=audio 9 RTP/AVP 0\na=inactive",
@@ -132,7 +132,7 @@ fn each_change_of_a_call_has_its_text() {
         ("a=x", "a=x\na=y:\u{1b}[2J", &["session: a=y:·[2J added"]),
         ("m=nothing", "m=something", &["something (section 1): m=nothing → m=something"]),
     ] {
-        assert_eq!(changes(was, is), words, "{was} {is}");
+        assert_eq!(changes(was, is), expected, "{was} {is}");
     }
 }
 
@@ -142,6 +142,6 @@ fn an_origin_distinguishes_versions_from_sessions() {
     let (was, is, other) = (of("- 1 1"), of("- 1 9"), of("- 2 1"));
     let read = |text| Session::read(text).unwrap();
     let (was, is, other) = (read(was.as_bytes()), read(is.as_bytes()), read(other.as_bytes()));
-    assert_eq!(diff(&was, &is), [Change { place: Place::Session, what: ChangeKind::Version { was: "1", is: "9" } }]);
-    assert_eq!(diff(&was, &other), [Change { place: Place::Session, what: ChangeKind::NewSession }]);
+    assert_eq!(diff(&was, &is), [Change { place: Place::Session, kind: ChangeKind::Version { was: "1", is: "9" } }]);
+    assert_eq!(diff(&was, &other), [Change { place: Place::Session, kind: ChangeKind::NewSession }]);
 }

@@ -1,4 +1,4 @@
-//! Tests the texts of lines, the position of errors, and that no control character of a peer reaches the terminal.
+//! Tests of the text of each line, of the position of errors, and of the escape of control characters.
 
 use super::*;
 use alloc::format;
@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
 
-/// Returns the meaning of the last of these lines, after a head.
-fn said(lines: &str) -> String {
+/// Returns the meaning of the last line, after a head.
+fn meaning(lines: &str) -> String {
     let text = format!("{HEAD}{}\r\n", lines.replace('\n', "\r\n"));
     let session = Session::read(text.as_bytes()).unwrap();
     let items: Vec<_> = explain(&session).collect();
@@ -17,8 +17,8 @@ fn said(lines: &str) -> String {
 }
 
 #[test]
-fn lines_are_explained_in_plain_words() {
-    for (line, words) in [
+fn each_line_has_its_explanation() {
+    for (line, text) in [
         ("v=0", "version 0 of SDP, the only one"),
         (
             "o=jane 7 2 IN IP4 10.0.0.1",
@@ -62,13 +62,13 @@ fn lines_are_explained_in_plain_words() {
         ("", "an empty line, which is not allowed"),
         ("hello", "no line of a description: it does not begin with a letter and \"=\""),
     ] {
-        assert_eq!(said(line), words, "{line}");
+        assert_eq!(meaning(line), text, "{line}");
     }
 }
 
 #[test]
-fn attributes_are_explained_in_plain_words() {
-    for (line, words) in [
+fn each_attribute_has_its_explanation() {
+    for (line, text) in [
         ("a=rtpmap:97 L16/22050", "payload type 97 is L16 at 22.05 kHz"),
         ("a=rtpmap:97 L16/11025/1", "payload type 97 is L16 at 11.025 kHz, 1 channel"),
         ("a=fmtp:97 x=1; y", "format 97 with x 1, y"),
@@ -127,17 +127,17 @@ fn attributes_are_explained_in_plain_words() {
         ),
         ("a=x-mine:1", "the attribute x-mine, which has no explanation, with the value \"1\""),
     ] {
-        assert_eq!(said(line), words, "{line}");
+        assert_eq!(meaning(line), text, "{line}");
     }
 }
 
 #[test]
-fn codecs_are_those_of_their_own_section() {
+fn a_payload_type_has_the_codec_of_its_section() {
     let sections =
         "m=video 9 RTP/AVP 96\na=rtpmap:96 VP8/90000\nm=video 9 RTP/AVP 96\na=rtpmap:96 AV1/90000\na=fmtp:96 x=1";
-    assert_eq!(said(sections), "payload type 96 (AV1) with x 1");
+    assert_eq!(meaning(sections), "payload type 96 (AV1) with x 1");
     assert_eq!(
-        said("m=video 9 RTP/AVP 96\na=rtpmap:96 VP8/90000\nm=video 9 RTP/AVP 96\na=fmtp:96 x=1"),
+        meaning("m=video 9 RTP/AVP 96\na=rtpmap:96 VP8/90000\nm=video 9 RTP/AVP 96\na=fmtp:96 x=1"),
         "format 96 with x 1"
     );
 }
@@ -151,21 +151,21 @@ fn an_error_is_marked_by_a_caret() {
         item.to_string(),
         "   5  b=AS:5x0\n            ^\n      cannot be read at column 7: expected the end of the value, found 'x' (RFC 8866 §5.8)"
     );
-    assert_eq!(item.says, item.line.read::<Bandwidth<'_>>().map(LineValue::Bandwidth));
+    assert_eq!(item.value, item.line.read::<Bandwidth<'_>>().map(LineValue::Bandwidth));
 }
 
 #[test]
-fn nothing_of_a_peer_reaches_the_terminal() {
+fn control_characters_of_a_peer_are_replaced() {
     let text = [HEAD.as_bytes(), b"s=\x1b[2J\xff\xe2\x80\xae\0\r\na=", &[b'x'; 100_000], b"\r\n"].concat();
     let session = Session::read(&text).unwrap();
     let text: String = explain(&session).map(|item| format!("{item}\n")).collect();
     assert!(text.contains("the session is named \"·[2J\u{fffd}··\""), "{text}");
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
-    assert!(text.len() < 2_000, "a long line is cut: {}", text.len());
+    assert!(text.len() < 2_000, "a long line is truncated: {}", text.len());
 }
 
 #[test]
-fn a_list_of_a_hundred_thousand_is_cut_and_counted() {
+fn a_long_list_is_truncated_with_a_count() {
     let text = format!("{HEAD}m=audio 9 RTP/AVP{}\r\n", " 0".repeat(100_000));
     let session = Session::read(text.as_bytes()).unwrap();
     let text = explain(&session).last().unwrap().meaning().to_string();

@@ -1,6 +1,6 @@
 //! The capabilities of an endpoint: together with the offer the only input of an answer.
 //!
-//! All types borrow and are `Copy`, so that a table of constants is enough. Nothing is remembered between two answers.
+//! All types borrow and are `Copy`, so that a table of constants is enough. No state is kept between two answers.
 //! Texts are written unchanged. A text that would break its line, or that cannot be parsed again, is refused with an
 //! [`AnswerError`](super::AnswerError).
 //!
@@ -46,7 +46,7 @@ pub struct Capabilities<'a> {
     pub bundle: BundlePolicy,
     /// Whether RTP without multiplexed RTCP is accepted.
     pub rtcp_mux: MuxPolicy,
-    /// What an offer must have.
+    /// The requirements for an offer.
     pub demands: Demands,
     /// Whether each bundled section repeats the transport attributes. RFC 9143 §7.1.3 and RFC 8829 §5.3.1 require them
     /// in the first section only, but some deployed endpoints require `a=rtcp-mux` in the others.
@@ -90,7 +90,7 @@ impl<'a> Capabilities<'a> {
     }
 }
 
-/// What an offer must have.
+/// The requirements for an offer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Demands {
     /// ICE and DTLS in each transport (RFC 8829 §5.1.1).

@@ -1,10 +1,10 @@
-//! Tests what is replaced, what is kept, and that relations are kept.
+//! Tests of the replaced values, of the kept values, and of the relations between values.
 
 use super::*;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-/// Scrubs lines after a head without secrets; returns the scrubbed lines.
+/// Scrubs lines after a head without secrets. Returns the scrubbed lines.
 fn scrubbed(lines: &str) -> String {
     let head = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
     let text = format!("{head}{}", lines.replace('\n', "\r\n"));
@@ -14,7 +14,7 @@ fn scrubbed(lines: &str) -> String {
 
 #[test]
 fn each_kind_of_address_has_its_own_range() {
-    for (address, stand_in) in [
+    for (address, replacement) in [
         ("8.8.8.8", "198.51.100.1"),
         ("10.0.0.1", "192.0.2.1"),
         ("100.64.0.1", "192.0.2.1"),
@@ -34,12 +34,12 @@ fn each_kind_of_address_has_its_own_range() {
         ("10.1.1.1.1.", "host-1.example"),
         ("{{host}}", "value-1"),
     ] {
-        assert_eq!(scrubbed(&format!("c=IN IP4 {address}\n")), format!("c=IN IP4 {stand_in}\n"));
+        assert_eq!(scrubbed(&format!("c=IN IP4 {address}\n")), format!("c=IN IP4 {replacement}\n"));
     }
 }
 
 #[test]
-fn more_addresses_than_documents_have_stay_different() {
+fn many_addresses_have_different_replacements() {
     let mut aliases = Aliases::default();
     let mut seen = alloc::collections::BTreeSet::new();
     for number in 0..70_000_u32 {
@@ -48,12 +48,12 @@ fn more_addresses_than_documents_have_stay_different() {
         aliases.address(ip.to_string().as_bytes(), &mut out);
         seen.insert(out);
     }
-    assert_eq!(seen.len(), 508 + 65_536, "the last address is shared");
+    assert_eq!(seen.len(), 508 + 65_536, "all later addresses share the last replacement");
 }
 
 #[test]
-fn values_with_a_counted_length_keep_it() {
-    for (line, stand_in) in [
+fn values_with_a_fixed_length_keep_the_length() {
+    for (line, replacement) in [
         ("a=ice-ufrag:aB3+", "a=ice-ufrag:u001"),
         ("a=ice-pwd:abcdefghijklmnopqrstuv", "a=ice-pwd:pwd0000000000000000001"),
         (
@@ -74,12 +74,12 @@ fn values_with_a_counted_length_keep_it() {
         ("k=uri:https://keys.big.company/7", "k=uri:https://host.example/1"),
         ("k=prompt", "k=prompt"),
     ] {
-        assert_eq!(scrubbed(&format!("{line}\n")), format!("{stand_in}\n"));
+        assert_eq!(scrubbed(&format!("{line}\n")), format!("{replacement}\n"));
     }
 }
 
 #[test]
-fn relations_survive() {
+fn relations_between_values_are_kept() {
     assert_eq!(
         scrubbed(
             "a=candidate:842163049 1 udp 1677729535 1.2.3.4 5 typ srflx raddr 10.0.0.9 rport 6 generation 0 ufrag Zk3q network-id 1\n\
@@ -105,15 +105,15 @@ fn one_scrubber_is_consistent_over_descriptions() {
     let of = |address: &str| format!("v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nt=0 0\r\n");
     let (offer, answer) = (of("9.9.9.9"), of("8.8.8.8"));
     let mut scrubber = Scrubber::new();
-    for (text, stand_in) in [(&offer, "198.51.100.1"), (&answer, "198.51.100.2"), (&offer, "198.51.100.1")] {
-        assert_eq!(scrubber.scrub(&Session::read(text.as_bytes()).unwrap()).to_string(), of(stand_in));
+    for (text, replacement) in [(&offer, "198.51.100.1"), (&answer, "198.51.100.2"), (&offer, "198.51.100.1")] {
+        assert_eq!(scrubber.scrub(&Session::read(text.as_bytes()).unwrap()).to_string(), of(replacement));
     }
     assert_eq!(format!("{scrubber:?}"), "Scrubber { replaced: 2 }");
 }
 
 #[test]
 fn identities_of_clocks_and_tracks_are_replaced() {
-    for (line, stand_in) in [
+    for (line, replacement) in [
         (
             "a=ts-refclk:ptp=IEEE1588-2008:39-A7-94-FF-FE-07-CB-D0:37",
             "a=ts-refclk:ptp=IEEE1588-2008:00-00-00-00-00-00-00-01:37",
@@ -128,13 +128,13 @@ fn identities_of_clocks_and_tracks_are_replaced() {
         ("a=control:trackID=1", "a=control:trackID=1"),
         ("a=control:rtsp://me:secret@9.9.9.9/cam/1", "a=control:rtsp://host.example/control-1"),
     ] {
-        assert_eq!(scrubbed(&format!("{line}\n")), format!("{stand_in}\n"));
+        assert_eq!(scrubbed(&format!("{line}\n")), format!("{replacement}\n"));
     }
 }
 
 #[test]
 fn unknown_and_invalid_values_are_replaced() {
-    for (line, stand_in) in [
+    for (line, replacement) in [
         ("a=x-account:4711", "a=x-account:value-1"),
         ("a=me@home", "a=value-1"),
         ("a=fingerprint:secret", "a=fingerprint:value-1"),
@@ -147,13 +147,13 @@ fn unknown_and_invalid_values_are_replaced() {
         ("a=fmtp:96 x=10.0.0.1;y", "a=fmtp:96 x=192.0.2.1;y"),
         ("a=ptime:20\u{1}secret", "a=ptime:value-1"),
     ] {
-        assert_eq!(scrubbed(&format!("{line}\n")), format!("{stand_in}\n"));
+        assert_eq!(scrubbed(&format!("{line}\n")), format!("{replacement}\n"));
     }
 }
 
 #[test]
-fn addresses_and_names_are_found_wherever_they_stand_in_a_list_of_parameters() {
-    for (lines, stand_in) in [
+fn addresses_and_names_are_found_anywhere_in_a_list_of_parameters() {
+    for (lines, replacement) in [
         ("a=fmtp:96 v=v10.0.0.1_2;udp:10.0.0.1:53", "a=fmtp:96 v=v192.0.2.1_2;udp:192.0.2.1:53"),
         ("a=fmtp:96 10.0.0.1-10.0.0.2.", "a=fmtp:96 192.0.2.1-192.0.2.2."),
         ("a=fmtp:96 from 2a02:4780::. to=[2a02:4780::1]:9", "a=fmtp:96 from 2001:db8::1. to=[2001:db8::2]:9"),
@@ -170,16 +170,16 @@ fn addresses_and_names_are_found_wherever_they_stand_in_a_list_of_parameters() {
         ),
         ("a=imageattr:97 send [x=8,y=6]\trecv [x=3,y=2]", "a=imageattr:97 send [x=8,y=6]\trecv [x=3,y=2]"),
         ("a=x-10.0.0.1:1", "a=x-192.0.2.1:value-1"),
-        // A key too short for its number.
+        // The key is shorter than its number.
         ("a=mediaclk:id=255= sender", "a=mediaclk:id=AA0001A= sender"),
         ("a=mediaclk:id=25== sender", "a=mediaclk:id=A0001A== sender"),
-        // A known value in a line before its definition, next to a similar text, and as a parameter name.
+        // A value occurs in a line before its definition, next to other text, and as a parameter name.
         ("a=fmtp:96 x=aB/c;aB/c=1;q:aB/c@z\na=ice-ufrag:aB/c", "a=fmtp:96 x=u001;aB/c=1;q:u001@z\na=ice-ufrag:u001"),
-        // A word with other bytes than ASCII is replaced alone, so that the value is still parsed in the same way.
+        // Only the word with a byte that is not ASCII is replaced, so that the value is still parsed in the same way.
         ("a=ssrc:7 msid:str\u{e4}m track", "a=ssrc:7 msid:id-1 id-2"),
         ("a=fmtp:96 x=\u{e4};y=1", "a=fmtp:96 x=value-1;y=1"),
         ("a=fmtp:96 \u{e4}=z:aB/c\na=ice-ufrag:aB/c", "a=fmtp:96 value-1=z:u001\na=ice-ufrag:u001"),
     ] {
-        assert_eq!(scrubbed(&format!("{lines}\n")), format!("{stand_in}\n"));
+        assert_eq!(scrubbed(&format!("{lines}\n")), format!("{replacement}\n"));
     }
 }

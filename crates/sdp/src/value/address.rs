@@ -103,7 +103,7 @@ mod tests {
     use crate::value::{Connection, Origin};
 
     #[test]
-    fn a_name_may_begin_like_an_address() {
+    fn a_domain_name_can_begin_like_an_address() {
         let address = |text: &'static str| Connection::parse(text.as_bytes()).unwrap().address;
         assert_eq!(address("IN IP4 192.0.2.1"), Address::Ip4([192, 0, 2, 1].into()));
         assert_eq!(address("IN IP4 192.0.2.1.example.org"), Address::Name("192.0.2.1.example.org"));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_address_is_no_name() {
+    fn an_invalid_address_is_not_parsed_as_a_domain_name() {
         for bad in [&b"IN IP4 192.0.2.256"[..], b"IN IP4 192.0.2", b"IN IP4 1.2.3.4.5", b"IN IP4 01.2.3.4", b"IN IP4 "]
         {
             refused::<Connection<'_>>(bad, 7, "an IPv4 address or a domain name");

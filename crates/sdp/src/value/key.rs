@@ -76,7 +76,7 @@ mod tests {
     use alloc::format;
 
     #[test]
-    fn a_key_is_read_and_never_shown() {
+    fn a_key_is_parsed_and_its_debug_text_hides_it() {
         assert_eq!(Key::parse(b"prompt"), Ok(Key::Prompt));
         assert_eq!(Key::parse(b"clear:1234"), Ok(Key::Clear(b"1234")));
         assert_eq!(Key::parse(b"base64:MTIzNA=="), Ok(Key::Base64("MTIzNA==")));

@@ -114,7 +114,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn a_text_is_read_in_the_character_set_of_its_session() {
+    fn a_text_is_decoded_with_the_character_set_of_its_session() {
         let name = SessionName::parse(b"Caf\xe9").unwrap();
         assert!(name.to_str().is_err());
         assert_eq!(name.decode(None), None);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_one_byte_at_least_and_no_end_of_line() {
+    fn an_empty_text_and_a_text_with_a_line_break_are_refused() {
         refused::<SessionName<'_>>(b"", 0, "a text without NUL, CR and LF");
         refused::<Information<'_>>(b"a\nb", 1, "the end of the value");
         refused::<Information<'_>>(b"a\0b", 1, "the end of the value");

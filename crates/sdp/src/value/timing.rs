@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_line_is_pairs_of_a_time_and_an_offset() {
+    fn a_zone_line_has_pairs_of_a_time_and_an_offset() {
         let zone = Zone::parse(b"3730928400 -1h 3749680800 0").unwrap();
         let adjustments: Vec<_> = zone.adjustments().map(|change| (change.at, change.seconds())).collect();
         assert_eq!(adjustments, [(3_730_928_400, -3_600), (3_749_680_800, 0)]);

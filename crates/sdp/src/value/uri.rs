@@ -48,7 +48,7 @@ mod tests {
     use crate::value::tests::refused;
 
     #[test]
-    fn a_uri_is_its_characters() {
+    fn invalid_characters_of_a_uri_are_refused_at_their_offset() {
         for good in ["http://www.example.com/seminars/sdp.pdf", "www.example.com", "urn:x:%E2%82%AC#a", "/a?b=c&d=[e]"]
         {
             assert_eq!(Uri::parse(good.as_bytes()), Ok(Uri(good)));

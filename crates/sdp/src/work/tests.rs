@@ -1,5 +1,5 @@
-//! Hostile texts: a text of twice the size causes at most twice the work, in reading, typed reading, answering and
-//! comparing.
+//! Tests of the work for hostile texts. A text of twice the size causes at most twice the work in reading, typed parsing,
+//! answering and comparing.
 
 extern crate std;
 
@@ -18,19 +18,19 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 
 std::thread_local! {
-    static DONE: Cell<usize> = const { Cell::new(0) };
+    static STEPS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Counts bytes or steps.
 pub(crate) fn look(steps: usize) {
-    DONE.set(DONE.get() + steps);
+    STEPS.set(STEPS.get() + steps);
 }
 
-/// Returns the number of steps of some work.
+/// Returns the number of steps of a function.
 fn cost<T>(work: impl FnOnce() -> T) -> usize {
-    let before = DONE.get();
-    let _done = work();
-    DONE.get() - before
+    let before = STEPS.get();
+    let _result = work();
+    STEPS.get() - before
 }
 
 const NO_LIMITS: Limits =
@@ -40,13 +40,13 @@ fn read(text: &[u8]) -> Session<'_> {
     Reader::lenient().with_limits(NO_LIMITS).read(text).unwrap().session
 }
 
-/// Does the work for a text of a size and for one of twice the size. Asserts at most `most` steps a byte, and at most
-/// twice the steps for twice the size.
+/// Calls `work` with a text of `size` and with a text of twice the size. Asserts at most `most` steps per byte, and at
+/// most twice the steps for twice the size.
 #[track_caller]
 fn assert_linear(name: &str, size: usize, most: usize, make: impl Fn(usize) -> String, work: impl Fn(&str)) {
     let (small, large) = (make(size), make(2 * size));
     let (once, twice) = (cost(|| work(&small)), cost(|| work(&large)));
-    assert!(once >= small.len() / 8, "{name}: {once} steps for {} bytes are not all", small.len());
+    assert!(once >= small.len() / 8, "{name}: {once} steps for {} bytes are too few", small.len());
     assert!(once <= most * small.len(), "{name}: {once} steps for {} bytes", small.len());
     let growth = large.len() as f64 / small.len() as f64;
     assert!(twice as f64 <= 1.05 * growth * once as f64, "{name}: {once} steps, for {growth} times the text {twice}");
@@ -72,7 +72,7 @@ fn reading_is_linear() {
     }
 }
 
-/// A prefix, followed by a repeated text.
+/// Returns a prefix that is followed by a repeated text.
 fn list(before: &str, item: &str, size: usize) -> String {
     let mut text = String::from(before);
     while text.len() < size {
@@ -81,7 +81,7 @@ fn list(before: &str, item: &str, size: usize) -> String {
     text
 }
 
-/// Attribute names, with the beginning of a value and the part that repeats.
+/// Attribute names, the beginning of a value, and the part that repeats.
 const LISTS: [(&str, &str, &str); 33] = [
     ("candidate", "1 1 UDP 1 192.0.2.1 9 typ host", " x y"),
     ("candidate", "1 1 UDP 1 ", "a"),
@@ -118,7 +118,7 @@ const LISTS: [(&str, &str, &str); 33] = [
     ("lang", "de", "-de"),
 ];
 
-/// Parses a value that is valid, or invalid only at its end; then calls all methods of the value.
+/// The values are valid, or invalid only at the end.
 #[test]
 fn typed_values_are_linear() {
     const SIZE: usize = 1 << 19;
@@ -130,7 +130,7 @@ fn typed_values_are_linear() {
     for (name, before, item) in LISTS {
         let label = format!("{name}:{before}{item}…");
         assert_linear(&label, SIZE, 12, |size| list(before, item, size), parse(name));
-        // A value with spaces at the end is parsed a second time if it is refused.
+        // The parser reads a value with trailing spaces a second time if the first attempt fails.
         assert_linear(&label, SIZE, 20, |size| list(before, item, size) + "\u{7f} ", parse(name));
     }
 }
@@ -167,9 +167,9 @@ fn values_of_lines_are_linear() {
     );
 }
 
-/// The methods of a value do not parse it again on each call.
+/// The iterators of a value do not parse the whole value for each item.
 #[test]
-fn walking_a_value_is_linear() {
+fn iterating_over_a_value_is_linear() {
     const SIZE: usize = 1 << 19;
     assert_linear(
         "group",
@@ -225,7 +225,7 @@ fn walking_a_value_is_linear() {
 }
 
 #[test]
-fn walking_candidates_is_linear() {
+fn iterating_over_candidates_is_linear() {
     const SIZE: usize = 1 << 19;
     assert_linear(
         "candidate",
@@ -252,7 +252,7 @@ fn walking_candidates_is_linear() {
 const TOP: &str = "v=0\r\no=- 4962303333179871722 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
 const KEYS: &str = "a=ice-ufrag:ETEn\r\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\r\na=fingerprint:md5 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F\r\na=setup:actpass\r\na=rtcp-mux\r\n";
 
-/// Answers an offer in every possible way, and compares the offer with itself and with its answer.
+/// Answers an offer with several capabilities, and validates the offer itself and the answers.
 fn negotiate(text: &str) {
     const OPUS: Codec<'_> = Codec::new("opus", 48_000).with_channels(2).with_feedback(&["nack", "transport-cc"]);
     const H264: Codec<'_> = Codec::new("H264", 90_000)
@@ -280,7 +280,7 @@ fn negotiate(text: &str) {
 #[test]
 fn offer_and_answer_are_linear_in_sections() {
     const SIZE: usize = 1 << 20;
-    // 100,000 sections and more.
+    // The text has about 100,000 sections.
     assert_linear("sections", SIZE, 200, |size| list(TOP, "m=a 9 b c\r\n", size), negotiate);
     assert_linear(
         "audio",
@@ -289,7 +289,7 @@ fn offer_and_answer_are_linear_in_sections() {
         |size| list(&format!("{TOP}{KEYS}"), "m=audio 9 RTP/AVP 0\r\n", size),
         negotiate,
     );
-    // All sections in one bundle, with valid names.
+    // All sections are in one bundle and have unique names.
     let bundle = |size: usize| {
         let count = size / 30;
         let mids: String = (0..count).map(|mid| format!(" {:06}", mid)).collect();
@@ -297,7 +297,7 @@ fn offer_and_answer_are_linear_in_sections() {
         format!("{TOP}a=group:BUNDLE{mids}\r\na=group:LS{mids}\r\n{KEYS}{sections}")
     };
     assert_linear("bundle", SIZE, 100, bundle, negotiate);
-    // The same name in all sections.
+    // All sections have the same name.
     assert_linear(
         "one mid",
         SIZE,
@@ -319,7 +319,7 @@ fn offer_and_answer_are_linear_in_lists() {
     const SIZE: usize = 1 << 18;
     let video =
         format!("m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=rtpmap:96 H264/90000\r\na=rtpmap:97 rtx/90000\r\n{KEYS}");
-    // Attributes of the session are not read again for each section; one section is accepted.
+    // The attributes of the session must not be parsed again for each section. One section is accepted.
     let shared = |line: &'static str, item: &'static str| {
         move |size: usize| {
             let wide = list(&format!("{TOP}{line}"), item, size) + "\r\n";
@@ -350,7 +350,6 @@ fn offer_and_answer_are_linear_in_lists() {
     assert_linear("red", SIZE, 100, |size| list(&format!("{TOP}{red}a=fmtp:97 96"), "/96", size) + "\r\n", negotiate);
 }
 
-/// Work that is done three times is counted three times.
 #[test]
 fn lint_is_linear() {
     let sections = |lines: &str, size: usize| {

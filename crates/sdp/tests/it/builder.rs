@@ -25,7 +25,7 @@ fn other<'v>(name: &'v str, value: &'v str) -> Attribute<'v> {
 }
 
 #[test]
-fn the_calls_may_come_in_any_order() {
+fn the_builder_writes_lines_in_order_for_calls_in_any_order() {
     let session = SessionBuilder::new(&ORIGIN)
         .attribute(other("x-first", "1"))
         .time(&Timing { start: 0, stop: 0 })
@@ -55,7 +55,7 @@ fn the_calls_may_come_in_any_order() {
 #[test]
 fn bytes_that_break_a_line_are_refused_with_their_position() {
     let builder = || SessionBuilder::new(&ORIGIN);
-    let breaks = |line, column, byte| Err(BuildError::Breaks { line, column, byte });
+    let breaks = |line, column, byte| Err(BuildError::ForbiddenByte { line, column, byte });
     assert_eq!(builder().name("a\nb").build().map(drop), breaks(3, 4, b'\n'));
     assert_eq!(builder().attribute(other("x", "\0")).build().map(drop), breaks(5, 5, 0));
     assert_eq!(builder().attribute(other("x\r", "y")).build().map(drop), breaks(5, 4, b'\r'));
@@ -72,10 +72,12 @@ fn a_value_is_written_unchanged_or_refused() {
     let refused = |builder: SessionBuilder| builder.build().unwrap_err();
     // Not UTF-8: `Display` writes other bytes.
     let origin = Origin { username: b"caf\xe9", ..ORIGIN };
-    assert_eq!(refused(SessionBuilder::new(&origin)), BuildError::Differs { line: 2, kind: Kind::Origin });
+    assert_eq!(refused(SessionBuilder::new(&origin)), BuildError::Mismatch { line: 2, kind: Kind::Origin });
     // A space in a token.
     let origin = Origin { id: "1 2", ..ORIGIN };
-    let BuildError::Value(error) = refused(SessionBuilder::new(&origin)) else { panic!("no grammar") };
+    let BuildError::Value(error) = refused(SessionBuilder::new(&origin)) else {
+        panic!("the value matches its grammar")
+    };
     assert_eq!((error.line, error.column), (2, 17), "{error}");
     let connection = Connection { ttl: Some(1), ..Connection::parse(b"IN IP4 203.0.113.1").unwrap() };
     let BuildError::Value(error) = refused(SessionBuilder::new(&ORIGIN).connection(&connection)) else {
@@ -84,11 +86,11 @@ fn a_value_is_written_unchanged_or_refused() {
     assert_eq!((error.line, error.column), (4, 21), "{error}");
     // A colon in a name.
     let builder = SessionBuilder::new(&ORIGIN).attribute(other("x:y", "z"));
-    assert_eq!(refused(builder), BuildError::Differs { line: 5, kind: Kind::Attribute });
+    assert_eq!(refused(builder), BuildError::Mismatch { line: 5, kind: Kind::Attribute });
 }
 
 #[test]
-fn a_builder_refuses_what_a_strict_reader_refuses() {
+fn a_builder_refuses_lines_that_a_strict_reader_refuses() {
     let refused = |builder: SessionBuilder| {
         let error = builder.build().unwrap_err();
         let BuildError::Refused(diagnostic) = error else { panic!("{error}") };
@@ -108,7 +110,7 @@ fn a_builder_refuses_what_a_strict_reader_refuses() {
 }
 
 #[test]
-fn media_sections_and_attributes_are_put_into_a_session() {
+fn media_sections_and_attributes_are_inserted_into_a_session() {
     let text = b"v=0\no=- 1 1 IN IP4 192.0.2.1\ns=\nt=0 0\nm=video 9 RTP/AVP 31\na=last";
     let mut session = Session::read(text).unwrap();
     session.insert_media(0, audio().attribute(Direction::RecvOnly)).unwrap();
@@ -126,7 +128,7 @@ fn media_sections_and_attributes_are_put_into_a_session() {
     let no_media = EditError::NoMedia { index: 9, sections: 3 };
     assert_eq!(session.insert_media(9, audio()), Err(BuildError::Edit(no_media)));
     assert_eq!(session.set_attribute(0, Direction::Inactive), Err(BuildError::Kind { line: 1, kind: Kind::Version }));
-    let broken = BuildError::Breaks { line: 6, column: 5, byte: b'\n' };
+    let broken = BuildError::ForbiddenByte { line: 6, column: 5, byte: b'\n' };
     assert_eq!(session.insert_attribute(5, other("x", "\n")), Err(broken));
     let connection = Connection { address_type: "IP 4", ..Connection::parse(b"IN IP4 203.0.113.1").unwrap() };
     let inserted = session.insert_media(0, audio().connection(&connection));
@@ -137,7 +139,7 @@ fn media_sections_and_attributes_are_put_into_a_session() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// For any input: the builder refuses it, or the description contains all of it and a strict reader accepts it.
+    /// The builder refuses the input, or the description contains all of the input and a strict reader accepts it.
     #[test]
     fn a_built_description_has_the_given_values(
         name in ".{0,8}",

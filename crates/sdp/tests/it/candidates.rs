@@ -4,7 +4,7 @@ use crate::field::{folder, rows, unquoted};
 use portolan_sdp::candidate::{CandidateAttribute, Deviation, Prefix};
 use portolan_sdp::{Candidate, Value};
 
-/// The deviations of an independent checker, and their names here. One candidate may have several.
+/// The deviations of an independent checker, and the corresponding variants. One candidate can have several.
 const NAMES: [(&str, Deviation); 10] = [
     ("foundation", Deviation::NoFoundation),
     ("component-range(1..256)", Deviation::ComponentZero),
@@ -19,7 +19,7 @@ const NAMES: [(&str, Deviation); 10] = [
     ("double/trailing-space", Deviation::LoneExtension),
 ];
 
-/// Rows with another result here, and the reason.
+/// Rows with another result in this crate, and the reason.
 const EXPLAINED: [(&str, &str); 6] = [
     ("pion-ice-046", "the zone of the address is a deviation too, which the checker misses if it is the only one"),
     ("pion-ice-054", "*VCHAR may be empty: the candidate matches the grammar"),
@@ -30,7 +30,7 @@ const EXPLAINED: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn every_verdict_agrees_or_is_explained() {
+fn every_candidate_has_the_expected_result_or_an_explanation() {
     let Some(folder) = folder() else { return };
     let rows = rows(&folder.join("ice/candidates.tsv"));
     assert!(rows.len() >= 240, "{} rows", rows.len());
@@ -40,7 +40,7 @@ fn every_verdict_agrees_or_is_explained() {
         let text = unquoted(input);
         let lenient = Candidate::trickled(text.as_bytes()).map(|(_, candidate)| candidate);
         let strict = Candidate::strict(Prefix::of(text.as_bytes()).1);
-        let is_alike = match (expect.as_str(), named.as_str()) {
+        let is_equal = match (expect.as_str(), named.as_str()) {
             ("accept", "ok") => {
                 assert!(lenient.is_ok(), "{id}: {lenient:?}");
                 strict.is_ok()
@@ -53,7 +53,7 @@ fn every_verdict_agrees_or_is_explained() {
             ("any", _) => true,
             other => panic!("{id}: {other:?}"),
         };
-        if !is_alike {
+        if !is_equal {
             different.push(id.as_str());
         }
         if let Ok(candidate) = lenient {
@@ -65,7 +65,7 @@ fn every_verdict_agrees_or_is_explained() {
     assert_eq!(different, EXPLAINED.map(|(id, _)| id));
 }
 
-/// Returns the deviations that the checker named, by their names here, in the order of the fields.
+/// Returns the deviations that the checker named, in the order of the fields.
 fn expected(named: &str) -> impl Iterator<Item = Deviation> {
     // An empty foundation makes the text begin with a space, which the checker reports as a second deviation.
     let named =
@@ -77,7 +77,7 @@ fn expected(named: &str) -> impl Iterator<Item = Deviation> {
 
 /// A candidate that lenient parsing refuses is refused at the position of the error.
 #[test]
-fn refusals_have_a_place() {
+fn refused_candidates_have_an_error_position() {
     let Some(folder) = folder() else { return };
     let mut refused = 0;
     for row in rows(&folder.join("ice/candidates.tsv")) {

@@ -1,9 +1,9 @@
 //! Descriptions of other implementations: browsers, cameras, gateways, unit tests and fuzz seeds.
 //!
-//! The corpus is not part of this repository. `PORTOLAN_CORPUS` names its folder; without it the tests print a note and
-//! pass.
+//! The corpus is not part of this repository. `PORTOLAN_CORPUS` is its folder. Without the variable, the tests print
+//! one line and pass.
 
-use crate::vectors::assert_place;
+use crate::vectors::assert_position;
 use portolan_sdp::diagnostic::{Diagnostic, Rule, Severity};
 use portolan_sdp::line::Kind;
 use portolan_sdp::{Limits, Reader, Session};
@@ -18,7 +18,7 @@ fn folder(name: &str) -> Option<PathBuf> {
     if folder.is_none() {
         // Writes directly to standard error: the test harness hides the output of a test that passes.
         ONCE.call_once(|| {
-            drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: descriptions of the field are not looked at"))
+            drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: the tests with its descriptions are skipped"))
         });
     }
     folder
@@ -28,7 +28,7 @@ fn folder(name: &str) -> Option<PathBuf> {
 pub(crate) struct Case {
     pub(crate) file: String,
     expect: String,
-    /// The result of an independent checker of RFC 8866, in its own words; none: no deviation.
+    /// The deviations that an independent checker of RFC 8866 reports, in the words of the checker.
     deviations: Vec<String>,
     pub(crate) text: Vec<u8>,
 }
@@ -50,12 +50,12 @@ pub(crate) fn cases() -> Option<Vec<Case>> {
         Case { file: columns[0].to_owned(), expect: columns[2].to_owned(), deviations, text }
     };
     let cases: Vec<Case> = table.lines().skip(1).map(case).collect();
-    assert!(cases.len() >= 531, "only {} descriptions were there", cases.len());
+    assert!(cases.len() >= 531, "the corpus has only {} descriptions", cases.len());
     Some(cases)
 }
 
-/// Descriptions that their authors and the checker accept, but RFC 8866 does not allow. `docs/decisions/sdp-corpus.md`
-/// gives the reason for each.
+/// Descriptions that their authors and the checker accept, but RFC 8866 does not allow.
+/// `docs/decisions/sdp-corpus.md` has the reason for each.
 const AGAINST_THE_RFC: &[(&str, &str)] = &[
     (
         "pion-sdp/unmarshal_test-L387-TestUnmarshalNonNilAddress.sdp",
@@ -113,7 +113,7 @@ fn is_named(word: &str, diagnostic: &Diagnostic, text: &[u8]) -> bool {
                 let kind = kind(letter);
                 return rule == Rule::UnknownKind(kind) || rule == Rule::NotInMedia(kind);
             }
-            let letter = word.strip_prefix("bad-").unwrap_or_else(|| panic!("what is {word}?"));
+            let letter = word.strip_prefix("bad-").unwrap_or_else(|| panic!("unknown word {word}"));
             matches!(rule, Rule::Value { kind: found, .. } if found == kind(letter))
         }
     }
@@ -125,16 +125,16 @@ fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec
     let lenient = Reader::lenient().with_limits(all).read(text);
     let strict = Reader::strict().read(text).map(|reading| reading.session);
     if let Err(refused) = &strict {
-        assert_place(text, refused);
+        assert_position(text, refused);
     }
     let reading = match lenient {
         Ok(reading) => reading,
         Err(refused) => {
-            assert_place(text, &refused);
+            assert_position(text, &refused);
             return (strict, vec![refused]);
         }
     };
-    // The written bytes are the same, repeatedly, borrowed or owned; so are the lines.
+    // Repeated writing and reading keeps the bytes and the lines, for borrowed and for owned sessions.
     let mut session = reading.session.clone().into_owned();
     for _ in 0..3 {
         let bytes = session.to_bytes();
@@ -143,7 +143,7 @@ fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec
         assert!(again.lines().eq(session.lines()), "{file}");
         session = again;
     }
-    // The same after each line was written again.
+    // The bytes are also the same after each line was written again.
     for index in 0..session.line_count() {
         let value = session.line(index).unwrap().value().to_vec();
         // A value with NUL cannot be written.
@@ -152,14 +152,14 @@ fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec
         }
     }
     assert_eq!(session.to_bytes(), text, "{file}, written line by line");
-    reading.diagnostics.iter().for_each(|diagnostic| assert_place(text, diagnostic));
+    reading.diagnostics.iter().for_each(|diagnostic| assert_position(text, diagnostic));
     let first = reading.diagnostics.iter().find(|diagnostic| diagnostic.rule.severity() >= Severity::Deviation);
-    assert_eq!(strict.as_ref().err(), first, "{file}: strict refuses at the first deviation, and at nothing else");
+    assert_eq!(strict.as_ref().err(), first, "{file}: strict reading stops at the first deviation only");
     (strict, reading.diagnostics)
 }
 
 #[test]
-fn every_verdict_agrees() {
+fn every_description_has_the_expected_result() {
     let Some(cases) = cases() else { return };
     let mut against = Vec::new();
     for Case { file, expect, deviations, text } in &cases {
@@ -169,7 +169,7 @@ fn every_verdict_agrees() {
         }
         let is_read = !diagnostics.iter().any(|diagnostic| diagnostic.rule.severity() == Severity::Fatal);
         assert!(is_read || expect == "reject", "{file}: {diagnostics:?}");
-        // The lenient reader reports each of them.
+        // The lenient reader reports each deviation of the checker.
         for word in deviations {
             assert!(
                 diagnostics.iter().any(|diagnostic| is_named(word, diagnostic, text)),
@@ -177,10 +177,10 @@ fn every_verdict_agrees() {
             );
         }
         match &strict {
-            Ok(_) => assert!(deviations.is_empty(), "{file}: strict takes what {deviations:?} is wrong with"),
+            Ok(_) => assert!(deviations.is_empty(), "{file}: the strict reader accepts {deviations:?}"),
             // The strict reader stops at one of the reported deviations.
             Err(refused) if deviations.iter().any(|word| is_named(word, refused, text)) => {}
-            // A value that its authors also refuse, although the checker does not check it.
+            // The checker does not check this value, but the authors of the test refuse it.
             Err(refused) if expect == "reject" && matches!(refused.rule, Rule::Value { .. }) => {}
             Err(refused) => against.push((file.as_str(), refused.to_string())),
         }
@@ -189,8 +189,8 @@ fn every_verdict_agrees() {
     assert_eq!(against, AGAINST_THE_RFC);
 }
 
-/// Descriptions that are well formed, including their values, but that their authors refuse because of their meaning.
-const MEANING_ALONE: &[&str] = &[
+/// Descriptions with valid syntax that their authors refuse for another reason.
+const SEMANTIC_ERRORS: &[&str] = &[
     // Two `a=msid` of one section with different tracks.
     "libwebrtc-unittest/webrtc_sdp_unittest-L4090-sdp.sdp",
     // Audio and video over SCTP, and over an unknown protocol.
@@ -223,13 +223,13 @@ fn invalid_values_are_reported_when_they_are_parsed() {
             None => well_formed.push(file.as_str()),
         }
     }
-    assert_eq!(well_formed, MEANING_ALONE);
+    assert_eq!(well_formed, SEMANTIC_ERRORS);
 }
 
 #[test]
 fn descriptions_of_browsers_are_read_strictly() {
     let Some(folder) = folder("browser") else { return };
-    let mut met = 0;
+    let mut count = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "sdp") {
@@ -238,8 +238,8 @@ fn descriptions_of_browsers_are_read_strictly() {
             let (strict, diagnostics) = read(&file, &text);
             let session = strict.unwrap_or_else(|refused| panic!("{file}: {refused}"));
             assert!(session.media_count() > 0 && diagnostics.is_empty(), "{file}: {diagnostics:?}");
-            met += 1;
+            count += 1;
         }
     }
-    assert!(met >= 48, "only {met} descriptions were there");
+    assert!(count >= 48, "the corpus has only {count} descriptions");
 }

@@ -1,5 +1,5 @@
-//! Properties of comparing: a description does not differ from itself; one edit is one change; the reverse comparison
-//! reports the same change in reverse.
+//! Properties of the comparison. A description does not differ from itself. One edit is one change. The reverse
+//! comparison reports the same changes in reverse.
 
 use alloc::collections::BTreeMap;
 use portolan_sdp::attribute::Direction;
@@ -11,7 +11,7 @@ use portolan_strategies::sessions::{nearly_valid, session};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Makes one edit; returns the name of the expected change, or none if the edit is not possible.
+/// Makes one edit. Returns the name of the expected change, or `None` if the edit is not possible.
 fn edit(which: usize, is: &mut Session<'_>, media: Option<usize>) -> Option<&'static str> {
     let section = media.and_then(|index| is.media(index));
     let end = section.as_ref().map_or_else(|| is.top().range().end, |section| section.range().end);
@@ -54,21 +54,21 @@ fn text(session: &Session<'_>, line: usize) -> String {
 
 /// A direction other than the default of a section without one.
 fn another_direction(session: &Session<'_>, section: &Section<'_>) -> Option<Direction> {
-    let said = |section: &Section<'_>| {
+    let direction = |section: &Section<'_>| {
         section.attributes().find_map(|read| match read {
             Ok(Attribute::Direction(direction)) => Some(direction),
             _ => None,
         })
     };
-    if said(section).is_some() {
+    if direction(section).is_some() {
         return None;
     }
-    let usual = said(&session.top()).unwrap_or_default();
-    [Direction::Inactive, Direction::SendOnly].into_iter().find(|direction| *direction != usual)
+    let default = direction(&session.top()).unwrap_or_default();
+    [Direction::Inactive, Direction::SendOnly].into_iter().find(|direction| *direction != default)
 }
 
-/// Counts the changes of each kind; with `is_turned` by the names of the reverse comparison.
-fn kinds(changes: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usize> {
+/// Counts the changes of each kind. With `is_reversed`, uses the names of the reverse comparison.
+fn kinds(changes: &[Change<'_>], is_reversed: bool) -> BTreeMap<&'static str, usize> {
     const PAIRS: [[&str; 2]; 5] = [
         ["media-added", "media-removed"],
         ["refused", "revived"],
@@ -78,8 +78,8 @@ fn kinds(changes: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usiz
     ];
     let mut counts = BTreeMap::new();
     for change in changes {
-        let name = change.what.name();
-        let pair = PAIRS.iter().find(|pair| pair.contains(&name)).filter(|_| is_turned);
+        let name = change.kind.name();
+        let pair = PAIRS.iter().find(|pair| pair.contains(&name)).filter(|_| is_reversed);
         let name = pair.map_or(name, |[a, b]| if name == *a { *b } else { *a });
         *counts.entry(name).or_default() += 1;
     }
@@ -99,7 +99,7 @@ proptest! {
         let changes = diff(&was, &is);
         let context = || format!("{name}: {changes:?}\n{was}\n{is}");
         prop_assert_eq!(changes.len(), 1, "{}", context());
-        prop_assert_eq!(changes[0].what.name(), name, "{}", context());
+        prop_assert_eq!(changes[0].kind.name(), name, "{}", context());
         let expected = match name {
             "version" => None,
             "media-added" => Some(is.media_count() - 1),
@@ -120,14 +120,14 @@ proptest! {
     ) {
         let Ok(was) = Session::read(&one) else { return Ok(()) };
         prop_assert_eq!(diff(&was, &was), []);
-        // An unrelated description, or one with a line less.
+        // The other description is unrelated, or lacks one line.
         let mut near = was.clone();
         prop_assert!(near.remove(at.index(was.line_count())).is_ok());
         let is = match Session::read(&other) {
             Ok(other) if !is_near => other,
             _ => near,
         };
-        let (there, back) = (diff(&was, &is), diff(&is, &was));
-        prop_assert_eq!(kinds(&there, true), kinds(&back, false), "{:?} {:?}", there, back);
+        let (forward, reverse) = (diff(&was, &is), diff(&is, &was));
+        prop_assert_eq!(kinds(&forward, true), kinds(&reverse, false), "{:?} {:?}", forward, reverse);
     }
 }

@@ -14,7 +14,7 @@ enum Edit {
     Remove(usize),
     RemoveMedia(usize),
     MoveMedia(usize, usize),
-    OwnIt,
+    IntoOwned,
 }
 
 /// Splits a text into lines, byte by byte.
@@ -50,9 +50,10 @@ fn heads(model: &[Plain]) -> Vec<usize> {
     heads.chain([model.len()]).collect()
 }
 
-/// Applies an edit to the lines; none: the edit must be refused.
+/// Applies an edit to the lines. Returns `None` if the session must refuse the edit.
 fn apply(model: &mut Vec<Plain>, edit: &Edit) -> Option<()> {
-    let usual: &'static [u8] = model.first().map(|line| line.1).filter(|ending| !ending.is_empty()).unwrap_or(b"\r\n");
+    let default: &'static [u8] =
+        model.first().map(|line| line.1).filter(|ending| !ending.is_empty()).unwrap_or(b"\r\n");
     let heads = heads(model);
     let media = |index: usize| (index + 1 < heads.len()).then(|| heads[index]..heads[index + 1]);
     let breaks = |value: &[u8]| value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
@@ -69,7 +70,7 @@ fn apply(model: &mut Vec<Plain>, edit: &Edit) -> Option<()> {
             if *index > model.len() {
                 return None;
             }
-            model.insert(*index, ([&[letter, b'='], &value[..]].concat(), usual));
+            model.insert(*index, ([&[letter, b'='], &value[..]].concat(), default));
         }
         Edit::Remove(index) => drop((*index < model.len()).then(|| model.remove(*index))?),
         Edit::RemoveMedia(index) => drop(model.drain(media(*index)?)),
@@ -79,15 +80,16 @@ fn apply(model: &mut Vec<Plain>, edit: &Edit) -> Option<()> {
             let at = self::heads(model)[*to];
             model.splice(at..at, moved);
         }
-        Edit::OwnIt => {}
+        Edit::IntoOwned => {}
     }
-    let usual: &'static [u8] = model.first().map(|line| line.1).filter(|ending| !ending.is_empty()).unwrap_or(b"\r\n");
-    // Two endings are changed, by the documented rules of the edits.
+    let default: &'static [u8] =
+        model.first().map(|line| line.1).filter(|ending| !ending.is_empty()).unwrap_or(b"\r\n");
+    // An edit changes line endings in two documented cases only.
     for index in 0..model.len() {
         let next = model.get(index + 1).cloned();
         let line = &mut model[index];
         if line.1.is_empty() && (next.is_some() || line.0.is_empty()) {
-            line.1 = usual;
+            line.1 = default;
         }
         if line.1 == b"\r" && next == Some((Vec::new(), b"\n")) {
             line.1 = b"\r\n";
@@ -103,7 +105,7 @@ fn make_edit(session: &mut Session<'_>, edit: &Edit) -> Result<(), EditError> {
         Edit::Remove(index) => session.remove(*index),
         Edit::RemoveMedia(index) => session.remove_media(*index),
         Edit::MoveMedia(from, to) => session.move_media(*from, *to),
-        Edit::OwnIt => {
+        Edit::IntoOwned => {
             *session = session.clone().into_owned();
             Ok(())
         }
@@ -167,7 +169,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         4 => (0..14_usize).prop_map(Edit::Remove),
         1 => (0..4_usize).prop_map(Edit::RemoveMedia),
         2 => (0..4_usize, 0..4_usize).prop_map(|(from, to)| Edit::MoveMedia(from, to)),
-        1 => Just(Edit::OwnIt),
+        1 => Just(Edit::IntoOwned),
     ]
 }
 
@@ -179,7 +181,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_session_is_a_list_of_lines(text in text(), edits in prop::collection::vec(edit(), 0..12)) {
+    fn random_edits_agree_with_the_model(text in text(), edits in prop::collection::vec(edit(), 0..12)) {
         let mut session = Session::read(&text).unwrap();
         let mut model = lines(&text);
         prop_assert_eq!(plain(&session), model.clone());
@@ -211,7 +213,7 @@ proptest! {
 }
 
 #[test]
-fn an_edit_touches_one_line() {
+fn an_edit_changes_one_line() {
     let text = b"v=0\no=- 1 1 IN IP4 192.0.2.1\r\ns=\xff\xfe\r\rt=0 0\n\na=mid:0\r\na=last";
     let mut session = Session::read(text).unwrap();
     session.set_value(6, b"mid:audio").unwrap();
@@ -221,7 +223,7 @@ fn an_edit_touches_one_line() {
 }
 
 #[test]
-fn an_edit_never_makes_one_line_of_two() {
+fn an_edit_never_joins_two_lines() {
     let mut session = Session::read(b"v=0\r\na=one\ra=two\r\n\n").unwrap();
     session.remove(2).unwrap();
     assert_eq!(session.line(1).unwrap().ending(), Ending::CrLf, "CR before an empty line with LF would be CR and LF");
@@ -229,12 +231,11 @@ fn an_edit_never_makes_one_line_of_two() {
     assert_eq!(session.line(1).unwrap().span().map(|span| span.start), Some(5), "the text is in its old position");
 }
 
-/// Values that were overwritten many times are freed.
 #[test]
-fn edits_leave_no_heap_behind() {
+fn overwritten_values_are_freed() {
     let mut session = Session::read(b"v=0\r\na=tool:x\r\na=y\r\n").unwrap();
     session.set_value(2, b"stays").unwrap();
-    let (_, asked) = crate::allocations::count(|| {
+    let (_, allocated) = crate::allocations::count(|| {
         for round in 0..100_000_u32 {
             session.set_value(1, format!("tool:{round:064}").as_bytes()).unwrap();
         }
@@ -245,5 +246,5 @@ fn edits_leave_no_heap_behind() {
     );
     let kept = crate::allocations::count(|| session.clone().into_owned()).1.bytes;
     assert!(kept < 8_000, "{kept} bytes for three lines");
-    assert!(asked.bytes < 100_000 * 400, "{asked:?}");
+    assert!(allocated.bytes < 100_000 * 400, "{allocated:?}");
 }

@@ -1,7 +1,7 @@
 //! The corpus: descriptions, candidates and attributes of other implementations, from captures and from their tests.
 //!
-//! The corpus is not part of this repository. `PORTOLAN_CORPUS` names its folder; without it the tests print a note and
-//! pass.
+//! The corpus is not part of this repository. `PORTOLAN_CORPUS` is its folder. Without the variable, the tests print
+//! one line and pass.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ pub(crate) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("PORTOLAN_CORPUS").map(PathBuf::from);
     if folder.is_none() {
         // Writes directly to standard error: the test harness hides the output of a test that passes.
-        ONCE.call_once(|| drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: texts of the field are not looked at")));
+        ONCE.call_once(|| drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: the tests with its texts are skipped")));
     }
     folder
 }
@@ -47,7 +47,7 @@ pub(crate) fn rows(path: &Path) -> Vec<Vec<String>> {
     table.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
-/// Decodes a JSON string of the tables, which use only these escapes.
+/// Decodes a JSON string. The tables use only these escapes.
 pub(crate) fn unquoted(json: &str) -> String {
     let text = json
         .strip_prefix('"')

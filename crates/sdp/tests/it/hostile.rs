@@ -1,24 +1,24 @@
-//! Hostile texts: the tests count the work, they do not measure time.
+//! Hostile texts. The tests count allocations and do not measure time.
 
-use crate::allocations::{Asked, count};
-use portolan_sdp::diagnostic::{Counted, Rule};
+use crate::allocations::{Allocated, count};
+use portolan_sdp::diagnostic::{LimitKind, Rule};
 use portolan_sdp::line::Kind;
 use portolan_sdp::{Limits, Reader, Session};
 
 const NO_LIMITS: Limits =
     Limits { bytes: usize::MAX, lines: usize::MAX, attributes: usize::MAX, media: usize::MAX, diagnostics: 100 };
 
-/// Texts of the most expensive shapes, about `size` bytes each.
+/// Returns the texts that are the most expensive to read, of about `size` bytes each.
 fn shapes(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let one_line = |byte: u8| [b"a=x:", vec![byte; size].as_slice(), b"\r\n"].concat();
     vec![
         ("a=", b"a=\r\n".repeat(size / 4)),
         ("a= with LF alone", b"a=\n".repeat(size / 3)),
         ("media sections", b"m=audio 9 RTP/AVP 0\r\n".repeat(size / 21)),
-        ("media sections that say nothing", b"m=\n".repeat(size / 3)),
+        ("media sections without a value", b"m=\n".repeat(size / 3)),
         ("one line", one_line(b'x')),
         ("one line of NUL", one_line(0)),
-        ("one line of no UTF-8", one_line(0xff)),
+        ("one line that is not UTF-8", one_line(0xff)),
         ("one line of colons", one_line(b':')),
         ("blank lines", [b"v=0\r\n", b"\n".repeat(size).as_slice()].concat()),
         ("blank lines of CR", [b"v=0\r\n", b"\r".repeat(size).as_slice()].concat()),
@@ -29,8 +29,8 @@ fn shapes(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Memory is a multiple of the text, the number of allocations grows like that of a doubling vector, and the number of
-/// diagnostics is bounded. The unit tests of the reader count how often each byte is read.
+/// The memory is at most a multiple of the text. The number of allocations grows like that of a vector that doubles. The
+/// unit tests of the reader count how often each byte is read.
 #[test]
 fn memory_is_linear_and_diagnostics_are_bounded() {
     const SIZE: usize = 1 << 20;
@@ -43,7 +43,7 @@ fn memory_is_linear_and_diagnostics_are_bounded() {
         assert!(reading.diagnostics.len() <= 100, "{name}");
         // 12 bytes per line and 4 per section, doubled by the growth of the vectors. A line has at least one byte.
         assert!(many.bytes <= 40 * large.len() + 20_000, "{name}: {many:?}");
-        assert!(many.bytes <= 17 * few.bytes.max(20_000), "{name}: {few:?}, sixteen times the text {many:?}");
+        assert!(many.bytes <= 17 * few.bytes.max(20_000), "{name}: {few:?} for a sixteenth of the text, {many:?}");
         assert!(many.times <= few.times + 16, "{name}: {few:?}, {many:?}");
     }
 }
@@ -53,46 +53,50 @@ fn memory_is_linear_and_diagnostics_are_bounded() {
 fn the_default_limits_bound_memory() {
     const SIZE: usize = (1 << 20) - 64;
     for (name, text) in shapes(SIZE) {
-        let (read, asked) = count(|| Reader::lenient().read(&text));
+        let (read, allocated) = count(|| Reader::lenient().read(&text));
         match (name, read) {
             (
-                "one line" | "one line of NUL" | "one line of no UTF-8" | "one line of colons" | "formats" | "digits",
+                "one line"
+                | "one line of NUL"
+                | "one line that is not UTF-8"
+                | "one line of colons"
+                | "formats"
+                | "digits",
                 read,
             ) => {
                 assert_eq!(read.unwrap().session.line_count(), 1, "{name}");
             }
-            (_, Ok(reading)) => panic!("{name}: {} lines were taken", reading.session.line_count()),
+            (_, Ok(reading)) => panic!("{name}: {} lines were accepted", reading.session.line_count()),
             (_, Err(refused)) => assert!(matches!(refused.rule, Rule::Limit { .. }), "{name}: {refused}"),
         }
         // One allocation each for lines, `m=` lines and diagnostics.
-        assert!(asked.bytes <= 12 * 20_000 + 4 * 2 * 1_024 + 2 * 100 * 200, "{name}: {asked:?}");
+        assert!(allocated.bytes <= 12 * 20_000 + 4 * 2 * 1_024 + 2 * 100 * 200, "{name}: {allocated:?}");
     }
-    let (refused, asked) = count(|| Reader::lenient().read(&vec![b'x'; (1 << 20) + 1]).unwrap_err().rule);
-    assert_eq!(refused, Rule::Limit { counted: Counted::Bytes, most: 1 << 20 });
-    assert_eq!(asked.times, 1, "the text itself");
+    let (refused, allocated) = count(|| Reader::lenient().read(&vec![b'x'; (1 << 20) + 1]).unwrap_err().rule);
+    assert_eq!(refused, Rule::Limit { kind: LimitKind::Bytes, most: 1 << 20 });
+    assert_eq!(allocated.times, 1, "the text itself");
 }
 
-/// Iterating over a session allocates nothing. Writing it makes one allocation of the exact size.
+/// The one allocation of writing has the exact size.
 #[test]
 fn iterating_allocates_nothing_and_writing_allocates_once() {
     let text = [b"v=0\r\n", b"m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=rtcp-mux\r\n".repeat(10_000).as_slice()].concat();
     let mut session = Reader::lenient().with_limits(NO_LIMITS).read(&text).unwrap().session;
     assert_eq!(session.media_count(), 10_000);
-    let (found, asked) = count(|| {
+    let (found, allocated) = count(|| {
         let sections = session.all_media().filter(|media| media.has(b"rtcp-mux")).count();
         (sections, session.lines().filter(|line| line.kind() == Kind::Attribute).count())
     });
-    assert_eq!((found, asked), ((10_000, 20_000), Asked::default()));
+    assert_eq!((found, allocated), ((10_000, 20_000), Allocated::default()));
     session.set_value(2, b"mid:audio").unwrap();
-    let (written, asked) = count(|| session.to_bytes());
-    assert_eq!(asked, Asked { times: 1, bytes: written.len() });
+    let (written, allocated) = count(|| session.to_bytes());
+    assert_eq!(allocated, Allocated { times: 1, bytes: written.len() });
     assert_eq!(written.len(), text.len() + 4);
 }
 
-/// Reading a session of ordinary size makes a few allocations.
 #[test]
-fn a_usual_description_takes_few_allocations() {
+fn a_description_of_ordinary_size_needs_few_allocations() {
     let text = crate::vectors::VALID[1].as_bytes();
-    let (session, asked) = count(|| Session::read(text).unwrap());
-    assert!(session.media_count() == 3 && asked.times <= 3, "{asked:?}");
+    let (session, allocated) = count(|| Session::read(text).unwrap());
+    assert!(session.media_count() == 3 && allocated.times <= 3, "{allocated:?}");
 }

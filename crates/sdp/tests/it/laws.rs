@@ -1,4 +1,4 @@
-//! Properties of typed values: a written value is parsed as the same value, and an error has its position inside the
+//! Properties of typed values: a written value is parsed as the same value, and the position of an error is inside the
 //! value.
 
 use core::fmt::Display;
@@ -16,8 +16,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::string::string_regex;
 
-/// Parses arbitrary bytes.
-fn is_safe<'a, T: Value<'a> + Display>(value: &'a [u8]) {
+/// Parses arbitrary bytes, and checks the position of the error.
+fn check_parse<'a, T: Value<'a> + Display>(value: &'a [u8]) {
     match T::parse(value) {
         Ok(found) => drop(found.to_string()),
         Err(error) => {
@@ -29,15 +29,15 @@ fn is_safe<'a, T: Value<'a> + Display>(value: &'a [u8]) {
     }
 }
 
-/// Valid values, made by a regular expression.
+/// Generates valid values from a regular expression.
 fn matching(pattern: String) -> impl Strategy<Value = String> {
     string_regex(&pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"))
 }
 
-/// Bytes that occur in the grammars, and some that do not.
+/// Generates bytes that occur in the grammars, and some other bytes.
 fn noise() -> impl Strategy<Value = Vec<u8>> {
-    let known = b" ,;:=~*/.-%0159aAfFxz{}\r\n\0\x7f\xff".to_vec();
-    vec(select(known), 0..12)
+    let bytes = b" ,;:=~*/.-%0159aAfFxz{}\r\n\0\x7f\xff".to_vec();
+    vec(select(bytes), 0..12)
 }
 
 macro_rules! laws {
@@ -49,14 +49,14 @@ macro_rules! laws {
                 let value = value.unwrap_or_else(|error| panic!("{good:?}: {error}"));
                 let written = value.to_string();
                 assert_eq!(<$type>::parse(written.as_bytes()), Ok(value), "{good:?} was written as {written:?}");
-                is_safe::<$type>(good.as_bytes());
+                check_parse::<$type>(good.as_bytes());
                 let mut damaged = good.clone().into_bytes();
                 let at = at.index(damaged.len() + 1);
                 damaged.splice(at..at, noise.clone());
-                is_safe::<$type>(&damaged);
+                check_parse::<$type>(&damaged);
                 damaged.truncate(at);
-                is_safe::<$type>(&damaged);
-                is_safe::<$type>(&noise);
+                check_parse::<$type>(&damaged);
+                check_parse::<$type>(&noise);
             }
         }
     )*};
@@ -105,8 +105,8 @@ laws! {
 }
 
 prop_compose! {
-    /// Candidates without a deviation, as an agent builds them.
-    fn built()(
+    /// Generates candidates without a deviation.
+    fn valid_candidate()(
         foundation in "[a-zA-Z0-9+/]{1,32}",
         component in 1..=256_u16,
         transport in select(vec![Transport::Udp, Transport::Tcp, Transport::Other("ssltcp".to_owned())]),
@@ -139,7 +139,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn candidates_of_an_agent_are_parsed_unchanged(candidate in built()) {
+    fn candidates_of_an_agent_are_parsed_unchanged(candidate in valid_candidate()) {
         let checked = candidate.clone().checked();
         prop_assert_eq!(checked.as_ref(), Ok(&candidate));
         prop_assert_eq!(candidate.to_string().parse(), Ok(candidate.clone()));
@@ -147,20 +147,20 @@ proptest! {
     }
 
     #[test]
-    fn a_single_deviation_is_reported_and_strict_parsing_refuses_it(candidate in built(), which in 0..6_usize) {
-        let (spoilt, deviation) = deviate(candidate, which);
-        prop_assert_eq!(spoilt.deviations().collect::<Vec<_>>(), [deviation]);
-        let text = spoilt.to_string();
-        prop_assert_eq!(text.parse(), Ok(spoilt.clone()));
+    fn a_single_deviation_is_reported_and_strict_parsing_refuses_it(candidate in valid_candidate(), which in 0..6_usize) {
+        let (changed, deviation) = add_deviation(candidate, which);
+        prop_assert_eq!(changed.deviations().collect::<Vec<_>>(), [deviation]);
+        let text = changed.to_string();
+        prop_assert_eq!(text.parse(), Ok(changed.clone()));
         let error = Candidate::strict(text.as_bytes()).unwrap_err();
         prop_assert!(error.at <= text.len());
         prop_assert_eq!(error.clause, deviation.clause());
-        prop_assert_eq!(spoilt.checked(), Err(error));
+        prop_assert_eq!(changed.checked(), Err(error));
     }
 }
 
-/// Makes a candidate with one deviation.
-fn deviate(mut candidate: CandidateAttribute, which: usize) -> (CandidateAttribute, Deviation) {
+/// Adds one deviation to a candidate. Returns the candidate and the deviation.
+fn add_deviation(mut candidate: CandidateAttribute, which: usize) -> (CandidateAttribute, Deviation) {
     let deviation = match which {
         0 => {
             candidate.foundation.clear();

@@ -1,4 +1,4 @@
-//! A lenient reader reads any prefix of a description or gives an error. It does not panic, and it loses no byte.
+//! A lenient reader reads any prefix of a description or returns an error. It does not panic and keeps every byte.
 
 use crate::vectors::VALID;
 use portolan_sdp::diagnostic::{Rule, Severity};
@@ -6,17 +6,18 @@ use portolan_sdp::{Reader, Session};
 use proptest::prelude::*;
 
 #[test]
-fn every_prefix_is_read_or_gives_an_error() {
+fn every_prefix_is_read_or_returns_an_error() {
     for text in VALID {
         for end in 0..=text.len() {
             let prefix = &text.as_bytes()[..end];
             match Reader::lenient().read(prefix) {
                 Ok(reading) => {
                     assert_eq!(reading.session.to_bytes(), prefix);
-                    assert!(end >= 2, "two bytes make a line");
-                    let ends = reading.diagnostics.iter().any(|diagnostic| diagnostic.rule == Rule::NoFinalEnding);
-                    // CR is an ending too, although only a part of CR LF.
-                    assert_eq!(ends, !matches!(prefix[end - 1], b'\r' | b'\n'), "{prefix:?}");
+                    assert!(end >= 2, "a description has at least two bytes");
+                    let is_unended =
+                        reading.diagnostics.iter().any(|diagnostic| diagnostic.rule == Rule::NoFinalEnding);
+                    // A prefix that ends between CR and LF ends with CR, which is a line ending too.
+                    assert_eq!(is_unended, !matches!(prefix[end - 1], b'\r' | b'\n'), "{prefix:?}");
                 }
                 Err(refused) => assert_eq!((refused.rule, end < 2), (Rule::NotADescription, true)),
             }
@@ -24,15 +25,15 @@ fn every_prefix_is_read_or_gives_an_error() {
     }
 }
 
-/// Damaged descriptions: a few bytes are replaced, removed or inserted.
+/// Generates valid descriptions in which a few bytes are replaced, removed or inserted.
 pub(crate) fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![prop::sample::select(&b"\r\n\0= :/vosctma"[..]), any::<u8>(),];
     let damage = prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, byte), 0..6);
     (prop::sample::select(VALID), damage).prop_map(|(text, damage)| {
         let mut text = text.as_bytes().to_vec();
-        for (at, what, byte) in damage {
+        for (at, operation, byte) in damage {
             let at = at.index(text.len());
-            match what {
+            match operation {
                 0 => text[at] = byte,
                 1 => text.insert(at, byte),
                 _ => drop(text.remove(at)),
@@ -60,7 +61,7 @@ proptest! {
             lenient.diagnostics.iter().filter(|diagnostic| diagnostic.rule.severity() == Severity::Deviation).copied().collect();
         match strict {
             Ok(reading) => prop_assert!(deviations.is_empty() && reading.session == lenient.session),
-            Err(refused) => prop_assert_eq!(Some(&refused), deviations.first(), "strict refuses at the first deviation"),
+            Err(refused) => prop_assert_eq!(Some(&refused), deviations.first(), "strict reading stops at the first deviation"),
         }
         // Every value can be parsed; an error is in the line of its value.
         for line in lenient.session.lines() {

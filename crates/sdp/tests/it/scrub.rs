@@ -1,7 +1,7 @@
-//! No address and no secret of a real description remains after scrubbing, and its lines are still parsed in the same
-//! way.
+//! Tests that scrubbing removes every address and every secret of a description, and that the lines are still parsed in
+//! the same way.
 //!
-//! The tests find secrets by simple rules, independent of the implementation.
+//! The tests find secrets by simple rules that are independent of the implementation.
 
 use crate::field;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -22,12 +22,12 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 fn addresses(text: &str) -> BTreeSet<IpAddr> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || ".:-_".contains(c)))
         .filter_map(|word| word.parse().ok())
-        .filter(|ip: &IpAddr| !ip.is_unspecified() && !ip.is_loopback() && !is_of_documents(*ip))
+        .filter(|ip: &IpAddr| !ip.is_unspecified() && !ip.is_loopback() && !is_documentation(*ip))
         .collect()
 }
 
-/// RFC 5737, 3849, 5771, 6676: documentation addresses identify no host.
-fn is_of_documents(ip: IpAddr) -> bool {
+/// Returns whether an address is for documentation (RFC 5737, 3849, 5771, 6676) and therefore identifies no host.
+fn is_documentation(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             matches!(v4.octets(), [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [233, 252, 0, _])
@@ -71,13 +71,13 @@ fn secrets(text: &str) -> BTreeSet<&str> {
             _ => {}
         }
     }
-    // Very short words identify no one; neither do words that occur elsewhere in the description, or in a stand-in.
+    // Short words identify no person. Common words also occur elsewhere in a description, or in a replacement.
     found.retain(|secret| secret.len() > 3 && !COMMON.contains(secret));
     found
 }
 
 #[test]
-fn no_address_and_no_secret_of_the_corpus_survives() {
+fn no_address_and_no_secret_of_the_corpus_remains() {
     let (mut all_addresses, mut all_secrets, mut leaked) = (0, 0, Vec::new());
     for (path, bytes) in field::descriptions() {
         let (Ok(session), Ok(text)) = (Session::read(&bytes), core::str::from_utf8(&bytes)) else { continue };
@@ -117,11 +117,11 @@ fn lines_keep_their_kinds_and_valid_values_stay_valid() {
 }
 
 #[test]
-fn equal_values_get_equal_stand_ins() {
+fn equal_values_have_equal_replacements() {
     for (path, bytes) in field::descriptions() {
         let Ok(session) = Session::read(&bytes) else { continue };
         let scrubbed = scrub(&session);
-        let (mut forth, mut back) = (BTreeMap::new(), BTreeMap::new());
+        let (mut forward, mut reverse) = (BTreeMap::new(), BTreeMap::new());
         for (was, is) in session.lines().zip(scrubbed.lines()) {
             let Some((b"candidate", Some(value))) = was.attribute() else { continue };
             let now = is.attribute().and_then(|(_, value)| value).unwrap_or_default();
@@ -129,14 +129,14 @@ fn equal_values_get_equal_stand_ins() {
             let words = value.split(|byte| *byte == b' ').zip(now.split(|byte| *byte == b' ')).skip(1);
             for (word, replaced) in words {
                 let (word, replaced) = (word.to_ascii_lowercase(), replaced.to_ascii_lowercase());
-                assert_eq!(*forth.entry(word.clone()).or_insert(replaced.clone()), replaced, "{}", path.display());
-                assert_eq!(*back.entry(replaced).or_insert(word.clone()), word, "{}: {was} {is}", path.display());
+                assert_eq!(*forward.entry(word.clone()).or_insert(replaced.clone()), replaced, "{}", path.display());
+                assert_eq!(*reverse.entry(replaced).or_insert(word.clone()), word, "{}: {was} {is}", path.display());
             }
         }
     }
 }
 
-/// The private data of one person; no value occurs elsewhere by chance.
+/// The private data of one person. The values are long enough not to occur elsewhere by chance.
 #[derive(Clone, Debug)]
 struct Person {
     user: String,
@@ -168,8 +168,8 @@ fn person() -> impl Strategy<Value = Person> {
     )
 }
 
-/// A description with all data of a person in every place for a text. The data occur before and after the lines that
-/// define the data, and before the media section of another person.
+/// Returns a description with all data of a person in every position for a text. The data occur before and after the
+/// lines that define the data, and before the media section of another description.
 fn private_description(person: &Person, other: &Session<'_>) -> String {
     let Person { user, host, ip, ip6, ufrag, pwd, digest } = person;
     let media: String =
@@ -203,9 +203,9 @@ fn private_description(person: &Person, other: &Session<'_>) -> String {
 }
 
 /// Returns whether the value of a line can be parsed.
-fn reads(line: &Line<'_>) -> bool {
+fn is_parsed(line: &Line<'_>) -> bool {
     let whole = [b"v=0\r\n", line.text(), b"\r\n"].concat();
-    Session::read(&whole).is_ok_and(|session| explain(&session).nth(1).is_some_and(|item| item.says.is_ok()))
+    Session::read(&whole).is_ok_and(|session| explain(&session).nth(1).is_some_and(|item| item.value.is_ok()))
 }
 
 proptest! {
@@ -221,10 +221,10 @@ proptest! {
         for secret in [user, host, &ip.to_string(), &ip6.to_string(), ufrag, pwd, digest, "7946 0018"] {
             prop_assert!(!plain.contains(&secret.to_lowercase()), "{secret} in\n{found}");
         }
-        // Equal values have equal stand-ins: an address in `o=`, in a candidate, in a parameter list, in a name.
-        let stand_in = found.lines().nth(1).unwrap().rsplit(' ').next().unwrap();
-        for place in [format!("udp 7 {stand_in} 5000"), format!("x={stand_in}:5060"), format!("a=mid:{stand_in}")] {
-            prop_assert!(found.contains(&place), "{place} is not in\n{found}");
+        // An address has the same replacement in `o=`, in a candidate, in a parameter list and in a name.
+        let replacement = found.lines().nth(1).unwrap().rsplit(' ').next().unwrap();
+        for text in [format!("udp 7 {replacement} 5000"), format!("x={replacement}:5060"), format!("a=mid:{replacement}")] {
+            prop_assert!(found.contains(&text), "{text} is not in\n{found}");
         }
     }
 
@@ -239,8 +239,8 @@ proptest! {
         prop_assert_eq!(is.line_count(), was.line_count());
         for ((before, after), twice) in was.lines().zip(is.lines()).zip(again.lines()) {
             prop_assert_eq!((before.kind(), before.ending()), (after.kind(), after.ending()), "{} is {}", before, after);
-            prop_assert!(!reads(&before) || reads(&after), "{before} reads, {after} does not");
-            prop_assert_eq!((after.kind(), reads(&after)), (twice.kind(), reads(&twice)), "{} is {}", after, twice);
+            prop_assert!(!is_parsed(&before) || is_parsed(&after), "{before} is parsed, {after} is not");
+            prop_assert_eq!((after.kind(), is_parsed(&after)), (twice.kind(), is_parsed(&twice)), "{} is {}", after, twice);
         }
         if Reader::strict().read(&text).is_ok() {
             prop_assert!(Reader::strict().read(&is.to_bytes()).is_ok(), "{}", is);

@@ -1,4 +1,4 @@
-//! Properties of whole sessions, over random descriptions, valid and nearly valid.
+//! Properties of sessions, with random descriptions that are valid or nearly valid.
 
 use portolan_sdp::candidate::Candidate;
 use portolan_sdp::diagnostic::{Rule, Severity};
@@ -6,13 +6,13 @@ use portolan_sdp::{Attribute, Reader, Session, ValueError};
 use portolan_strategies::{candidates, sessions};
 use proptest::prelude::*;
 
-/// Parses all typed values; returns the number of valid ones.
+/// Parses all typed values. Returns the number of valid values.
 fn read_all(session: &Session<'_>) -> usize {
     session.lines().filter(|line| line.typed().is_some_and(|read| read.is_ok())).count()
 }
 
 /// Parses an attribute from its text.
-fn again(text: &str) -> Result<Attribute<'_>, ValueError> {
+fn parse_attribute(text: &str) -> Result<Attribute<'_>, ValueError> {
     let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value)));
     Attribute::parse(name.as_bytes(), value.map(str::as_bytes))
 }
@@ -45,7 +45,7 @@ proptest! {
     }
 
     #[test]
-    fn every_prefix_is_read_or_refused_as_no_description(text in sessions::session(), end in any::<prop::sample::Index>()) {
+    fn every_prefix_is_read_or_refused_as_not_a_description(text in sessions::session(), end in any::<prop::sample::Index>()) {
         let prefix = &text[..end.index(text.len() + 1)];
         match Reader::lenient().read(prefix) {
             Ok(reading) => prop_assert_eq!(reading.session.to_bytes(), prefix),
@@ -63,22 +63,22 @@ proptest! {
     }
 
     #[test]
-    fn typed_values_never_panic_and_are_written_as_they_were_read(text in sessions::nearly_valid(sessions::session())) {
+    fn typed_values_never_panic_and_round_trip(text in sessions::nearly_valid(sessions::session())) {
         let Ok(session) = Session::read(&text) else { return Ok(()) };
         prop_assert!(read_all(&session) <= session.line_count());
         for line in session.lines().filter(|line| line.text().is_ascii()) {
             if let Some(Ok(attribute)) = line.typed() {
                 let text = attribute.to_string();
-                prop_assert!(again(&text) == Ok(attribute), "{text:?} was written for {attribute:?}");
-                prop_assert_eq!(again(&text).map(|again| again.to_string()), Ok(text.clone()));
+                prop_assert!(parse_attribute(&text) == Ok(attribute), "{text:?} was written for {attribute:?}");
+                prop_assert_eq!(parse_attribute(&text).map(|again| again.to_string()), Ok(text.clone()));
             }
         }
     }
 
     #[test]
-    fn candidates_never_panic_and_strict_ones_are_taken(text in candidates::nearly_valid()) {
-        let taken = Candidate::trickled(&text);
-        if let Ok((prefix, candidate)) = taken {
+    fn candidates_never_panic_and_strict_parsing_refuses_deviations(text in candidates::nearly_valid()) {
+        let parsed = Candidate::trickled(&text);
+        if let Ok((prefix, candidate)) = parsed {
             let again = candidate.to_string();
             prop_assert_eq!(Candidate::trickled(again.as_bytes()).map(|(_, again)| again), Ok(candidate), "{:?}", prefix);
             let is_strict = candidate.deviations().next().is_none();

@@ -1,4 +1,4 @@
-//! The values of the lines of RFC 8866, and the attributes of telephony, RTSP and professional media.
+//! Tests of the values of RFC 8866 lines, and of attributes of telephony, RTSP and professional media.
 
 mod field;
 mod laws;

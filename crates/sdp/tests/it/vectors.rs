@@ -1,6 +1,6 @@
-//! Hand-written descriptions: forms that RFC 8866 allows, and single deviations, each with its position.
+//! Descriptions written by hand: valid descriptions, and descriptions with deviations and their positions.
 
-use portolan_sdp::diagnostic::{Counted, Diagnostic, Rule};
+use portolan_sdp::diagnostic::{Diagnostic, LimitKind, Rule};
 use portolan_sdp::line::Kind;
 use portolan_sdp::{Limits, Reader};
 
@@ -15,7 +15,7 @@ pub(crate) const VALID: &[&str] = &[
      m=audio 49170 RTP/AVP 0 8 97\r\ni=The talk\r\nc=IN IP4 233.252.0.1/127/3\r\nc=IN IP4 233.252.1.1/127\r\nb=AS:64\r\n\
      a=rtpmap:97 iLBC/8000\r\nm=video 51372/2 RTP/AVP 99\r\na=rtpmap:99 h263-1998/90000\r\n\
      m=application 0 TCP/TLS/BFCP *\r\n",
-    // LF alone, which the RFC asks readers to accept.
+    // Line endings of LF alone, which a reader should accept (RFC 8866 §5).
     "v=0\no=- 1 1 IN IP4 ship.example.com\ns= \nt=0 0\nm=audio 9 UDP/TLS/RTP/SAVPF 111\nc=IN IP4 0.0.0.0\na=mid:0\na=rtcp-mux\n",
 ];
 
@@ -30,11 +30,11 @@ fn valid_descriptions_are_read_strictly() {
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n";
 
-/// Line, column, and words of the message.
-type Told = (usize, usize, &'static str);
+/// The line, the column, and a part of the message.
+type Expected = (usize, usize, &'static str);
 
-/// A text, and its diagnostics.
-const DEVIATIONS: &[(&str, &[Told])] = &[
+/// Texts with their diagnostics.
+const DEVIATIONS: &[(&str, &[Expected])] = &[
     ("v=0\r\ns=-\r\nt=0 0\r\n", &[(4, 1, "o= is missing (RFC 8866 §5.2)")]),
     (
         "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\n",
@@ -102,7 +102,7 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
     ),
 ];
 
-/// Returns the offset of a line, counted from 1; past the last line the end of the text.
+/// Returns the offset of a line, counted from 1. Past the last line, returns the length of the text.
 pub(crate) fn start_of(text: &[u8], line: usize) -> usize {
     let (mut at, mut line) = (0, line);
     while line > 1 && at < text.len() {
@@ -122,7 +122,7 @@ pub(crate) fn start_of(text: &[u8], line: usize) -> usize {
 }
 
 /// Asserts that line and column match the span.
-pub(crate) fn assert_place(text: &[u8], diagnostic: &Diagnostic) {
+pub(crate) fn assert_position(text: &[u8], diagnostic: &Diagnostic) {
     assert_eq!(start_of(text, diagnostic.line) + diagnostic.column - 1, diagnostic.span.start, "{diagnostic}");
     assert!(
         diagnostic.span.start <= diagnostic.span.end && diagnostic.span.end <= text.len(),
@@ -132,7 +132,7 @@ pub(crate) fn assert_place(text: &[u8], diagnostic: &Diagnostic) {
 }
 
 #[test]
-fn each_deviation_has_its_place_and_its_rule() {
+fn each_deviation_has_its_position_and_its_rule() {
     for (text, expected) in DEVIATIONS {
         let text = text.replace("H|", HEAD);
         let reading = Reader::lenient().read(text.as_bytes()).unwrap();
@@ -142,48 +142,48 @@ fn each_deviation_has_its_place_and_its_rule() {
             .map(|diagnostic| (diagnostic.line, diagnostic.column, diagnostic.rule.to_string()))
             .collect();
         assert_eq!(found.len(), expected.len(), "{text:?}: {found:#?}");
-        for (diagnostic, (line, column, words)) in reading.diagnostics.iter().zip(*expected) {
-            let sentence = diagnostic.to_string();
-            assert!(sentence.contains(words), "{text:?}: {sentence}");
-            assert_eq!((diagnostic.line, diagnostic.column), (*line, *column), "{text:?}: {sentence}");
-            assert_place(text.as_bytes(), diagnostic);
+        for (diagnostic, (line, column, part)) in reading.diagnostics.iter().zip(*expected) {
+            let message = diagnostic.to_string();
+            assert!(message.contains(part), "{text:?}: {message}");
+            assert_eq!((diagnostic.line, diagnostic.column), (*line, *column), "{text:?}: {message}");
+            assert_position(text.as_bytes(), diagnostic);
             assert!(!diagnostic.rule.hint().is_empty() && !diagnostic.rule.name().contains(' '));
         }
     }
 }
 
 #[test]
-fn a_limit_is_passed_by_one() {
+fn a_limit_is_exceeded_by_one() {
     let text = format!("{HEAD}t=0 0\r\na=x\r\na=x\r\nm=audio 9 RTP/AVP 0\r\na=x\r\na=x\r\nm=video 9 RTP/AVP 0\r\n");
     let exact = Limits { bytes: text.len(), lines: 10, attributes: 2, media: 2, diagnostics: 0 };
     let read = |limits| Reader::lenient().with_limits(limits).read(text.as_bytes());
     let reading = read(exact).unwrap();
     assert_eq!((reading.diagnostics.len(), reading.unreported), (0, 2), "neither section has c=");
-    let passed = |limits, line, counted, most| {
+    let exceeds = |limits, line, kind, most| {
         let refused = read(limits).unwrap_err();
-        assert_eq!((refused.line, refused.rule), (line, Rule::Limit { counted, most }), "{refused}");
-        assert_place(text.as_bytes(), &refused);
+        assert_eq!((refused.line, refused.rule), (line, Rule::Limit { kind, most }), "{refused}");
+        assert_position(text.as_bytes(), &refused);
         assert!(!refused.span.is_empty());
     };
-    passed(Limits { bytes: text.len() - 1, ..exact }, 1, Counted::Bytes, text.len() - 1);
-    passed(Limits { lines: 9, ..exact }, 10, Counted::Lines, 9);
-    passed(Limits { attributes: 1, ..exact }, 6, Counted::Attributes, 1);
-    passed(Limits { media: 1, ..exact }, 10, Counted::Media, 1);
+    exceeds(Limits { bytes: text.len() - 1, ..exact }, 1, LimitKind::Bytes, text.len() - 1);
+    exceeds(Limits { lines: 9, ..exact }, 10, LimitKind::Lines, 9);
+    exceeds(Limits { attributes: 1, ..exact }, 6, LimitKind::Attributes, 1);
+    exceeds(Limits { media: 1, ..exact }, 10, LimitKind::Media, 1);
 }
 
 #[test]
-fn a_text_that_is_no_description_is_refused() {
+fn a_text_that_is_not_a_description_is_refused() {
     for text in ["", "\r\n\r\n", "GET / HTTP/1.1\r\nHost: example.com\r\n", "{\"v\": 0}", "x=1\r\n"] {
         let refused = Reader::lenient().read(text.as_bytes()).unwrap_err();
         assert_eq!(refused.rule, Rule::NotADescription);
-        assert_place(text.as_bytes(), &refused);
+        assert_position(text.as_bytes(), &refused);
     }
     assert_eq!(Reader::strict().read(b"").unwrap_err().rule, Rule::NotADescription);
 }
 
 #[test]
-fn a_fragment_needs_no_head() {
-    // The form of RFC 8840.
+fn a_fragment_needs_no_session_lines() {
+    // RFC 8840 has fragments of this form.
     let text = b"a=ice-ufrag:8hhY\r\nm=audio 9 RTP/AVP 0\r\na=mid:1\r\na=end-of-candidates\r\n";
     let reading = Reader::strict().read_fragment(text).unwrap();
     assert_eq!((reading.session.media_count(), reading.diagnostics.len()), (1, 0));

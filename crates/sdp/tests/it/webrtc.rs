@@ -1,4 +1,4 @@
-//! The WebRTC attributes of the corpus, and the reasons why some are refused.
+//! Tests with the WebRTC attributes of the corpus, and the reasons why some are refused.
 
 use crate::allocations::count;
 use crate::field::{folder, rows, unquoted};
@@ -45,7 +45,7 @@ const NAMES: [&str; 33] = [
 const TOKEN: &str = "the RFC has a token there, so that future extensions can be parsed";
 const CODEC: &str = "the codec defines the parameters";
 
-/// Lines with another result than in the source of the corpus, and the reason.
+/// Lines with another result than in the source of the corpus, with the reason.
 const EXPLAINED_LINES: [(&str, &str); 23] = [
     ("moz-027", TOKEN),
     ("moz-032", TOKEN),
@@ -114,29 +114,29 @@ fn is_read(name: &str, value: Option<&[u8]>) -> bool {
 }
 
 #[test]
-fn every_line_has_the_same_verdict_or_is_explained() {
+fn every_line_has_the_expected_result_or_an_explanation() {
     let Some(folder) = folder() else { return };
-    let (mut alike, mut different) = (0, Vec::new());
+    let (mut equal, mut different) = (0, Vec::new());
     for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
         let [id, text, expect, ..] = row.as_slice() else { panic!("three columns and more: {row:?}") };
         let text = unquoted(text);
         let (name, value) = text.split_once(':').map_or((&*text, None), |(name, value)| (name, Some(value.as_bytes())));
-        // A longer name, such as `rtcp-mux foobar`, is another name and is never read as this one.
+        // `rtcp-mux foobar` is another name, and must not be parsed as `rtcp-mux`.
         if name.split(' ').next().is_none_or(|name| !NAMES.contains(&name)) {
             continue;
         }
         if is_read(name, value) == (expect == "accept") {
-            alike += 1;
+            equal += 1;
         } else {
             different.push(id.clone());
         }
     }
     assert_eq!(different, EXPLAINED_LINES.map(|(id, _)| id));
-    assert!(alike >= 180, "{alike} alike");
+    assert!(equal >= 180, "{equal} equal");
 }
 
 #[test]
-fn every_line_of_accepted_descriptions_is_parsed_or_explained() {
+fn every_line_of_accepted_descriptions_is_parsed_or_has_an_explanation() {
     let Some(folder) = folder() else { return };
     let (mut read, mut refused) = (0, Vec::new());
     for row in rows(&folder.join("sdp/manifest.tsv")) {
@@ -160,14 +160,14 @@ fn every_line_of_accepted_descriptions_is_parsed_or_explained() {
         assert!(EXPLAINED_IN_FILES.iter().any(|(different, _)| text.starts_with(different)), "{text}");
     }
     for (different, why) in EXPLAINED_IN_FILES {
-        assert!(refused.iter().any(|text| text.starts_with(different)), "{different} is read now: {why}");
+        assert!(refused.iter().any(|text| text.starts_with(different)), "{different} is accepted: {why}");
     }
     assert!(read >= 10_000, "{read} read, {} refused", refused.len());
     println!("{read} read, {} refused", refused.len());
 }
 
-/// Returns each attribute of [`NAMES`] in a description, and whether it is parsed.
-fn lines(bytes: &[u8], mut tell: impl FnMut(String, bool)) {
+/// Calls `record` with each attribute of [`NAMES`] in a description, and with whether it is parsed.
+fn lines(bytes: &[u8], mut record: impl FnMut(String, bool)) {
     let session = Session::read(bytes).unwrap();
     for line in session.lines() {
         let Some((name, value)) = line.attribute() else { continue };
@@ -180,11 +180,11 @@ fn lines(bytes: &[u8], mut tell: impl FnMut(String, bool)) {
             let again = Attribute::parse(name.as_bytes(), value.map(str::as_bytes));
             assert_eq!(again, Ok(attribute), "{line}");
         }
-        tell(String::from_utf8_lossy(line.value()).into_owned(), read.is_ok());
+        record(String::from_utf8_lossy(line.value()).into_owned(), read.is_ok());
     }
 }
 
-/// One line of each kind, and one that fails late.
+/// One valid line of each kind, and one that is invalid near its end.
 const LINES: [(&str, &str); 27] = [
     (
         "candidate",
@@ -219,10 +219,10 @@ const LINES: [(&str, &str); 27] = [
 ];
 
 #[test]
-fn reading_allocates_nothing() {
+fn parsing_an_attribute_allocates_nothing() {
     for (name, value) in LINES {
-        let (read, asked) = count(|| Attribute::parse(name.as_bytes(), Some(value.as_bytes())));
-        assert_eq!(asked.times, 0, "{name}:{value}");
+        let (read, allocated) = count(|| Attribute::parse(name.as_bytes(), Some(value.as_bytes())));
+        assert_eq!(allocated.times, 0, "{name}:{value}");
         assert_eq!(read.is_ok(), !value.ends_with("89980"), "{name}:{value}: {read:?}");
         assert!(!matches!(read, Ok(Attribute::Other { .. })), "{name} has a type");
     }

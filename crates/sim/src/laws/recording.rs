@@ -58,7 +58,7 @@ pub struct Recording {
 /// One step of a [`Recording`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// What happened, and its time.
+    /// The step, with its time.
     pub step: Step,
     /// The random bytes that the machine drew, in order.
     pub entropy: Vec<u8>,

@@ -34,11 +34,11 @@ pub struct Step {
     pub at: Instant,
     /// Whether the machine is drained after the step, as by a driver; `false` leaves its outputs queued.
     pub drain: bool,
-    /// What happens.
+    /// The action.
     pub action: Action,
 }
 
-/// What happens in a [`Step`].
+/// The action of a [`Step`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The owner sends a command, stored as text.

@@ -13,7 +13,7 @@ pub struct Violation {
     pub law: Law,
     /// The step at or after which the law was broken, counted from 0; `None`: before the first step.
     pub step: Option<usize>,
-    /// What happened, in plain English.
+    /// The violation, in plain English.
     pub what: String,
     /// The steps up to the broken step; they break the law by themselves. [`check`](super::check) and
     /// [`check_all`](super::check_all) set them; the functions of single laws leave them empty.

@@ -50,7 +50,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Sends what it can after the window or the path has opened. The sender may read again.
+    /// Sends the queued bytes that fit, after the window or the path has opened. The sender may read again.
     fn pump_and_read(&mut self, id: StreamId, pipe: usize) {
         self.pump(id, pipe);
         self.tell_fullness(id, pipe);

@@ -219,7 +219,7 @@ fn nothing_is_handed_in_while_more_than_64_kib_wait_to_be_sent() {
 
 /// The contract allows this deadlock: no driver hands in bytes before its own bytes are sent, so neither end reads.
 #[test]
-fn two_full_ends_deadlock() {
+fn two_streams_with_full_queues_deadlock() {
     let (mut net, [a, b], [near, far]) = two();
     for (host, socket) in [(a, near), (b, far)] {
         send(&mut net, host, socket, &pattern(129 * KIB));

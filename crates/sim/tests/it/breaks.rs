@@ -39,7 +39,7 @@ fn a_stream_ends_with_its_address_after_the_bytes_that_had_arrived() {
 }
 
 #[test]
-fn a_stream_that_broke_is_reset_when_its_address_comes_back() {
+fn a_broken_stream_is_reset_when_its_address_comes_back() {
     let (mut net, hosts @ [a, b], [_, far]) = connected(&Link::PERFECT);
     let start = net.now();
     net.set_addresses(a, 0, &[]);

@@ -10,19 +10,19 @@ use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Link, Net, Server, Stop};
 
 #[test]
-fn calls_come_at_their_time_and_in_order() {
+fn delayed_calls_run_at_their_time_and_in_order() {
     let mut net = Net::new(1);
     let host = net.add_host(net.internet(), "a", &[ip("85.0.0.1")], &Link::PERFECT, Streamer::default());
     net.record_story();
-    let say = |net: &mut Net<Streamer>, ms: u64, what: &'static str| {
+    let append = |net: &mut Net<Streamer>, ms: u64, what: &'static str| {
         net.after(host, MS * u32::try_from(ms).unwrap(), move |host, cx| {
             assert_eq!(cx.now(), Instant::from_millis(ms));
             host.taken.extend_from_slice(what.as_bytes());
         });
     };
-    say(&mut net, 20, "c");
-    say(&mut net, 10, "a");
-    say(&mut net, 10, "b");
+    append(&mut net, 20, "c");
+    append(&mut net, 10, "a");
+    append(&mut net, 10, "b");
     let _end = net.run_until(Instant::from_millis(9));
     assert_eq!(net.machine(host).unwrap().taken, b"");
     let _end = net.run_until(Instant::from_millis(10));
@@ -81,8 +81,8 @@ fn clients_connect_through_a_signaling_path() {
         net.after(peer, MS * 80, move |probe, _| probe.send(SocketId(1), &mapped.to_string(), "hello"));
     }
     let _end = net.run_for(Duration::from_secs(1));
-    let met: Vec<_> = net.events().iter().map(|event| (event.host, event.at.since_origin().as_millis())).collect();
-    assert_eq!(met, [(hosts[0], 160), (hosts[1], 160)], "{:?}", net.events());
+    let received: Vec<_> = net.events().iter().map(|event| (event.host, event.at.since_origin().as_millis())).collect();
+    assert_eq!(received, [(hosts[0], 160), (hosts[1], 160)], "{:?}", net.events());
 }
 
 /// A net in which one host measures the NAT and another one serves streams.

@@ -20,7 +20,7 @@ pub(crate) fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-pub(crate) fn behind(nat: TranslatorConfig, link: &Link, seed: u64) -> (Net<Probe>, HostId, SegmentId) {
+pub(crate) fn host_behind(nat: TranslatorConfig, link: &Link, seed: u64) -> (Net<Probe>, HostId, SegmentId) {
     let mut net = Net::new(seed);
     let inside = net.add_gateway(net.internet(), Gateway::new("home", [ip("203.0.113.7")], nat), link);
     let host = net.add_host(inside, "client", &[ip("10.0.0.2")], &Link::PERFECT, Probe::default());
@@ -54,7 +54,7 @@ fn filtering_shows_as_rfc_5780_expects() {
         (Filtering::AddressAndPortDependent, false, false),
     ] {
         let nat = TranslatorConfig::new(Mapping::EndpointIndependent, filtering);
-        let (mut net, host, _) = behind(nat, &Link::delay(RTT / 2), 1);
+        let (mut net, host, _) = host_behind(nat, &Link::delay(RTT / 2), 1);
         let (from, seen) = request_mapping(&mut net, host, None).unwrap();
         assert_eq!((from, seen.ip()), (at(P), ip("203.0.113.7")));
         let answer = request_mapping(&mut net, host, Some(both));
@@ -72,7 +72,7 @@ fn mapping_shows_as_rfc_5780_expects() {
         (Mapping::AddressAndPortDependent, [false, false]),
     ] {
         let nat = TranslatorConfig::home().mapping(mapping).ports(PortAllocation::Random);
-        let (mut net, host, _) = behind(nat, &Link::delay(RTT / 2), 1);
+        let (mut net, host, _) = host_behind(nat, &Link::delay(RTT / 2), 1);
         net.with(host, |probe, cx| {
             let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
             for to in [P, "192.0.2.2:3478", "192.0.2.2:3479"] {
@@ -91,7 +91,7 @@ fn mapping_shows_as_rfc_5780_expects() {
 #[test]
 fn the_configured_loss_is_the_measured_loss() {
     for (loss, slack) in [(0.0, 0.0), (0.02, 0.005), (0.05, 0.007), (0.1, 0.01)] {
-        let (mut net, host, inside) = behind(TranslatorConfig::home(), &Link::delay(RTT / 2).loss(loss), 3);
+        let (mut net, host, inside) = host_behind(TranslatorConfig::home(), &Link::delay(RTT / 2).loss(loss), 3);
         net.with(host, |probe, cx| {
             let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
             probe.repeat(cx, socket, P, 10_000);
@@ -104,10 +104,10 @@ fn the_configured_loss_is_the_measured_loss() {
 }
 
 #[test]
-fn one_seed_gives_one_story() {
+fn the_same_seed_gives_the_same_story() {
     let run = |seed| {
         let link = Link::delay(RTT / 2).loss(0.1).jitter(RTT).duplication(0.1).reordering(0.1, RTT);
-        let (mut net, host, _) = behind(TranslatorConfig::symmetric(), &link, seed);
+        let (mut net, host, _) = host_behind(TranslatorConfig::symmetric(), &link, seed);
         net.record_story();
         for _ in 0..2 {
             for _ in 0..20 {
@@ -125,7 +125,7 @@ fn one_seed_gives_one_story() {
         unreachable!("the second round returns")
     };
     assert_eq!(run(1), run(1));
-    let (mut fresh, host, _) = behind(
+    let (mut fresh, host, _) = host_behind(
         TranslatorConfig::symmetric(),
         &Link::delay(RTT / 2).loss(0.1).jitter(RTT).duplication(0.1).reordering(0.1, RTT),
         2,
@@ -141,7 +141,7 @@ fn one_seed_gives_one_story() {
 
 #[test]
 fn icmp_errors_reach_the_sending_socket() {
-    let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::delay(RTT / 2), 1);
+    let (mut net, host, _) = host_behind(TranslatorConfig::home(), &Link::delay(RTT / 2), 1);
     for (to, hops, why, after) in [
         ("192.0.2.1:9", 64, Unreachability::Port, RTT),
         ("192.0.2.99:9", 64, Unreachability::Network, RTT),
@@ -163,8 +163,8 @@ fn icmp_errors_reach_the_sending_socket() {
 }
 
 #[test]
-fn a_second_order_for_an_id_is_not_answered() {
-    let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::PERFECT, 1);
+fn a_second_order_with_a_known_id_is_ignored() {
+    let (mut net, host, _) = host_behind(TranslatorConfig::home(), &Link::PERFECT, 1);
     net.record_story();
     let id = net.with(host, |probe, cx| probe.open(cx, Protocol::Udp, "0.0.0.0:7", None)).unwrap();
     net.with(host, |probe, _| probe.open_as(id, Protocol::Tcp, "0.0.0.0:8", Some(P)));

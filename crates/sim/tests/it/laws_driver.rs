@@ -1,4 +1,4 @@
-//! `driver_legal` removes the steps that no driver delivers, and no others.
+//! `driver_legal` removes exactly the steps that no driver delivers.
 
 use crate::laws_pinger::{Command, Pinger, terminal};
 use core::net::SocketAddr;
@@ -53,7 +53,7 @@ fn a_socket_is_silent_before_it_opens_and_after_it_closes() {
         Step::command(at(6), &Command::Stop),
         datagram(7, ID),
     ];
-    assert_eq!(kept(&script), [0, 2, 3, 5, 6], "UDP is not closed by peers; another's socket is received");
+    assert_eq!(kept(&script), [0, 2, 3, 5, 6], "a peer cannot close a UDP socket, and sockets of others are received");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_stream_is_full_once_and_then_writable_once() {
         event(0, SocketEvent::Writable),
         event(1, SocketEvent::Full),
         event(2, SocketEvent::Full),
-        Step::stream(at(3), SocketId(40), here(), here(), b"bytes come, and wait"),
+        Step::stream(at(3), SocketId(40), here(), here(), b"bytes that wait"),
         event(4, SocketEvent::Writable),
         event(5, SocketEvent::Writable),
         event(6, SocketEvent::Full),

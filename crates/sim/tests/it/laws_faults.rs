@@ -25,7 +25,7 @@ fn at(millis: u64) -> Instant {
 }
 
 /// Two pings and a foreign datagram arrive while the machine's own ping is pending, and again after the answer.
-fn talk(machine: &impl Fn() -> Pinger, lossy: bool, answered: bool) -> Vec<Step> {
+fn conversation(machine: &impl Fn() -> Pinger, lossy: bool, answered: bool) -> Vec<Step> {
     let from_peer = |millis, payload: &[u8]| Step::datagram(at(millis), SocketId(1), address(1), address(9), payload);
     let script = [
         Step::command(at(0), &ping(lossy)),
@@ -54,7 +54,7 @@ fn talk(machine: &impl Fn() -> Pinger, lossy: bool, answered: bool) -> Vec<Step>
 fn broken_by(fault: Option<Fault>) -> Vec<Law> {
     let machine = || Pinger::new(fault);
     let lossy = fault == Some(Fault::LossyCommand);
-    let scripts = [talk(&|| Pinger::new(None), lossy, true), talk(&|| Pinger::new(None), lossy, false)];
+    let scripts = [conversation(&|| Pinger::new(None), lossy, true), conversation(&|| Pinger::new(None), lossy, false)];
     let broken = |law: &Law| {
         scripts.iter().any(|script| {
             let checked = catch_unwind(AssertUnwindSafe(|| laws::check(*law, &machine, script, &context())));
@@ -85,8 +85,8 @@ fn the_conversations_exercise_every_fault() {
         let outputs = played.into_iter().flat_map(|played| played.outputs);
         outputs.filter_map(|output| if let Output::Event(event) = output { Some(event) } else { None }).collect()
     };
-    assert_eq!(events(&talk(&plain, false, true)), [Event::Answered { foreign: 0 }, Event::Stopped]);
-    let silent = talk(&plain, false, false);
+    assert_eq!(events(&conversation(&plain, false, true)), [Event::Answered { foreign: 0 }, Event::Stopped]);
+    let silent = conversation(&plain, false, false);
     assert_eq!(events(&silent), [Event::Silence]);
     let timeouts = silent.iter().filter(|step| step.action == Action::Input(OwnedInput::Timeout));
     let timeouts: Vec<_> = timeouts.map(|step| step.at).collect();
@@ -94,49 +94,49 @@ fn the_conversations_exercise_every_fault() {
 }
 
 #[test]
-fn a_drain_ends() {
+fn an_endless_drain_is_detected() {
     assert_eq!(broken_by(Some(Fault::EndlessDrain)), [Law::DrainEnds]);
 }
 
 #[test]
-fn waits_lie_ahead() {
+fn a_deadline_in_the_past_is_detected() {
     assert_eq!(broken_by(Some(Fault::DeadlineStays)), [Law::WaitsLieAhead]);
 }
 
 #[test]
-fn an_early_timeout_changes_nothing() {
-    assert_eq!(broken_by(Some(Fault::WakesEarly)), [Law::EarlyTimeout]);
+fn an_effect_of_an_early_timeout_is_detected() {
+    assert_eq!(broken_by(Some(Fault::HandlesEarlyTimeout)), [Law::EarlyTimeout]);
 }
 
 #[test]
-fn time_may_misbehave() {
+fn a_panic_on_decreasing_time_is_detected() {
     assert_eq!(broken_by(Some(Fault::TimeSubtracted)), [Law::TimeMayMisbehave]);
 }
 
 #[test]
-fn no_input_panics() {
+fn a_panic_on_an_input_is_detected() {
     assert_eq!(broken_by(Some(Fault::FirstByte)), [Law::NoInputPanics]);
 }
 
 #[test]
-fn draining_is_the_owners_choice() {
-    assert_eq!(broken_by(Some(Fault::RoomForOne)), [Law::DrainingIsFree]);
+fn a_dependence_on_drains_is_detected() {
+    assert_eq!(broken_by(Some(Fault::KeepsOneInput)), [Law::DrainingIsFree]);
 }
 
 #[test]
-fn peers_are_bounded() {
+fn an_unbounded_queue_is_detected() {
     assert_eq!(broken_by(Some(Fault::Unbounded)), [Law::PeersAreBounded]);
 }
 
 #[test]
-fn no_transmit_before_opened() {
-    assert_eq!(broken_by(Some(Fault::Impatient)), [Law::OpenedFirst]);
+fn a_transmit_without_an_open_socket_is_detected() {
+    assert_eq!(broken_by(Some(Fault::SendsBeforeOpened)), [Law::OpenedFirst]);
     assert_eq!(broken_by(Some(Fault::AfterClose)), [Law::OpenedFirst]);
 }
 
 #[test]
-fn determinism() {
-    assert_eq!(broken_by(Some(Fault::NoteMatters)), [Law::Determinism]);
+fn nondeterminism_is_detected() {
+    assert_eq!(broken_by(Some(Fault::NoteChangesAnswer)), [Law::Determinism]);
     assert_eq!(broken_by(Some(Fault::LossyCommand)), [Law::Determinism]);
 }
 
@@ -145,27 +145,27 @@ fn determinism() {
 #[test]
 fn determinism_is_checked_before_the_laws_that_need_it() {
     let machine = || Pinger::new(Some(Fault::Global));
-    let script = talk(&|| Pinger::new(None), false, true);
+    let script = conversation(&|| Pinger::new(None), false, true);
     let violation = laws::check_all(&machine, &script, &context()).unwrap_err();
     assert_eq!(violation.law, Law::Determinism);
 }
 
 #[test]
-fn not_mine_changes_nothing() {
+fn an_effect_of_not_mine_is_detected() {
     assert_eq!(broken_by(Some(Fault::CountsForeign)), [Law::NotMine]);
-    assert_eq!(broken_by(Some(Fault::TellsForeign)), [Law::NotMine]);
+    assert_eq!(broken_by(Some(Fault::ReportsForeign)), [Law::NotMine]);
 }
 
 #[test]
-fn the_end_is_the_end() {
-    assert_eq!(broken_by(Some(Fault::Undead)), [Law::EndIsEnd]);
+fn activity_after_the_end_is_detected() {
+    assert_eq!(broken_by(Some(Fault::AnswersAfterEnd)), [Law::EndIsEnd]);
     assert_eq!(broken_by(Some(Fault::WaitsAfterEnd)), [Law::EndIsEnd]);
 }
 
 #[test]
-fn a_violation_says_where_and_what() {
-    let machine = || Pinger::new(Some(Fault::Impatient));
-    let violation = laws::check_all(&machine, &talk(&machine, false, true), &context()).unwrap_err();
+fn a_violation_prints_its_position_and_reason() {
+    let machine = || Pinger::new(Some(Fault::SendsBeforeOpened));
+    let violation = laws::check_all(&machine, &conversation(&machine, false, true), &context()).unwrap_err();
     assert_eq!(
         violation.to_string(),
         "law 8 (no transmit before Opened) broken at step 0: `0.000000000 command ping 192.0.2.9:5000`: a transmit of 5 \
@@ -177,9 +177,9 @@ fn a_violation_says_where_and_what() {
 
 /// The steps of a violation are the start of the script up to the broken step. They break the law by themselves.
 #[test]
-fn a_violation_holds_the_steps_up_to_the_broken_one() {
-    let machine = || Pinger::new(Some(Fault::TellsForeign));
-    let script = talk(&|| Pinger::new(None), false, true);
+fn a_violation_contains_the_steps_up_to_the_broken_one() {
+    let machine = || Pinger::new(Some(Fault::ReportsForeign));
+    let script = conversation(&|| Pinger::new(None), false, true);
     let violation = laws::check(Law::NotMine, &machine, &script, &context()).unwrap_err();
     let broken = violation.step.unwrap();
     assert!((2..script.len() - 1).contains(&broken), "in the middle: {violation}");
@@ -187,7 +187,7 @@ fn a_violation_holds_the_steps_up_to_the_broken_one() {
     assert_eq!(laws::check(Law::NotMine, &machine, &violation.steps, &context()), Err(violation));
 
     // An early timeout is visible only if another step follows: one step more.
-    let machine = || Pinger::new(Some(Fault::WakesEarly));
+    let machine = || Pinger::new(Some(Fault::HandlesEarlyTimeout));
     let violation = laws::check(Law::EarlyTimeout, &machine, &script, &context()).unwrap_err();
     assert_eq!(violation.steps.len(), violation.step.unwrap() + 2);
     assert_eq!(laws::check(Law::EarlyTimeout, &machine, &violation.steps, &context()), Err(violation));

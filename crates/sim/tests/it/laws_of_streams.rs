@@ -164,7 +164,7 @@ proptest! {
         }
         run.settle();
         prop_assert_eq!(run.net.stream_backlog(run.hosts[which], run.sockets[which]), None);
-        // The other end notices only when it sends.
+        // The other end detects the loss only when it sends.
         run.net.with(run.hosts[1 - which], |host, _| host.send(run.sockets[1 - which], "?", WhenFull::Close));
         prop_assert_eq!(run.net.run_for(Duration::from_secs(7_200)), Stop::Idle);
         prop_assert_eq!(run.net.stream_count(), 0);

@@ -103,7 +103,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn packets_are_conserved_and_one_seed_is_one_run(
+    fn packets_are_conserved_and_the_same_seed_gives_the_same_run(
         chain in proptest::collection::vec(translators(), 0..3),
         access in links(),
         faults in [0..Fault::EACH.len(), 0..Fault::EACH.len()],

@@ -23,21 +23,21 @@ pub(crate) enum Fault {
     /// Does not advance a due deadline.
     DeadlineStays,
     /// Retransmits at every timeout, even an early one.
-    WakesEarly,
-    /// Subtracts times on the assumption that time only grows.
+    HandlesEarlyTimeout,
+    /// Subtracts times and assumes that time only increases.
     TimeSubtracted,
     /// Reads the first byte of every datagram.
     FirstByte,
     /// Keeps a queue for the outputs of one input only.
-    RoomForOne,
+    KeepsOneInput,
     /// Queues an answer for every ping, without a limit.
     Unbounded,
     /// Sends before the socket is open.
-    Impatient,
+    SendsBeforeOpened,
     /// Sends after it has closed its socket.
     AfterClose,
     /// Draws a random number while it formats a note.
-    NoteMatters,
+    NoteChangesAnswer,
     /// Depends on state outside the machine.
     Global,
     /// Omits the port in the text of a command.
@@ -45,9 +45,9 @@ pub(crate) enum Fault {
     /// Counts foreign datagrams and reports the count.
     CountsForeign,
     /// Reports a foreign datagram as an event.
-    TellsForeign,
+    ReportsForeign,
     /// Answers pings after the end.
-    Undead,
+    AnswersAfterEnd,
     /// Keeps a deadline after the end.
     WaitsAfterEnd,
 }
@@ -111,7 +111,7 @@ impl From<Infallible> for Busy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Answered { foreign: u8 },
-    Chatter,
+    Extra,
     Foreign,
     Silence,
     Stopped,
@@ -126,7 +126,7 @@ struct Full;
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too much waits, dropped an answer")
+        f.write_str("the queue is full, an answer is dropped")
     }
 }
 
@@ -141,8 +141,8 @@ impl Explain for Full {
 }
 
 const SENDS: u8 = 3;
-const APART: Duration = Duration::from_millis(500);
-static OUTSIDE: AtomicU8 = AtomicU8::new(0);
+const INTERVAL: Duration = Duration::from_millis(500);
+static SHARED: AtomicU8 = AtomicU8::new(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -198,29 +198,29 @@ impl Pinger {
         self.out.push(Output::Event(event));
     }
 
-    fn wake(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant) {
         let State::Pinging { sends, next } = self.state else { return };
-        if next > now && !self.has(Fault::WakesEarly) {
+        if next > now && !self.has(Fault::HandlesEarlyTimeout) {
             return;
         }
         if sends == SENDS {
             return self.end(Event::Silence);
         }
-        let next = if self.has(Fault::DeadlineStays) { next } else { now + APART };
+        let next = if self.has(Fault::DeadlineStays) { next } else { now + INTERVAL };
         self.state = State::Pinging { sends: sends + 1, next };
         self.send_ping();
     }
 
-    fn ping_came(&mut self, cx: &mut Cx<'_>, ping: Datagram<'_>) {
+    fn handle_ping(&mut self, cx: &mut Cx<'_>, ping: Datagram<'_>) {
         let mut head = b'!';
-        if self.has(Fault::NoteMatters) {
+        if self.has(Fault::NoteChangesAnswer) {
             cx.note(|| {
                 head = b'?';
                 Full
             });
         }
         if self.has(Fault::Global) {
-            head = OUTSIDE.fetch_add(1, Ordering::Relaxed);
+            head = SHARED.fetch_add(1, Ordering::Relaxed);
         }
         let payload: Vec<u8> = [head].into_iter().chain(ping.payload.iter().copied().skip(1)).collect();
         let answer = Output::Transmit(Transmit::new(ping.socket, ping.remote, Bytes::from(payload)));
@@ -238,12 +238,12 @@ impl Pinger {
         let is_mine = datagram.socket == self.socket;
         match (datagram.payload.split_first(), self.state) {
             (Some((b'?', _)), State::Pinging { .. } | State::Serving) if is_mine => {
-                self.ping_came(cx, datagram);
+                self.handle_ping(cx, datagram);
                 Verdict::Mine
             }
             (Some((b'?', _)), State::Ended) if is_mine => {
-                if self.has(Fault::Undead) {
-                    let _room = self.out.offer(Output::Event(Event::Chatter));
+                if self.has(Fault::AnswersAfterEnd) {
+                    let _room = self.out.offer(Output::Event(Event::Extra));
                 }
                 Verdict::Mine
             }
@@ -256,7 +256,7 @@ impl Pinger {
                 if self.has(Fault::CountsForeign) {
                     self.foreign = self.foreign.wrapping_add(1);
                 }
-                if self.has(Fault::TellsForeign) && self.state == State::Serving {
+                if self.has(Fault::ReportsForeign) && self.state == State::Serving {
                     let _room = self.out.offer(Output::Event(Event::Foreign));
                 }
                 Verdict::NotMine
@@ -279,7 +279,7 @@ impl Machine for Pinger {
                 self.state = State::Opening;
                 let open = Open::new(self.socket, Protocol::Udp, ([0, 0, 0, 0], 0).into()).towards(peer);
                 self.out.push(Output::Socket(SocketOrder::Open(open)));
-                if self.has(Fault::Impatient) {
+                if self.has(Fault::SendsBeforeOpened) {
                     self.send_ping();
                 }
                 Ok(())
@@ -297,14 +297,14 @@ impl Machine for Pinger {
             let _gap = cx.now().since_origin() - self.last.since_origin();
             self.last = cx.now();
         }
-        if self.has(Fault::RoomForOne) {
+        if self.has(Fault::KeepsOneInput) {
             self.out.clear();
         }
         match input {
             Input::Datagram(datagram) => return self.datagram(cx, datagram),
             Input::Socket(id, event) if id == self.socket => match (event, self.state) {
                 (SocketEvent::Opened { .. }, State::Opening) => {
-                    self.state = State::Pinging { sends: 1, next: cx.now() + APART };
+                    self.state = State::Pinging { sends: 1, next: cx.now() + INTERVAL };
                     self.send_ping();
                 }
                 (SocketEvent::Refused(_) | SocketEvent::Closed(_), State::Opening | State::Pinging { .. }) => {
@@ -312,7 +312,7 @@ impl Machine for Pinger {
                 }
                 _ => {}
             },
-            Input::Timeout => self.wake(cx.now()),
+            Input::Timeout => self.handle_timeout(cx.now()),
             Input::Socket(..) => return Verdict::NotMine,
         }
         Verdict::Mine
@@ -320,12 +320,12 @@ impl Machine for Pinger {
 
     fn poll(&mut self) -> Output<Event> {
         if self.has(Fault::EndlessDrain) && self.state == State::Serving {
-            return Output::Event(Event::Chatter);
+            return Output::Event(Event::Extra);
         }
         let wait = match self.state {
             State::Pinging { next, .. } => Some(Deadline::new(next, "retransmission")),
             State::Ended if self.has(Fault::WaitsAfterEnd) => {
-                Some(Deadline::new(Instant::from_origin(Duration::MAX), "the end of time"))
+                Some(Deadline::new(Instant::from_origin(Duration::MAX), "after the end"))
             }
             State::Idle | State::Opening | State::Serving | State::Ended => None,
         };

@@ -1,4 +1,4 @@
-//! Recordings: recorded beside a driver, written as text, replayed.
+//! Recordings: recorded in a driver, written as text, replayed.
 
 use crate::laws_pinger::{Command, Event, Pinger, terminal};
 use core::net::SocketAddr;
@@ -71,7 +71,7 @@ fn a_recording_that_does_not_fit_is_refused() {
         let recording: Recording = format!("portolan recording 1\n{text}\n").parse().unwrap();
         laws::replay(Pinger::new(None), &recording, &Context::default()).unwrap_err().kind
     };
-    assert_eq!(fault("0.000000000 command dance"), ReplayErrorKind::Command);
+    assert_eq!(fault("0.000000000 command unknown"), ReplayErrorKind::Command);
     assert_eq!(fault("0.000000000 sockets=s1 command ping 192.0.2.9:5"), ReplayErrorKind::EntropyShort);
     assert_eq!(
         fault("0.000000000 entropy=0102030405 sockets=s1 command ping 192.0.2.9:5"),
@@ -88,7 +88,7 @@ fn a_parse_error_of_a_recording_names_the_line() {
     let error = |text: &str| text.parse::<Recording>().unwrap_err().to_string();
     assert_eq!(error(""), "line 1: expected `portolan recording 1`");
     assert_eq!(
-        error("portolan recording 1\n\n# quiet\nsoon timeout"),
+        error("portolan recording 1\n\n# comment\nsoon timeout"),
         "line 4: expected a time in seconds with nine decimals"
     );
     assert_eq!(error("portolan recording 1\n1.000000000 entropy=0 timeout"), "line 2: expected entropy in hex");

@@ -26,8 +26,8 @@ pub(crate) enum Fault {
     KeepsForeignBytes,
     /// Law 12: counts a forwarded datagram twice.
     CountsForwardTwice,
-    /// Law 12: queues an event in addition to the forwarded datagram.
-    TellsOfForward,
+    /// Law 12: queues an event for a forwarded datagram.
+    ReportsForward,
     /// Law 12: draws a random byte for each forwarded datagram.
     DrawsForForward,
     /// Law 12: pads a datagram that `handle` does not pad.
@@ -253,7 +253,7 @@ impl Machine for Relay {
             self.bindings.insert(datagram.remote, cx.now() + LIFE);
         }
         self.relayed += if self.has(Fault::CountsForwardTwice) { 2 } else { 1 };
-        if self.has(Fault::TellsOfForward) {
+        if self.has(Fault::ReportsForward) {
             let _room = self.out.offer(Output::Event(Event::Relayed));
         }
         if self.has(Fault::DrawsForForward) {
@@ -266,7 +266,7 @@ impl Machine for Relay {
     fn poll(&mut self) -> Output<Event> {
         let bindings = self.bindings.values().min().filter(|_| !self.has(Fault::KeepsExpired));
         let expires = bindings.map(|at| Deadline::new(*at, "a binding expires"));
-        let resumes = self.paused.values().min().map(|at| Deadline::new(*at, "a stream goes on"));
+        let resumes = self.paused.values().min().map(|at| Deadline::new(*at, "a stream is resumed"));
         self.out.pop().unwrap_or(Output::Wait(Deadline::earliest(expires, resumes)))
     }
 }

@@ -104,17 +104,17 @@ fn the_script_exercises_every_fault() {
 }
 
 #[test]
-fn a_none_changes_nothing() {
+fn an_effect_of_a_none_is_detected() {
     assert_eq!(broken_by(Fault::CountsNoneOfForward), [Law::NotMine]);
     assert_eq!(broken_by(Fault::DrawsForNoneOfForward), [Law::NotMine]);
     assert_eq!(broken_by(Fault::KeepsForeignBytes), [Law::NotMine]);
 }
 
 #[test]
-fn forward_is_only_a_short_way() {
+fn a_difference_between_forward_and_handle_is_detected() {
     for fault in [
         Fault::CountsForwardTwice,
-        Fault::TellsOfForward,
+        Fault::ReportsForward,
         Fault::DrawsForForward,
         Fault::PadsForward,
         Fault::RenewsInHandle,
@@ -135,7 +135,7 @@ fn a_double_count_needs_the_state() {
 }
 
 #[test]
-fn no_byte_of_a_stream_is_dropped() {
+fn dropped_stream_bytes_are_detected() {
     for fault in [
         Fault::DropsResponses,
         Fault::ChunkIsMessage,
@@ -197,7 +197,7 @@ fn a_chunk_of_300_requests_gives_300_responses() {
 }
 
 #[test]
-fn state_is_bounded_and_released() {
+fn unbounded_and_unreleased_state_is_detected() {
     assert_eq!(broken_by(Fault::UnboundedBindings), [Law::StateBounded]);
     assert_eq!(broken_by(Fault::KeepsClosed), [Law::StateBounded]);
     assert_eq!(broken_by(Fault::KeepsExpired), [Law::StateBounded]);
@@ -219,7 +219,7 @@ fn the_footprint_is_any_measure() {
 
 /// A parent that drains its child after every input needs `offer` for its limit; without it the parent's queue grows.
 #[test]
-fn peers_are_bounded_in_a_parent_too() {
+fn an_unbounded_queue_of_a_parent_is_detected() {
     let context = Context { handed_in: &HANDED, ..Context::default() };
     assert_eq!(broken(|| Parent::new(true), &script(), &context), []);
     assert_eq!(broken(|| Parent::new(false), &script(), &context), [Law::PeersAreBounded]);

@@ -9,7 +9,7 @@ use portolan_nat::behavior::Hairpin;
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Lab, Link, Net, Preset, Server, Topology};
 
-/// The mapped address of a topology's client, for each family.
+/// The mapped address of the client of a topology, for each family.
 fn seen(preset: Preset) -> [Option<SocketAddr>; 2] {
     let mut lab: Lab<Probe> = Topology::preset(preset).build(1, Probe::default());
     [true, false].map(|ipv4| {
@@ -26,7 +26,7 @@ fn seen(preset: Preset) -> [Option<SocketAddr>; 2] {
 }
 
 #[test]
-fn each_preset_shows_the_address_it_should() {
+fn each_preset_has_the_expected_mapped_address() {
     let [router, client] = [["85.0.0.1", "2a00:85::1"], ["85.0.0.2", "2a00:85::2"]].map(|both| both.map(ip));
     for (preset, expected) in [
         (Preset::Open, [Some(client[0]), Some(client[1])]),
@@ -82,7 +82,7 @@ fn two_behind_one_nat(hairpin: Hairpin) -> (Net<Probe>, HostId, HostId) {
 }
 
 #[test]
-fn neighbors_reach_each_other_outside_only_with_hairpinning() {
+fn hosts_reach_external_addresses_of_each_other_only_with_hairpinning() {
     for (hairpin, source) in [
         (Hairpin::None, None),
         (Hairpin::ExternalSource, Some("203.0.113.7:5000")),
@@ -90,7 +90,7 @@ fn neighbors_reach_each_other_outside_only_with_hairpinning() {
     ] {
         let (mut net, a, b) = two_behind_one_nat(hairpin);
         net.take_events();
-        net.with(a, |probe, _| probe.send(portolan_machine::SocketId(1), "203.0.113.7:5001", "knock"));
+        net.with(a, |probe, _| probe.send(portolan_machine::SocketId(1), "203.0.113.7:5001", "hello"));
         let _end = net.run_for(Duration::from_secs(1));
         let received = net.events().iter().find(|record| record.host == b).map(|record| &record.event);
         match source {
@@ -102,9 +102,9 @@ fn neighbors_reach_each_other_outside_only_with_hairpinning() {
                 );
             }
         }
-        // On the inside, they connect in any case.
+        // Inside the gateway, the hosts always reach each other.
         net.take_events();
-        net.with(a, |probe, _| probe.send(portolan_machine::SocketId(1), "10.0.0.3:5000", "knock"));
+        net.with(a, |probe, _| probe.send(portolan_machine::SocketId(1), "10.0.0.3:5000", "hello"));
         let _end = net.run_for(Duration::from_secs(1));
         assert!(
             matches!(&net.events()[0].event, ProbeEvent::Datagram { remote, .. } if *remote == at("10.0.0.2:5000"))

@@ -1,6 +1,6 @@
 //! Snapshots of stories: the text is part of the contract of this crate.
 
-use crate::datagrams::behind;
+use crate::datagrams::host_behind;
 use crate::probe::Probe;
 use core::time::Duration;
 use portolan_machine::Protocol;
@@ -20,7 +20,7 @@ fn send_requests(net: &mut Net<Probe>, host: HostId, to: &[&str], change: Option
 
 #[test]
 fn a_strict_filter_drops_the_answer_from_elsewhere() {
-    let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::delay(Duration::from_millis(25)), 1);
+    let (mut net, host, _) = host_behind(TranslatorConfig::home(), &Link::delay(Duration::from_millis(25)), 1);
     net.record_story();
     send_requests(&mut net, host, &["192.0.2.1:3478"], Some(ChangeRequest::IP_AND_PORT));
     let _end = net.run_for(Duration::from_secs(1));
@@ -31,7 +31,7 @@ fn a_strict_filter_drops_the_answer_from_elsewhere() {
     0.000s client       10.0.0.2:50000 → 192.0.2.1:3478 Binding request 01010101… CHANGE-REQUEST ip+port
     0.000s home         new mapping 10.0.0.2:50000 as 203.0.113.7:50000
     0.025s stun         192.0.2.2:3479 → 203.0.113.7:50000 Binding success response 01010101… XOR-MAPPED-ADDRESS 203.0.113.7:50000 MAPPED-ADDRESS 203.0.113.7:50000 RESPONSE-ORIGIN 192.0.2.2:3479 OTHER-ADDRESS 192.0.2.2:3479
-    0.050s home         drops 192.0.2.2:3479 → 203.0.113.7:50000: the filter lets in only whom the host has contacted [RFC 4787 §5]
+    0.050s home         drops 192.0.2.2:3479 → 203.0.113.7:50000: the host has not contacted the source [RFC 4787 §5]
     ");
 }
 
@@ -39,7 +39,7 @@ fn a_strict_filter_drops_the_answer_from_elsewhere() {
 fn a_mapping_for_each_destination_and_a_packet_lost() {
     let nat =
         TranslatorConfig::symmetric().mapping(Mapping::AddressDependent).ports(PortAllocation::Sequential { step: 1 });
-    let (mut net, host, _) = behind(nat, &Link::delay(Duration::from_millis(25)).loss(0.4), 4);
+    let (mut net, host, _) = host_behind(nat, &Link::delay(Duration::from_millis(25)).loss(0.4), 4);
     net.record_story();
     send_requests(&mut net, host, &["192.0.2.1:3478", "192.0.2.2:3478", "192.0.2.2:3479", "198.51.100.9:53"], None);
     let _end = net.run_for(Duration::from_secs(1));

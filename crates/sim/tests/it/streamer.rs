@@ -1,4 +1,4 @@
-//! A machine on streams that takes as many bytes as a test allows, and logs what happens like a packet trace.
+//! A machine on streams that takes as many bytes as a test allows, and logs its events like a packet trace.
 
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -20,7 +20,7 @@ pub(crate) enum ReadMode {
     NothingOnce,
     /// Nothing, and the machine pauses the stream.
     Pause,
-    /// The stream is not this machine's.
+    /// The stream does not belong to this machine.
     NotMine,
 }
 
@@ -29,13 +29,13 @@ pub(crate) enum ReadMode {
 pub(crate) struct Streamer {
     pub(crate) out: Outbox<String>,
     pub(crate) mode: ReadMode,
-    /// Echoes what it takes.
+    /// Whether the machine sends taken bytes back.
     pub(crate) echoes: bool,
-    /// Forwards what it takes from the first stream to the second, and stops reading while the second is full.
+    /// The streams from and to which the machine forwards bytes. It pauses the first while the second is full.
     pub(crate) splice: Option<(SocketId, SocketId)>,
     /// The bytes taken.
     pub(crate) taken: Vec<u8>,
-    /// Whether the machine logs what it takes.
+    /// Whether the machine does not log taken bytes.
     pub(crate) is_quiet: bool,
     /// Whether the machine was drained since the last chunk.
     is_drained: bool,

@@ -1,6 +1,6 @@
 //! TCP: accepted, refused and unanswered connections, the order of bytes, and closing.
 
-use crate::datagrams::{P, at, behind, ip};
+use crate::datagrams::{P, at, host_behind, ip};
 use crate::probe::{Probe, ProbeEvent, request};
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Protocol, Refusal, SocketEvent};
@@ -65,7 +65,7 @@ fn gateways_that_block_udp_pass_tcp_by_default() {
 
 #[test]
 fn a_binding_over_tcp_returns_the_mapped_address() {
-    let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::delay(RTT / 2), 1);
+    let (mut net, host, _) = host_behind(TranslatorConfig::home(), &Link::delay(RTT / 2), 1);
     let id = net.with(host, |probe, cx| probe.open(cx, Protocol::Tcp, ANY, Some(P))).unwrap();
     let _end = net.run_for(RTT);
     net.with(host, |probe, _| probe.send(id, P, request([1; 12], &[])));

@@ -1,6 +1,6 @@
 //! Wires with a bandwidth, and the resolution of neighbors.
 
-use crate::datagrams::{P, at, behind, ip};
+use crate::datagrams::{P, at, host_behind, ip};
 use crate::probe::{Probe, ProbeEvent};
 use crate::streamer::{A, MS, Streamer, event_lines};
 use core::time::Duration;
@@ -57,7 +57,7 @@ fn datagrams_queue_at_a_slow_wire_and_the_last_are_dropped() {
 #[test]
 fn twice_the_bandwidth_loses_half() {
     // `tick` every 10 ms is 3,200 bytes a second with headers.
-    let (mut net, host, inside) = behind(TranslatorConfig::home(), &Link::delay(MS * 25).bandwidth(1_600, 64), 1);
+    let (mut net, host, inside) = host_behind(TranslatorConfig::home(), &Link::delay(MS * 25).bandwidth(1_600, 64), 1);
     net.with(host, |probe, cx| {
         let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
         probe.repeat(cx, socket, P, 10_000);
@@ -70,7 +70,7 @@ fn twice_the_bandwidth_loses_half() {
 
 #[test]
 fn a_net_that_was_reset_has_empty_queues() {
-    let (mut net, host, inside) = behind(TranslatorConfig::home(), &Link::PERFECT.bandwidth(100, 0), 1);
+    let (mut net, host, inside) = host_behind(TranslatorConfig::home(), &Link::PERFECT.bandwidth(100, 0), 1);
     for seed in 1..4 {
         net.reset(seed);
         net.replace(host, Probe::default());
@@ -119,7 +119,7 @@ fn the_first_packets_to_a_new_neighbor_wait_a_second() {
     assert_eq!(arrivals(&mut net, b), lines(&[(1_502, "3")]));
     send(&mut net, a, "85.0.0.3:7", "5");
     let _end = net.run_until(Instant::from_millis(4_000));
-    assert_eq!(arrivals(&mut net, c), lines(&[(3_002, "5")]), "the exchange with another neighbor starts anew");
+    assert_eq!(arrivals(&mut net, c), lines(&[(3_002, "5")]), "another neighbor is resolved separately");
     let line = "85.0.0.1     loses its first request for a new neighbor: packets wait 1 s\n";
     assert_eq!(net.story().matches(line).count(), 2, "{}", net.story());
 }
@@ -149,7 +149,7 @@ fn the_last_256_packets_that_wait_for_a_neighbor_are_sent() {
 }
 
 #[test]
-fn an_interface_that_was_down_and_a_reset_net_know_no_neighbors() {
+fn neighbors_are_removed_when_an_interface_goes_down_or_the_net_is_reset() {
     let (mut net, [a, b, _]) = neighbors();
     let waits = |net: &mut Net<Probe>| {
         let start = net.now();
@@ -182,11 +182,11 @@ fn an_interface_that_was_down_and_a_reset_net_know_no_neighbors() {
         net.replace(host, Probe::default());
         net.with(host, |host, cx| host.open(cx, Protocol::Udp, "0.0.0.0:7", None));
     }
-    assert_eq!(waits(&mut net), Some(2), "an ordinary segment knows all neighbors");
+    assert_eq!(waits(&mut net), Some(2), "in an ordinary segment all neighbors are resolved");
 }
 
 /// A host behind a gateway, in a segment that loses first exchanges, and a server on the Internet, 10 ms away.
-fn home() -> (Net<Probe>, HostId, SegmentId) {
+fn host_behind_gateway() -> (Net<Probe>, HostId, SegmentId) {
     let mut net = Net::new(1);
     let nat = TranslatorConfig::home();
     let inside = net.add_gateway(net.internet(), Gateway::new("home", [ip("203.0.113.7")], nat), &Link::delay(MS * 10));
@@ -197,8 +197,8 @@ fn home() -> (Net<Probe>, HostId, SegmentId) {
 }
 
 #[test]
-fn the_gateway_is_a_neighbor_in_both_directions() {
-    let (mut net, host, _) = home();
+fn a_gateway_is_resolved_as_a_neighbor_in_both_directions() {
+    let (mut net, host, _) = host_behind_gateway();
     let round_trip = |net: &mut Net<Probe>| {
         let start = net.now();
         net.with(host, |probe, cx| {
@@ -213,7 +213,7 @@ fn the_gateway_is_a_neighbor_in_both_directions() {
 }
 
 #[test]
-fn a_gateway_asks_for_the_host_inside_when_a_packet_comes_from_outside() {
+fn a_gateway_resolves_the_host_inside_for_a_packet_from_outside() {
     let mut net = Net::new(1);
     let firewall = TranslatorConfig::firewall(Filtering::EndpointIndependent);
     let inside = net.add_gateway(net.internet(), Gateway::new("firewall", [], firewall), &Link::PERFECT);
@@ -222,7 +222,7 @@ fn a_gateway_asks_for_the_host_inside_when_a_packet_comes_from_outside() {
     for host in [a, b] {
         net.with(host, |host, cx| host.open(cx, Protocol::Udp, "0.0.0.0:7", None));
     }
-    // A packet opens the firewall while neighbors are known. Then the neighbors inside are forgotten.
+    // A packet opens the firewall while neighbors are known. Then the neighbors inside are removed.
     send(&mut net, a, "85.0.0.2:7", "open");
     let _end = net.run_for(MS * 10);
     net.take_events();
@@ -232,7 +232,7 @@ fn a_gateway_asks_for_the_host_inside_when_a_packet_comes_from_outside() {
     assert_eq!(arrivals(&mut net, a), lines(&[(1_010, "in")]));
     send(&mut net, a, "85.0.0.2:7", "out");
     let _end = net.run_for(MS);
-    assert_eq!(arrivals(&mut net, b), lines(&[(5_010, "out")]), "the host knows the gateway already");
+    assert_eq!(arrivals(&mut net, b), lines(&[(5_010, "out")]), "the gateway is resolved already");
 }
 
 #[test]

@@ -112,7 +112,7 @@ pub fn behavior_attribute() -> BoxedStrategy<OwnedAttribute> {
 
 /// An address and port of either family: documentation addresses, special addresses and random addresses.
 pub fn address() -> BoxedStrategy<SocketAddr> {
-    let odd = vec![
+    let special = vec![
         IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V4(Ipv4Addr::BROADCAST),
         IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -122,7 +122,7 @@ pub fn address() -> BoxedStrategy<SocketAddr> {
     let ip = prop_oneof![
         4 => (1..=254_u8).prop_map(|host| IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))),
         2 => any::<u16>().prop_map(|host| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host))),
-        1 => select(odd),
+        1 => select(special),
         1 => any::<[u8; 4]>().prop_map(IpAddr::from),
         1 => any::<[u8; 16]>().prop_map(IpAddr::from),
     ];

@@ -22,7 +22,7 @@ fn v4(host: u8, port: u16) -> SocketAddr {
 
 fn discovery() -> Discovery {
     let server = |name: &str, host| StunServer { name: name.into(), addresses: vec![v4(host, 3478)] };
-    Discovery::new(DiscoveryConfig::new(vec![server("one", 1), server("two", 2)])).expect("sound servers")
+    Discovery::new(DiscoveryConfig::new(vec![server("one", 1), server("two", 2)])).expect("the servers are valid")
 }
 
 /// A NAT with one port per socket or one port per destination, and a server with two addresses.
@@ -76,7 +76,7 @@ fn a_discovery_keeps_the_laws() {
 }
 
 #[test]
-fn the_runs_reach_verdicts_and_reports() {
+fn the_runs_reach_conclusions_and_reports() {
     let (scripts, config) = setup();
     let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
     let mut events = BTreeSet::new();
@@ -89,8 +89,8 @@ fn the_runs_reach_verdicts_and_reports() {
             events.insert(format!("{event:?}").split([' ', '(']).next().unwrap_or_default().to_string());
         }
     }
-    let wanted = ["Public", "Nat", "Mapping", "Filtering", "Report"];
-    assert!(wanted.iter().all(|wanted| events.contains(*wanted)), "{events:?}");
+    let expected = ["Public", "Nat", "Mapping", "Filtering", "Report"];
+    assert!(expected.iter().all(|event| events.contains(*event)), "{events:?}");
 }
 
 proptest! {
@@ -108,7 +108,7 @@ proptest! {
         let run = || {
             let config = DiscoveryConfig::new(servers.clone());
             let timeout = config.timeout;
-            let (mut net, host) = topology.build(Discovery::new(config).expect("sound servers"));
+            let (mut net, host) = topology.build(Discovery::new(config).expect("the servers are valid"));
             net.command(host, MeasurementCommand::Start).expect("begins");
             let _stop = net.run_for(timeout + Duration::from_secs(30));
             (timeout, net.take_events())

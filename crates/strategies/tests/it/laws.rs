@@ -141,7 +141,7 @@ fn pings() -> Scripts {
 }
 
 #[test]
-fn a_sound_machine_keeps_the_laws() {
+fn a_correct_machine_keeps_the_laws() {
     assert_laws(&PingServer::default, &pings(), &LawsConfig { cases: 64, ..LawsConfig::for_sockets(&SOCKETS) });
 }
 

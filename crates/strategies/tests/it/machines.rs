@@ -43,7 +43,7 @@ fn runs_begin_with_the_opening_command() {
 }
 
 #[test]
-fn without_commands_there_are_none() {
+fn a_script_has_no_commands_by_default() {
     let all = samples(&Scripts::new(Just(Vec::new())), 100);
     let commands = all.iter().flat_map(|script| &script.steps).filter(|step| matches!(step.action, Action::Command(_)));
     assert_eq!(commands.count(), 0);

@@ -1,4 +1,4 @@
-//! The STUN responder under random runs: it keeps the laws, and the runs reach its answers.
+//! The STUN responder under random runs: it keeps the laws, and the runs reach its responses.
 
 use core::net::SocketAddr;
 use portolan_machine::{Output, SocketId};
@@ -16,7 +16,7 @@ const LISTEN: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4
 
 fn responder() -> Responder {
     let alternate = SocketAddr::from(([192, 0, 2, 2], 3479));
-    Responder::new(&ResponderConfig::new().listen(LISTEN).alternate(alternate)).expect("sound addresses")
+    Responder::new(&ResponderConfig::new().listen(LISTEN).alternate(alternate)).expect("the addresses are valid")
 }
 
 fn setup() -> (Scripts, LawsConfig<Responder>) {
@@ -42,17 +42,17 @@ fn a_responder_keeps_the_laws() {
 }
 
 #[test]
-fn the_runs_reach_answers_and_the_end() {
+fn the_runs_reach_responses_and_the_last_event() {
     let (scripts, config) = setup();
     let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
-    let (mut answers, mut ends) = (0, 0);
+    let (mut responses, mut ends) = (0, 0);
     for _ in 0..200 {
         let script = strategy.new_tree(&mut runner).expect("a script").current();
         let steps = conversation(&responder, &script, &config);
         let (_, played) = laws::record(responder(), &steps, &config.context);
         let outputs = || played.iter().flat_map(|played| &played.outputs);
-        answers += outputs().filter(|output| matches!(output, Output::Transmit(_))).count();
+        responses += outputs().filter(|output| matches!(output, Output::Transmit(_))).count();
         ends += outputs().filter(|output| matches!(output, Output::Event(ResponderEvent::Stopped))).count();
     }
-    assert!(answers > 50 && ends > 20, "{answers} answers, {ends} ends");
+    assert!(responses > 50 && ends > 20, "{responses} responses, {ends} ends");
 }

@@ -27,14 +27,14 @@ proptest! {
     }
 
     #[test]
-    fn valid_candidates_are_read_strictly_as_they_were_made(candidate in candidates::candidate()) {
+    fn the_strict_parser_accepts_valid_candidates(candidate in candidates::candidate()) {
         let text = candidate.to_string();
         prop_assert_eq!(Candidate::strict(text.as_bytes()), Ok(candidate.borrowed()));
         prop_assert_eq!(candidate.clone().checked(), Ok(candidate));
     }
 
     #[test]
-    fn lines_of_candidates_are_read_with_their_prefix(line in candidates::line()) {
+    fn the_prefix_of_a_candidate_line_is_parsed(line in candidates::line()) {
         let (prefix, candidate) = Candidate::trickled(line.as_bytes()).expect("valid");
         prop_assert_eq!(format!("{}{candidate}", prefix.as_str()), line.trim_end_matches(['\r', '\n']));
     }
@@ -61,15 +61,15 @@ fn nearly_valid_sessions_are_partly_valid_and_partly_invalid() {
     let all = samples(&sessions::nearly_valid(sessions::session()), 1000);
     let strict = all.iter().filter(|text| Reader::strict().read(text).is_ok()).count();
     let lenient = all.iter().filter(|text| Session::read(text).is_ok()).count();
-    assert!((100..700).contains(&strict), "{strict} of 1000 are read strictly");
-    assert!(lenient > 950, "{lenient} of 1000 are read at all");
+    assert!((100..700).contains(&strict), "the strict reader accepts {strict} of 1000");
+    assert!(lenient > 950, "the lenient reader accepts {lenient} of 1000");
 }
 
 #[test]
 fn nearly_valid_candidates_are_partly_valid_and_partly_invalid() {
     let all = samples(&candidates::nearly_valid(), 1000);
-    let taken = all.iter().filter(|text| Candidate::trickled(text).is_ok()).count();
-    assert!((100..900).contains(&taken), "{taken} of 1000 are taken");
+    let valid = all.iter().filter(|text| Candidate::trickled(text).is_ok()).count();
+    assert!((100..900).contains(&valid), "{valid} of 1000 are valid");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! 300 (Try Alternate): followed where somebody vouches for it, and never in circles.
+//! 300 (Try Alternate): only an authenticated redirection is followed, and never in a circle.
 
 use crate::world::addr;
 use core::net::SocketAddr;
@@ -51,15 +51,15 @@ fn only_a_300_redirects() {
 }
 
 #[test]
-fn nobody_with_credentials_is_moved_by_an_answer_that_anybody_may_have_sent() {
+fn with_credentials_an_unauthenticated_redirection_is_not_followed() {
     let bytes = answer(300, &["192.0.2.9:3478"]);
     let message = Message::decode(&bytes).unwrap();
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
     assert_eq!(
-        alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::Nobody),
+        alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::Missing),
         Err(RedirectError::Unauthenticated)
     );
-    assert_eq!(alternates.server(), addr(SERVER), "nothing has changed");
+    assert_eq!(alternates.server(), addr(SERVER), "the server has not changed");
     assert_eq!(
         alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::ByIntegrity),
         Ok(addr("192.0.2.9:3478"))
@@ -67,7 +67,7 @@ fn nobody_with_credentials_is_moved_by_an_answer_that_anybody_may_have_sent() {
 }
 
 #[test]
-fn nobody_is_sent_to_themselves_or_to_no_single_host() {
+fn a_redirection_to_the_own_host_or_to_no_single_host_is_not_followed() {
     for bad in
         ["127.0.0.1:3478", "0.0.0.0:3478", "0.1.2.3:3478", "224.0.0.1:3478", "255.255.255.255:3478", "192.0.2.9:0"]
     {
@@ -80,25 +80,25 @@ fn nobody_is_sent_to_themselves_or_to_no_single_host() {
     for bad in ["[::1]:3478", "[::]:3478", "[ff02::1]:3478", "[::ffff:127.0.0.1]:3478", "[::ffff:0.0.0.0]:3478"] {
         assert_eq!(six(bad), Err(RedirectError::Unaddressable), "{bad}");
     }
-    let mut at_home = Alternates::new(Instant::ORIGIN, addr("127.0.0.1:3478"));
-    let there = follow(&mut at_home, Instant::ORIGIN, 300, &["127.0.0.2:3478"]);
-    assert_eq!(there, Ok(addr("127.0.0.2:3478")), "who speaks with this host anyway may go on");
+    let mut on_loopback = Alternates::new(Instant::ORIGIN, addr("127.0.0.1:3478"));
+    let next = follow(&mut on_loopback, Instant::ORIGIN, 300, &["127.0.0.2:3478"]);
+    assert_eq!(next, Ok(addr("127.0.0.2:3478")), "a client of a loopback server may be redirected to loopback");
 }
 
 #[test]
-fn rfc8489_10_a_server_asked_within_five_minutes_is_not_asked_again() {
+fn rfc8489_10_a_redirection_to_a_server_of_the_last_five_minutes_is_not_followed() {
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
-    let there = "192.0.2.9:3478";
-    assert_eq!(follow(&mut alternates, Instant::from_millis(10), 300, &[there]), Ok(addr(there)));
+    let next = "192.0.2.9:3478";
+    assert_eq!(follow(&mut alternates, Instant::from_millis(10), 300, &[next]), Ok(addr(next)));
     for millis in [20, 299_999] {
         assert_eq!(follow(&mut alternates, Instant::from_millis(millis), 300, &[SERVER]), Err(RedirectError::Circle));
     }
     assert_eq!(follow(&mut alternates, Instant::ORIGIN + Duration::from_secs(300), 300, &[SERVER]), Ok(addr(SERVER)));
-    assert_eq!(first(&[SERVER]), Err(RedirectError::Circle), "and the first one counts");
+    assert_eq!(first(&[SERVER]), Err(RedirectError::Circle), "the first server is included");
 }
 
 #[test]
-fn five_redirections_are_followed_and_no_sixth() {
+fn at_most_five_redirections_are_followed() {
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
     for n in 0..Alternates::HOPS {
         let next = format!("192.0.2.{}:3478", 10 + n);

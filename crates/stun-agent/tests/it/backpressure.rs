@@ -1,4 +1,4 @@
-//! Pipelined requests over TCP: each is answered or makes its peer wait, and no source crowds out the others.
+//! Pipelined requests over TCP: each is answered or its stream is paused, and no source blocks the other sources.
 
 use crate::responses::{Server, config};
 use crate::world::{World, addr, message};
@@ -26,7 +26,7 @@ fn server(config: &ResponderConfig) -> Server {
     world
 }
 
-fn lone() -> ResponderConfig {
+fn without_alternate() -> ResponderConfig {
     config(&[SERVER], &[])
 }
 
@@ -57,9 +57,9 @@ fn taken(world: &mut Server, socket: u64, bytes: &[u8]) -> usize {
     world.with(|machine, cx| machine.stream(cx, chunk)).unwrap()
 }
 
-/// Hands in a chunk as an owner does: what was not taken comes again after a drain. Returns all outputs, and checks that a
-/// drained machine takes something.
-fn hand_in(world: &mut Server, mut chunk: &[u8]) -> Vec<Output<ResponderEvent>> {
+/// Passes a chunk to the machine like a driver: after a drain it passes the bytes that were not taken. Returns all
+/// outputs. Panics if a drained machine takes no bytes.
+fn feed(world: &mut Server, mut chunk: &[u8]) -> Vec<Output<ResponderEvent>> {
     let mut outputs = vec![];
     while !chunk.is_empty() {
         let taken = taken(world, STREAM, chunk);
@@ -84,12 +84,12 @@ fn answered(outputs: &[Output<ResponderEvent>]) -> Vec<usize> {
 }
 
 #[test]
-fn however_many_requests_are_pipelined_each_is_answered_in_order() {
+fn all_pipelined_requests_are_answered_in_order() {
     for count in [1, 300, 3_000, 30_000] {
         let bytes = requests(0..count);
         for cut in [7, 20, 1000, 65_536, bytes.len()] {
-            let mut world = connected(&lone().rate(None));
-            let outputs: Vec<_> = bytes.chunks(cut).flat_map(|chunk| hand_in(&mut world, chunk)).collect();
+            let mut world = connected(&without_alternate().rate(None));
+            let outputs: Vec<_> = bytes.chunks(cut).flat_map(|chunk| feed(&mut world, chunk)).collect();
             assert_eq!(answered(&outputs), (0..count).collect::<Vec<_>>(), "{count} requests cut into {cut}");
             assert_eq!(world.machine.stats().successes, count as u64);
             assert_eq!(world.machine.stats().dropped, Default::default());
@@ -101,16 +101,16 @@ fn however_many_requests_are_pipelined_each_is_answered_in_order() {
 fn every_cut_of_a_long_chunk_gives_the_same_responses() {
     let bytes = requests(0..300);
     for cut in 1..=200 {
-        let mut world = connected(&lone().rate(None));
-        let outputs: Vec<_> = bytes.chunks(cut).flat_map(|chunk| hand_in(&mut world, chunk)).collect();
+        let mut world = connected(&without_alternate().rate(None));
+        let outputs: Vec<_> = bytes.chunks(cut).flat_map(|chunk| feed(&mut world, chunk)).collect();
         assert_eq!(answered(&outputs), (0..300).collect::<Vec<_>>(), "cut into {cut}");
     }
 }
 
 #[test]
-fn a_full_queue_stops_a_stream_at_a_message_boundary_with_a_place_for_a_close() {
+fn a_full_queue_stops_a_stream_at_a_message_boundary_and_has_room_for_a_close() {
     let limit = Outbox::<ResponderEvent>::LIMIT;
-    let mut world = connected(&lone().rate(None));
+    let mut world = connected(&without_alternate().rate(None));
     let bytes = requests(0..300);
     assert_eq!(taken(&mut world, STREAM, &bytes), (limit - 1) * 20);
     assert_eq!(taken(&mut world, STREAM, &bytes), 0, "not drained");
@@ -126,8 +126,8 @@ fn a_full_queue_stops_a_stream_at_a_message_boundary_with_a_place_for_a_close() 
 }
 
 #[test]
-fn datagrams_that_fill_the_queue_cost_a_stream_no_response() {
-    let mut world = connected(&lone().rate(None));
+fn a_queue_full_of_datagram_responses_loses_no_stream_response() {
+    let mut world = connected(&without_alternate().rate(None));
     let request = requests(0..1);
     for _ in 0..300 {
         let _verdict = world.input(Input::Datagram(Datagram::new(SocketId(1), addr(SERVER), addr(CLIENT), &request)));
@@ -139,8 +139,8 @@ fn datagrams_that_fill_the_queue_cost_a_stream_no_response() {
 }
 
 #[test]
-fn nothing_is_taken_from_a_stream_that_is_full() {
-    let mut world = connected(&lone());
+fn no_bytes_are_taken_from_a_full_stream() {
+    let mut world = connected(&without_alternate());
     accept(&mut world, 11, addr(CLIENT));
     assert_eq!(world.socket_event(STREAM, SocketEvent::Full), Verdict::Mine);
     for _ in 0..3 {
@@ -156,9 +156,9 @@ fn nothing_is_taken_from_a_stream_that_is_full() {
     assert_eq!(world.socket_event(99, SocketEvent::Writable), Verdict::NotMine);
 }
 
-/// Hands in the bytes of a stream while it is not paused, and leaps to the end of each pause. Returns the numbers that were
-/// answered, the number of pauses and the time that it took.
-fn hand_in_over_time(world: &mut Server, mut bytes: &[u8]) -> (Vec<usize>, u64, u64) {
+/// Passes the bytes of a stream to the machine, and advances the time to the end of each pause. Returns the numbers
+/// of the answered requests, the number of pauses and the duration in milliseconds.
+fn feed_over_time(world: &mut Server, mut bytes: &[u8]) -> (Vec<usize>, u64, u64) {
     let (mut numbers, mut pauses) = (vec![], 0);
     let mut is_paused = false;
     loop {
@@ -186,25 +186,25 @@ fn hand_in_over_time(world: &mut Server, mut bytes: &[u8]) -> (Vec<usize>, u64, 
 }
 
 #[test]
-fn a_stream_beyond_the_rate_of_its_source_waits_and_loses_nothing() {
-    let mut world = connected(&lone());
-    let (numbers, pauses, millis) = hand_in_over_time(&mut world, &requests(0..1000));
+fn a_stream_beyond_the_rate_of_its_source_is_paused_without_loss() {
+    let mut world = connected(&without_alternate());
+    let (numbers, pauses, millis) = feed_over_time(&mut world, &requests(0..1000));
     assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
     assert_eq!((pauses, millis), (30, 3000), "400 at once, then 20 each 100 ms");
     assert_eq!((world.machine.stats().streams.paused, world.machine.stats().dropped.rate_limited), (30, 0));
 
     let rate = Rate { per_second: NonZeroU32::new(1).unwrap(), burst: NonZeroU32::new(2).unwrap() };
-    let mut world = connected(&lone().rate(Some(rate)));
-    let (numbers, pauses, millis) = hand_in_over_time(&mut world, &requests(0..5));
+    let mut world = connected(&without_alternate().rate(Some(rate)));
+    let (numbers, pauses, millis) = feed_over_time(&mut world, &requests(0..5));
     assert_eq!((numbers, pauses, millis), (vec![0, 1, 2, 3, 4], 3, 3000));
 }
 
 #[test]
-fn a_paused_stream_takes_nothing_and_others_are_not_touched() {
+fn a_paused_stream_takes_no_bytes_and_other_streams_are_not_affected() {
     let rate = Rate { per_second: NonZeroU32::new(1).unwrap(), burst: NonZeroU32::new(1).unwrap() };
-    let mut world = connected(&lone().rate(Some(rate)));
+    let mut world = connected(&without_alternate().rate(Some(rate)));
     accept(&mut world, 11, addr("198.51.100.8:40000"));
-    assert_eq!(taken(&mut world, STREAM, &requests(0..3)), 40, "one is answered, one waits");
+    assert_eq!(taken(&mut world, STREAM, &requests(0..3)), 40, "one request is answered, the second is pending");
     assert_eq!(
         world.lines(),
         ["     0 s10 > 198.51.100.7:40000 Binding success response, 32 bytes", "     0 pause s10"]
@@ -212,7 +212,7 @@ fn a_paused_stream_takes_nothing_and_others_are_not_touched() {
     assert_eq!(taken(&mut world, STREAM, &requests(2..3)), 0);
     assert_eq!(taken(&mut world, 11, &requests(7..8)), 20);
     assert_eq!(answered(&world.outputs()), [7]);
-    // Its datagrams use the reply that the stream waits for: the pause goes on.
+    // A datagram of the same source uses the reply of the stream, so the pause is extended.
     world.now = 1000;
     let request = requests(3..4);
     let _verdict = world.input(Input::Datagram(Datagram::new(SocketId(1), addr(SERVER), addr(CLIENT), &request)));
@@ -232,11 +232,11 @@ fn a_paused_stream_takes_nothing_and_others_are_not_touched() {
     assert_eq!(world.machine.poll(), Output::Wait(None));
 }
 
-/// 256 streams of one source that send a byte every 15 s, 20 of which make a request.
+/// 256 streams of one source that send one byte each 15 s. A request has 20 bytes.
 #[test]
-fn a_source_of_slow_streams_does_not_keep_out_another() {
+fn slow_streams_of_one_source_do_not_block_other_sources() {
     for (per_source, held) in [(256, 256), (ResponderConfig::STREAMS_PER_SOURCE, 64)] {
-        let mut world = server(&lone().streams_per_source(per_source));
+        let mut world = server(&without_alternate().streams_per_source(per_source));
         for stream in 0..256 {
             accept(&mut world, 1000 + stream, addr("127.0.0.2:40000"));
         }
@@ -265,8 +265,8 @@ fn a_source_of_slow_streams_does_not_keep_out_another() {
 }
 
 #[test]
-fn a_stream_is_renewed_by_whole_messages_only() {
-    let mut world = server(&lone().streams(2));
+fn only_a_whole_message_renews_a_stream() {
+    let mut world = server(&without_alternate().streams(2));
     accept(&mut world, 10, addr(CLIENT));
     accept(&mut world, 11, addr(CLIENT));
     world.now = 39_000;
@@ -275,15 +275,15 @@ fn a_stream_is_renewed_by_whole_messages_only() {
     world.outputs();
     world.now = 39_500;
     accept(&mut world, 12, addr(CLIENT));
-    assert_eq!(world.lines(), [" 39500 close s10"], "half a message is none");
+    assert_eq!(world.lines(), [" 39500 close s10"], "a partial message does not renew a stream");
     accept(&mut world, 13, addr(CLIENT));
-    assert_eq!(world.lines(), [" 39500 close s13"], "the other was renewed");
+    assert_eq!(world.lines(), [" 39500 close s13"], "the other stream was renewed");
 }
 
 #[test]
 fn the_table_of_streams_is_bounded_and_released() {
     let footprint = |world: &Server| format!("{:?}", world.machine).len();
-    let config = lone().rate(None);
+    let config = without_alternate().rate(None);
     let mut world = server(&config);
     let fresh = footprint(&world);
     for stream in 0..2000_u64 {
@@ -301,6 +301,6 @@ fn the_table_of_streams_is_bounded_and_released() {
         let _verdict = world.socket_event(1000 + stream, SocketEvent::Closed(Closure::ByPeer));
     }
     assert_eq!(world.machine.streams(), 0);
-    // The counters have more digits now.
+    // The text of the counters has more digits than before.
     assert!(footprint(&world) <= fresh + 16, "{} after {fresh}", footprint(&world));
 }

@@ -1,8 +1,8 @@
-//! The client's half of RFC 8489 §9 and §10, clause by clause: what it sends, what it believes, where it stops.
+//! The client side of RFC 8489 §9 and §10: its requests, the responses that it accepts, and the end of retries.
 
 mod alternates;
+mod hostile;
 mod laws;
-mod lies;
 mod long_term;
 mod short_term;
 
@@ -14,14 +14,14 @@ use portolan_stun::{
 };
 use portolan_stun_agent::{Credential, Request, TransactionEvent, Transactions};
 
-pub(crate) type Asker = World<Transactions<u32>>;
+pub(crate) type Requester = World<Transactions<u32>>;
 
 const SERVER: &str = "192.0.2.1:3478";
 const MAPPED: &str = "203.0.113.5:50000";
 pub(crate) const USER: &str = "user";
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 const REALM: &str = "example.org";
-/// No feature, password algorithms, anonymity, both: the cookie of RFC 8489 §9.2 and something behind it.
+/// Nonces with the cookie of RFC 8489 §9.2: without a feature bit, with one of the two bits, and with both.
 const PLAIN: &str = "obMatJos2AAAAn1";
 const ALGORITHMS: &str = "obMatJos2gAAAn1";
 const ANONYMITY: &str = "obMatJos2QAAAn1";
@@ -29,7 +29,7 @@ pub(crate) const BOTH: &str = "obMatJos2wAAAn1";
 pub(crate) const BEST_FIRST: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::SHA256, PasswordAlgorithm::MD5];
 const MD5_ONLY: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::MD5];
 
-fn asker() -> Asker {
+fn requester() -> Requester {
     World::new(Transactions::new())
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn sha256() -> IntegrityKey {
     IntegrityKey::long_term_sha256(USER, REALM, PASSWORD)
 }
 
-fn ask(world: &mut Asker, request: Request<u32>, credential: &Credential) -> TransactionId {
+fn send_request(world: &mut Requester, request: Request<u32>, credential: &Credential) -> TransactionId {
     world.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap()
 }
 
@@ -54,22 +54,22 @@ fn binding(tag: u32) -> Request<u32> {
     Request::binding(SocketId(1), addr(SERVER), tag)
 }
 
-/// Asks [`SERVER`] and returns the request that went out.
-fn asked(world: &mut Asker, credential: &Credential) -> Vec<u8> {
-    ask(world, binding(7), credential);
+/// Sends a request to [`SERVER`], and returns its bytes.
+fn sent_request(world: &mut Requester, credential: &Credential) -> Vec<u8> {
+    send_request(world, binding(7), credential);
     sent(world)
 }
 
-/// The one request that went out, and nothing else did.
-fn sent(world: &mut Asker) -> Vec<u8> {
+/// Returns the request that was sent. Panics if there is another output.
+fn sent(world: &mut Requester) -> Vec<u8> {
     match &world.outputs()[..] {
         [Output::Transmit(sent)] => sent.payload.to_vec(),
         other => panic!("one request, not {other:?}"),
     }
 }
 
-/// The one event there is, and nothing else is.
-fn event(world: &mut Asker) -> TransactionEvent<u32> {
+/// Returns the event. Panics if there is another output.
+fn event(world: &mut Requester) -> TransactionEvent<u32> {
     match &world.outputs()[..] {
         [Output::Event(event)] => event.clone(),
         other => panic!("one event, not {other:?}"),
@@ -84,7 +84,7 @@ fn kinds(request: &[u8]) -> Vec<AttributeType> {
     Message::decode(request).unwrap().fields().map(|field| field.kind).collect()
 }
 
-/// What a server says; `None` for parts that are left out.
+/// The challenge of a server; `None` for missing attributes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Challenge<'a> {
     code: u16,
@@ -144,25 +144,25 @@ fn error(request: &[u8], code: u16, signed: Option<(&IntegrityKey, Integrity)>) 
     response(request, Class::ErrorResponse, &[error], signed)
 }
 
-/// Gives [`SERVER`]'s message to the asker.
-fn hears(world: &mut Asker, bytes: &[u8]) {
+/// Passes a message of [`SERVER`] to the machine.
+fn receive(world: &mut Requester, bytes: &[u8]) {
     assert_eq!(world.datagram(1, SERVER, bytes), Verdict::Mine);
 }
 
-/// Answers a challenge: the request that comes back.
-fn retried(world: &mut Asker, request: &[u8], challenge: Challenge<'_>) -> Vec<u8> {
-    hears(world, &challenge.to(request));
+/// Passes a challenge to the machine, and returns the retry.
+fn retried(world: &mut Requester, request: &[u8], challenge: Challenge<'_>) -> Vec<u8> {
+    receive(world, &challenge.to(request));
     sent(world)
 }
 
-/// A world where the long-term credential was proved to [`SERVER`] with this challenge.
-fn proved(challenge: Challenge<'_>) -> Asker {
-    let mut world = asker();
-    let first = asked(&mut world, &long_term());
+/// A world in which the long-term credential was authenticated to [`SERVER`] after this challenge.
+fn authenticated(challenge: Challenge<'_>) -> Requester {
+    let mut world = requester();
+    let first = sent_request(&mut world, &long_term());
     let second = retried(&mut world, &first, challenge);
     let (key, integrity) =
         if challenge.algorithms.is_some() { (sha256(), Integrity::SHA256) } else { (md5(), Integrity::Sha1) };
-    hears(&mut world, &success(&second, Some((&key, integrity))));
+    receive(&mut world, &success(&second, Some((&key, integrity))));
     assert_eq!(integrity_of(&event(&mut world)), Some(integrity));
     world
 }
@@ -172,12 +172,12 @@ fn integrity_of(event: &TransactionEvent<u32>) -> Option<Integrity> {
     answer.integrity
 }
 
-/// Why a request ended.
-fn unusable(world: &mut Asker) -> portolan_stun_agent::Unusable {
+/// The reason for which a request ended.
+fn unusable(world: &mut Requester) -> portolan_stun_agent::Unusable {
     let TransactionEvent::Unusable { tag: 7, why, .. } = event(world) else { panic!("an end") };
     why
 }
 
-fn last_note(world: &Asker) -> &str {
+fn last_note(world: &Requester) -> &str {
     world.notes.0.last().unwrap()
 }

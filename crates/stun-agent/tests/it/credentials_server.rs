@@ -1,4 +1,4 @@
-//! The server half of the credential mechanisms, clause by clause: what is asked for, in which order, and what one gets.
+//! The server side of the credential mechanisms: the checks of a request, their order, and the responses.
 
 mod hostile;
 mod long_term;
@@ -17,10 +17,10 @@ pub(crate) const REALM: &str = "example.org";
 pub(crate) const USER: &str = "alice";
 pub(crate) const PASSWORD: &str = "TheMatrIX";
 const ID: [u8; 12] = [7; 12];
-/// What is offered unless said otherwise, in its order.
+/// The default of the offered algorithms, in their order.
 pub(crate) const OFFER: [PasswordAlgorithm<'static>; 2] = [PasswordAlgorithm::SHA256, PasswordAlgorithm::MD5];
 
-/// What a message of a test is signed with.
+/// The integrity attributes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sign {
     Nothing,
@@ -29,7 +29,7 @@ pub(crate) enum Sign {
     Both,
 }
 
-/// A message with these attributes, PASSWORD-ALGORITHMS where there are some, signed.
+/// A message with attributes, optionally with PASSWORD-ALGORITHMS, and its signature.
 pub(crate) struct Draft<'a> {
     pub(crate) class: Class,
     pub(crate) attributes: Vec<Attribute<'a>>,
@@ -45,7 +45,7 @@ impl<'a> Draft<'a> {
         Self { class: Class::Request, attributes, algorithms: None, key, sign, fingerprint: false }
     }
 
-    /// The request of a client of RFC 8489 with everything in it, its password hashed with SHA-256.
+    /// The request of an RFC 8489 client with all attributes and a SHA-256 key.
     pub(crate) fn complete(nonce: &'a str) -> Self {
         let mut attributes = credentials(nonce);
         attributes.push(Attribute::PasswordAlgorithm(PasswordAlgorithm::SHA256));
@@ -53,8 +53,8 @@ impl<'a> Draft<'a> {
         Self { algorithms: Some(&OFFER), ..Self::new(&attributes, key, Sign::Sha256) }
     }
 
-    /// The request of a client of RFC 5389, its password hashed with MD5.
-    pub(crate) fn classic(nonce: &'a str) -> Self {
+    /// The request of an RFC 5389 client with an MD5 key.
+    pub(crate) fn rfc5389(nonce: &'a str) -> Self {
         Self::new(&credentials(nonce), IntegrityKey::long_term_md5(USER, REALM, PASSWORD), Sign::Sha1)
     }
 
@@ -115,11 +115,11 @@ pub(crate) fn at(seconds: u64) -> Instant {
     Instant::from_origin(Duration::from_secs(seconds))
 }
 
-/// Who wrote a message, or the error code, where there is a reply, and why it is not taken.
-pub(crate) type Fate = Result<Arc<str>, (Option<u16>, RejectionKind)>;
+/// The user of an admitted message; or the error code, if there is a reply, and the reason of the rejection.
+pub(crate) type JudgeResult = Result<Arc<str>, (Option<u16>, RejectionKind)>;
 
-/// Who wrote a message from `CLIENT`, or with which code and why it is rejected; no code: discarded.
-pub(crate) fn judge(authenticator: &Authenticator, seconds: u64, bytes: &[u8]) -> Fate {
+/// Judges a message from `CLIENT`. A discarded message has no error code.
+pub(crate) fn judge(authenticator: &Authenticator, seconds: u64, bytes: &[u8]) -> JudgeResult {
     match authenticator.judge(at(seconds), addr(CLIENT), &Message::decode(bytes).unwrap()) {
         Judgement::Admitted(admitted) => Ok(admitted.username),
         Judgement::Rejected(why) => Err((Some(why.code()), why.kind)),
@@ -130,19 +130,21 @@ pub(crate) fn judge(authenticator: &Authenticator, seconds: u64, bytes: &[u8]) -
 /// The reply to a request that is rejected.
 pub(crate) fn rejection(authenticator: &Authenticator, seconds: u64, source: &str, bytes: &[u8]) -> Vec<u8> {
     let (request, source) = (Message::decode(bytes).unwrap(), addr(source));
-    let Judgement::Rejected(why) = authenticator.judge(at(seconds), source, &request) else { panic!("it is taken") };
+    let Judgement::Rejected(why) = authenticator.judge(at(seconds), source, &request) else {
+        panic!("the request is not rejected")
+    };
     let mut room = [0; Authenticator::REJECTION_LEN];
     authenticator.write_rejection(&mut room, at(seconds), source, &request, why).unwrap().to_vec()
 }
 
-/// A nonce for `source`, as a 401 gives it.
+/// The nonce in a 401 to `source`.
 pub(crate) fn nonce(authenticator: &Authenticator, seconds: u64, source: &str) -> String {
     let bare = Draft::new(&[], IntegrityKey::short_term(""), Sign::Nothing).bytes();
     let reply = rejection(authenticator, seconds, source, &bare);
     Message::decode(&reply).unwrap().nonce().unwrap().to_string()
 }
 
-/// The types of a message's attributes, in their order.
+/// The types of the attributes of a message, in their order.
 pub(crate) fn kinds(bytes: &[u8]) -> Vec<AttributeType> {
     Message::decode(bytes).unwrap().fields().map(|field| field.kind).collect()
 }
@@ -151,7 +153,7 @@ pub(crate) fn code(bytes: &[u8]) -> Option<u16> {
     Message::decode(bytes).unwrap().error_code().map(|error| error.code())
 }
 
-/// The bytes of a sample as an RFC prints it.
+/// The bytes of a sample in the notation of an RFC.
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()

@@ -1,4 +1,4 @@
-//! The client's half and the server's half of the credential mechanisms, and a network that only carries.
+//! The credential mechanisms between a client and a server, without loss.
 
 use crate::responses::{Server, config};
 use crate::world::{World, addr};
@@ -38,8 +38,8 @@ impl Both {
         Self { client: World::new(Transactions::new()), server: server(authenticator) }
     }
 
-    /// One request at this time: the event that ends it, and what was sent for it.
-    fn ask(&mut self, now: u64, credential: &Credential) -> (TransactionEvent<u32>, Vec<Vec<u8>>) {
+    /// Runs one request at this time. Returns its final event, and the messages that were sent for it.
+    fn exchange(&mut self, now: u64, credential: &Credential) -> (TransactionEvent<u32>, Vec<Vec<u8>>) {
         (self.client.now, self.server.now) = (now, now);
         let request = Request::binding(SocketId(1), addr(SERVER), 7);
         self.client.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap();
@@ -52,7 +52,7 @@ impl Both {
                         sent.push(request.payload.to_vec());
                     }
                     Output::Event(event) => return (event, sent),
-                    Output::Socket(_) | Output::Wait(_) => unreachable!("it has neither"),
+                    Output::Socket(_) | Output::Wait(_) => unreachable!("requests have no such output"),
                 }
             }
             let replies = self.server.outputs();
@@ -65,7 +65,7 @@ impl Both {
     }
 }
 
-/// What an answer was verified by, and that it tells the client's address.
+/// Returns the verified integrity of a response. Panics unless its mapped address is that of the client.
 fn verified(event: &TransactionEvent<u32>) -> Option<Integrity> {
     let TransactionEvent::Answered(answer) = event else { panic!("an answer, not {event:?}") };
     assert_eq!(Message::decode(&answer.message).unwrap().xor_mapped_address(), Some(addr(CLIENT)));
@@ -73,47 +73,47 @@ fn verified(event: &TransactionEvent<u32>) -> Option<Integrity> {
 }
 
 #[test]
-fn a_user_is_challenged_once_and_stays_known_until_the_nonce_is_stale() {
+fn a_user_is_challenged_only_once_until_the_nonce_is_stale() {
     let mut both = Both::new(long_term());
     let user = Credential::long_term("user", "TheMatrIX");
-    let (event, sent) = both.ask(0, &user);
+    let (event, sent) = both.exchange(0, &user);
     assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2));
     assert!(Message::decode(&sent[1]).unwrap().has(AttributeType::USERHASH), "the server announces anonymity");
-    let (event, sent) = both.ask(599_000, &user);
+    let (event, sent) = both.exchange(599_000, &user);
     assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
-    let (event, sent) = both.ask(600_000, &user);
-    assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2), "438, and on with the new nonce");
-    let (event, sent) = both.ask(601_000, &user);
+    let (event, sent) = both.exchange(600_000, &user);
+    assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2), "438, and a retry with the new nonce");
+    let (event, sent) = both.exchange(601_000, &user);
     assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
 }
 
 #[test]
-fn every_kind_of_server_is_understood() {
+fn the_client_authenticates_to_each_kind_of_server() {
     for (authenticator, hashed) in
         [(long_term(), true), (long_term().without_md5(), true), (long_term().without_anonymity(), false)]
     {
         let mut both = Both::new(authenticator);
-        let (event, sent) = both.ask(0, &Credential::long_term("user", "TheMatrIX"));
+        let (event, sent) = both.exchange(0, &Credential::long_term("user", "TheMatrIX"));
         assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2));
         assert_eq!(Message::decode(&sent[1]).unwrap().has(AttributeType::USERHASH), hashed);
     }
     let mut both = Both::new(Authenticator::short_term(users(Users::short_term())));
     let user = Credential::short_term("user", "TheMatrIX");
     for kinds in [3, 2] {
-        let (event, sent) = both.ask(0, &user);
+        let (event, sent) = both.exchange(0, &user);
         assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
         assert_eq!(
             Message::decode(&sent[0]).unwrap().fields().count(),
             kinds,
-            "both integrities, then the one answered"
+            "both integrity attributes, then that of the response"
         );
     }
-    let old = Credential::short_term_with("user", "TheMatrIX", Integrity::Sha1);
-    assert_eq!(verified(&both.ask(0, &old).0), Some(Integrity::Sha1));
+    let sha1_only = Credential::short_term_with("user", "TheMatrIX", Integrity::Sha1);
+    assert_eq!(verified(&both.exchange(0, &sha1_only).0), Some(Integrity::Sha1));
 }
 
 #[test]
-fn over_a_stream_a_user_is_challenged_and_answered() {
+fn over_a_stream_a_user_is_challenged_and_gets_a_verified_response() {
     let responder = Responder::new(&config(&[SERVER], &[]).streams(3).credentials(long_term())).unwrap();
     let mut server = World::new(responder);
     server.with(|machine, cx| machine.start(cx)).unwrap();
@@ -145,16 +145,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn who_knows_the_password_is_answered_in_two_transactions_and_nobody_else_at_all(
-        asks in proptest::collection::vec((0..700_u64, any::<bool>(), any::<bool>()), 1..12),
+    fn only_the_right_password_gets_a_response_within_two_transactions(
+        requests in proptest::collection::vec((0..700_u64, any::<bool>(), any::<bool>()), 1..12),
     ) {
         let mut both = Both::new(long_term());
         let mut now = 0;
-        for (after, is_user, knows) in asks {
+        for (after, is_user, is_right) in requests {
             now += after * 1000;
-            let (name, password) = (if is_user { "user" } else { "mallory" }, if knows { "TheMatrIX" } else { "guess" });
-            let (event, sent) = both.ask(now, &Credential::long_term(name, password));
-            if is_user && knows {
+            let (name, password) = (if is_user { "user" } else { "mallory" }, if is_right { "TheMatrIX" } else { "guess" });
+            let (event, sent) = both.exchange(now, &Credential::long_term(name, password));
+            if is_user && is_right {
                 prop_assert_eq!(verified(&event), Some(Integrity::SHA256));
             } else {
                 let refused =

@@ -1,4 +1,4 @@
-//! The laws of every machine, under random steps in the middle of a conversation.
+//! The laws of machines, with random steps between requests and responses.
 
 use crate::credentials_server::{Draft, long_term};
 use crate::responses::config;
@@ -20,7 +20,7 @@ const CLIENT: &str = "198.51.100.7:40000";
 const SERVER: &str = "192.0.2.1:3478";
 const OTHER: &str = "192.0.2.2:3479";
 
-/// Moments that mostly follow each other, and now and then leap back or to the end of time.
+/// Times up to 100 s, and a few at the origin or far in the future.
 fn any_moment() -> impl Strategy<Value = Instant> {
     prop_oneof![
         20 => (0..100_000_u64).prop_map(Instant::from_millis),
@@ -33,12 +33,12 @@ fn any_place() -> impl Strategy<Value = SocketAddr> {
     prop_oneof![4 => Just(SERVER), 2 => Just(OTHER), 2 => Just(CLIENT), 1 => Just("[2001:db8::1]:3478")].prop_map(addr)
 }
 
-/// Ids that the counting rng of a run may well have given, and others.
+/// Ids that the counting RNG of a run returns, and others.
 fn any_id() -> impl Strategy<Value = TransactionId> {
     prop_oneof![(0..4_u8).prop_map(|n| [n; 12].into()), any::<[u8; 12]>().prop_map(TransactionId::from)]
 }
 
-/// Messages, nearly messages, and rubbish.
+/// Messages, damaged messages, and random bytes.
 fn any_payload() -> impl Strategy<Value = Vec<u8>> {
     let class = prop_oneof![
         4 => Just(Class::Request),
@@ -100,7 +100,7 @@ fn any_input(sockets: impl Strategy<Value = u64> + Clone + 'static) -> impl Stra
 fn steps(what: impl Strategy<Value = Action>) -> impl Strategy<Value = Vec<Step>> {
     let step = (any_moment(), any::<bool>(), what).prop_map(|(at, drain, action)| Step { at, drain, action });
     proptest::collection::vec(step, 1..24).prop_map(|mut steps| {
-        // Mostly in order, as time is; the last third stays as it fell.
+        // The first two thirds are sorted by time. The last third is not.
         let ordered = steps.len() * 2 / 3;
         steps[..ordered].sort_by_key(|step| step.at);
         steps
@@ -134,12 +134,12 @@ fn any_request() -> impl Strategy<Value = Request<u8>> {
     )
 }
 
-fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
-    asker_steps_with(Just(None))
+fn requester_steps() -> impl Strategy<Value = Vec<Step>> {
+    requester_steps_with(Just(None))
 }
 
-/// Commands and inputs in the middle of a conversation; the requests have such credentials or none.
-pub(crate) fn asker_steps_with(
+/// Commands and inputs between requests and responses. The requests have one of these credentials or none.
+pub(crate) fn requester_steps_with(
     credential: impl Strategy<Value = Option<Credential>> + Clone + 'static,
 ) -> impl Strategy<Value = Vec<Step>> {
     let request = (any_request(), credential.clone()).prop_map(|(request, credential)| match credential {
@@ -167,12 +167,13 @@ pub(crate) fn asker_steps_with(
 fn server_steps() -> impl Strategy<Value = Vec<Step>> {
     let start = Just(Action::Command(ResponderCommand::Start.to_string()));
     let stop = Just(Action::Command(ResponderCommand::Stop.to_string()));
-    // The responder's own four or eight sockets, and streams that were accepted.
+    // The eight sockets of the responder, and accepted streams.
     let sockets = prop_oneof![3 => 1..9_u64, 1 => 100..110_u64];
     steps(prop_oneof![2 => start, 1 => stop, 20 => any_input(sockets)])
 }
 
-/// A server that answers, an impostor, and a network that repeats: by the id's first byte.
+/// By the first byte of the id: a duplicated response, a response from another address before the right one, an error
+/// response, a response in chunks, or no response.
 fn answers(at: Instant, output: &Output<portolan_stun_agent::TransactionEvent<u8>>) -> Vec<Step> {
     let Output::Transmit(sent) = output else { return vec![] };
     let id = Message::decode(&sent.payload).unwrap().transaction_id();
@@ -181,10 +182,10 @@ fn answers(at: Instant, output: &Output<portolan_stun_agent::TransactionEvent<u8
     let answer = |millis, from: SocketAddr, class| {
         Step::datagram(later(millis), sent.socket, addr(CLIENT), from, &message(class, id, &mapped))
     };
-    let (right, liar) = (sent.remote, addr("203.0.113.66:6666"));
+    let (right, other) = (sent.remote, addr("203.0.113.66:6666"));
     match id.as_bytes()[0] % 5 {
         0 => vec![answer(20, right, Class::SuccessResponse), answer(25, right, Class::SuccessResponse)],
-        1 => vec![answer(30, liar, Class::SuccessResponse), answer(40, right, Class::SuccessResponse)],
+        1 => vec![answer(30, other, Class::SuccessResponse), answer(40, right, Class::SuccessResponse)],
         2 => vec![answer(20, right, Class::ErrorResponse)],
         3 => {
             let bytes = message(Class::SuccessResponse, id, &mapped);
@@ -202,7 +203,7 @@ fn answers(at: Instant, output: &Output<portolan_stun_agent::TransactionEvent<u8
     }
 }
 
-/// A host that opens every socket and sends two requests to it, whole and over streams in pieces.
+/// A host that opens each socket, and sends two requests over UDP or one request in chunks over a stream.
 fn clients(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     let Output::Socket(SocketOrder::Open(open)) = output else { return vec![] };
     let later = |millis| at + Duration::from_millis(millis);
@@ -233,11 +234,11 @@ fn responder() -> Responder {
     Responder::new(&config(&[SERVER], &[OTHER]).streams(3)).unwrap()
 }
 
-fn guarded(authenticator: &Authenticator) -> Responder {
+fn with_credentials(authenticator: &Authenticator) -> Responder {
     Responder::new(&config(&[SERVER], &[OTHER]).streams(3).credentials(authenticator.clone())).unwrap()
 }
 
-/// The same host, which takes up each challenge: it signs with the nonce that it was given.
+/// Like [`clients`]. The host answers each challenge with a request that is signed with the nonce of the challenge.
 fn users(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     let Output::Transmit(sent) = output else { return clients(at, output) };
     let reply = Message::decode(&sent.payload).unwrap();
@@ -262,7 +263,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn transactions_keep_the_laws(script in asker_steps(), seed in any::<u64>()) {
+    fn transactions_keep_the_laws(script in requester_steps(), seed in any::<u64>()) {
         let sockets = [SocketId(1), SocketId(2), SocketId(3)];
         let context = Context { seed, handed_in: &sockets, ..Context::default() };
         let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, answers);
@@ -280,17 +281,17 @@ proptest! {
     }
 
     #[test]
-    fn a_responder_that_asks_for_credentials_keeps_the_laws(script in server_steps(), seed in any::<u64>()) {
+    fn a_responder_that_requires_credentials_keeps_the_laws(script in server_steps(), seed in any::<u64>()) {
         let terminal = |event: &ResponderEvent| *event == ResponderEvent::Stopped;
         let context = Context { seed, terminal, ..Context::default() };
-        let (authenticator, factory) = (long_term(), || guarded(&long_term()));
-        let whole = laws::rehearse(&|| guarded(&authenticator), &script, &context, 120, users);
+        let (authenticator, factory) = (long_term(), || with_credentials(&long_term()));
+        let whole = laws::rehearse(&|| with_credentials(&authenticator), &script, &context, 120, users);
         let kept = laws::check_all(&factory, &whole, &context);
         prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
     }
 
     #[test]
-    fn no_payload_makes_a_responder_speak_to_another_host(payload in any_payload(), remote in any_place()) {
+    fn no_payload_makes_a_responder_send_to_another_host(payload in any_payload(), remote in any_place()) {
         let mut world = crate::world::World::new(Responder::over(&config(&[SERVER], &[]), |_| SocketId(1)).unwrap());
         let verdict = world.datagram(1, &remote.to_string(), &payload);
         for output in world.outputs() {
@@ -305,7 +306,7 @@ proptest! {
 }
 
 #[test]
-fn the_conversations_of_the_laws_are_not_empty() {
+fn the_runs_of_the_laws_are_not_empty() {
     let script = [Step::command(Instant::ORIGIN, &ResponderCommand::Start)];
     let context = Context::default();
     let whole = laws::rehearse(&responder, &script, &context, 120, clients);
@@ -313,15 +314,19 @@ fn the_conversations_of_the_laws_are_not_empty() {
     let sent = |played: &laws::StepResult<ResponderEvent>| {
         played.outputs.iter().filter(|output| matches!(output, Output::Transmit(_))).count()
     };
-    assert_eq!(played.iter().map(sent).sum::<usize>(), 4 * 2 + 3, "two over UDP at each address, and three streams");
+    assert_eq!(
+        played.iter().map(sent).sum::<usize>(),
+        4 * 2 + 3,
+        "two over UDP at each address, and one on each of three streams"
+    );
 
-    let whole = laws::rehearse(&|| guarded(&long_term()), &script, &context, 120, users);
-    let played = laws::record(guarded(&long_term()), &whole, &context).1;
+    let whole = laws::rehearse(&|| with_credentials(&long_term()), &script, &context, 120, users);
+    let played = laws::record(with_credentials(&long_term()), &whole, &context).1;
     let succeeded = played.iter().flat_map(|played| &played.outputs).filter(|output| match output {
         Output::Transmit(sent) => Message::decode(&sent.payload).unwrap().class() == Class::SuccessResponse,
         Output::Socket(_) | Output::Event(_) | Output::Wait(_) => false,
     });
-    assert!(succeeded.count() >= 8, "each challenge over UDP is met");
+    assert!(succeeded.count() >= 8, "each challenge over UDP is answered");
 
     let request = |tag| Request::binding(SocketId(1), addr(SERVER), tag);
     let script = [0, 1].map(|tag| Step::command(Instant::ORIGIN, &TransactionCommand::Request(request(tag))));

@@ -1,7 +1,7 @@
-//! Stories in virtual time, every clause of the responder by name, and the laws under random inputs.
+//! Scenarios in virtual time, the clauses of the responder by name, and the laws under random inputs.
 
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
-#![expect(clippy::indexing_slicing, reason = "a test says what went wrong by failing")]
+#![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
+#![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
 extern crate alloc;
 

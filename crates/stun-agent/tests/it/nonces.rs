@@ -1,4 +1,4 @@
-//! Nonces that need no memory: who may use one, for how long, and what becomes of one that was changed.
+//! Stateless nonces: their client, their lifetime, and changed nonces.
 
 use crate::world::addr;
 use core::time::Duration;
@@ -24,14 +24,14 @@ fn rfc8489_9_2_4_a_nonce_is_valid_to_its_last_second_and_not_in_the_next() {
         [check(100), check(699), check(700), check(u64::MAX)],
         [Ok(()), Ok(()), Err(NonceError::Expired), Err(NonceError::Expired)]
     );
-    assert_eq!(check(99), Err(NonceError::NotOurs), "made in the future: the clock has started anew");
+    assert_eq!(check(99), Err(NonceError::NotOurs), "the nonce is from the future: the clock was restarted");
 }
 
 #[test]
-fn rfc8489_9_2_4_a_nonce_of_one_client_is_worth_nothing_to_another() {
+fn rfc8489_9_2_4_a_nonce_of_one_client_is_invalid_for_another() {
     for source in [CLIENT, "[2001:db8::7]:40000"] {
         let nonce = nonces().issue(at(0), addr(source), Features::USERNAME_ANONYMITY);
-        let check = |who: &str| nonces().check(at(1), addr(who), nonce.as_str().as_bytes());
+        let check = |source: &str| nonces().check(at(1), addr(source), nonce.as_str().as_bytes());
         assert_eq!(check(source), Ok(()));
         for other in ["198.51.100.8:40000", "198.51.100.7:40001", "[2001:db8::8]:40000", "[2001:db8::7]:1"] {
             assert_eq!(check(other), Err(NonceError::NotOurs), "{other}");
@@ -43,7 +43,7 @@ fn rfc8489_9_2_4_a_nonce_of_one_client_is_worth_nothing_to_another() {
 }
 
 #[test]
-fn rfc8489_9_2_the_features_of_the_cookie_come_back_and_cannot_be_changed() {
+fn rfc8489_9_2_the_features_of_a_nonce_can_be_read_and_not_changed() {
     let both = Features::PASSWORD_ALGORITHMS.with(Features::USERNAME_ANONYMITY);
     for (features, front) in [
         (Features::NONE, "obMatJos2AAAA"),
@@ -56,7 +56,7 @@ fn rfc8489_9_2_the_features_of_the_cookie_come_back_and_cannot_be_changed() {
         assert_eq!(Features::of(nonce.as_str().as_bytes()), Some(features));
         assert!(both.contains(features));
     }
-    // A bid-down attack takes the bit away; the nonce is then nobody's (RFC 8489 §9.2.1).
+    // A bid-down attack removes the feature bit. Then the nonce is invalid (RFC 8489 §9.2.1).
     let bid_down = nonces().issue(at(0), addr(CLIENT), both).as_str().replacen("2wAAA", "2AAAA", 1);
     assert_eq!(nonces().check(at(1), addr(CLIENT), bid_down.as_bytes()), Err(NonceError::NotOurs));
     for no_cookie in ["", "obMatJos2", "obMatJos2gAA", "xbMatJos2gAAA", "obMatJos2gA!A", "f//499k954d6OL34oL9FSTvy64sA"]
@@ -67,18 +67,18 @@ fn rfc8489_9_2_the_features_of_the_cookie_come_back_and_cannot_be_changed() {
 }
 
 proptest! {
-    /// What was given is taken back, whoever the client is and whenever.
+    /// An issued nonce is valid for any client and at any time within its lifetime.
     #[test]
-    fn a_nonce_is_known_again(secret: [u8; 32], made in 0..u64::from(u32::MAX) - 600, age in 0..600_u64, ip: [u8; 4], port: u16) {
+    fn an_issued_nonce_is_valid(secret: [u8; 32], made in 0..u64::from(u32::MAX) - 600, age in 0..600_u64, ip: [u8; 4], port: u16) {
         let (nonces, source) = (Nonces::new(&secret, Duration::from_secs(600)), (ip, port).into());
         let nonce = nonces.issue(at(made), source, Features::PASSWORD_ALGORITHMS);
         prop_assert_eq!(nonce.as_str().len(), Nonce::LEN);
         prop_assert_eq!(nonces.check(at(made + age), source, nonce.as_str().as_bytes()), Ok(()));
     }
 
-    /// No other text is: one character changed anywhere, cut, lengthened, or anything at all.
+    /// Any other text is invalid: one changed character, a truncated or extended nonce, or random bytes.
     #[test]
-    fn what_was_changed_is_nobodys(place in 0..Nonce::LEN, character: u8, cut in 0..Nonce::LEN, any: Vec<u8>) {
+    fn a_changed_nonce_is_invalid(place in 0..Nonce::LEN, character: u8, cut in 0..Nonce::LEN, any: Vec<u8>) {
         let nonce = nonces().issue(at(5), addr(CLIENT), Features::NONE);
         let good = nonce.as_str().as_bytes();
         let mut changed = good.to_vec();

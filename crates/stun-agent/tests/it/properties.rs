@@ -1,4 +1,4 @@
-//! Laws of this crate's own, under random values.
+//! Properties of commands, credentials and schedules, with random values.
 
 use crate::world::addr;
 use core::net::SocketAddr;
@@ -98,14 +98,14 @@ fn any_command() -> impl Strategy<Value = TransactionCommand<String>> {
 
 proptest! {
     #[test]
-    fn a_command_is_its_text(command in any_command()) {
+    fn a_command_is_parsed_from_its_text(command in any_command()) {
         let text = command.to_text();
         prop_assert_eq!(text.lines().count(), 1, "{}", text);
         prop_assert_eq!(TransactionCommand::read(&text), Ok(command));
     }
 
     #[test]
-    fn a_credential_is_its_text(credential in any_credential()) {
+    fn a_credential_is_parsed_from_its_text(credential in any_credential()) {
         prop_assert_eq!(Credential::read(&credential.to_text()), Ok(credential));
     }
 
@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn offsets_rise_and_end(schedule in any_schedule()) {
+    fn offsets_are_sorted_and_finite(schedule in any_schedule()) {
         let offsets: Vec<_> = (0..2000).map_while(|n| schedule.offset(n)).collect();
         prop_assert!(!offsets.is_empty());
         prop_assert!(offsets.is_sorted());
@@ -125,7 +125,7 @@ proptest! {
 }
 
 #[test]
-fn a_command_reads_like_a_sentence() {
+fn the_text_of_a_command_is_readable() {
     let request = Request::binding(SocketId(1), addr("192.0.2.1:3478"), 7)
         .change(portolan_stun::ChangeRequest::IP_AND_PORT)
         .from(AnswerFrom::Exactly(addr("192.0.2.2:3479")))
@@ -137,7 +137,7 @@ fn a_command_reads_like_a_sentence() {
     );
 }
 
-/// Every way to print a command, a credential, or a machine that holds one.
+/// All texts of a command, a credential, and a machine with a credential.
 #[test]
 fn debug_and_display_show_no_secret() {
     let (user, password) = ("an-uncommon-user", "correct-horse-battery");
@@ -171,10 +171,10 @@ fn debug_and_display_show_no_secret() {
 }
 
 #[test]
-fn a_text_that_is_no_command_is_refused_with_what_was_expected() {
+fn the_error_of_an_invalid_command_names_the_expected_text() {
     let refused = |text: &str| TransactionCommand::<u8>::read(text).unwrap_err().to_string();
     for (text, expected) in [
-        ("ask s1", "expected `request`, `request-with`, `cancel`, `give-up`, `tail` or `forget`"),
+        ("unknown s1", "expected `request`, `request-with`, `cancel`, `give-up`, `tail` or `forget`"),
         ("request s1 192.0.2.1:3478 binding", "expected `tag=` and a tag at the end of a request"),
         ("request 1 192.0.2.1:3478 binding tag=7", "expected a socket like `s1`"),
         ("request s1 192.0.2.1 binding tag=7", "expected an address like `192.0.2.1:3478` or `[2001:db8::1]:3478`"),

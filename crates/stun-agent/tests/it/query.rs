@@ -1,4 +1,4 @@
-//! A query as a story: one socket, one request, one last event; and the laws of every machine for it.
+//! Queries: one socket, one request, one final event; and the laws of machines.
 
 use crate::credentials_server::long_term;
 use crate::responses::config;
@@ -25,7 +25,7 @@ const SERVER: &str = "192.0.2.1:3478";
 const OTHER: &str = "192.0.2.2:3479";
 const LOCAL: &str = "198.51.100.7:40000";
 
-type Asker = World<Query>;
+type Requester = World<Query>;
 
 impl Line for QueryEvent {
     fn line(&self) -> String {
@@ -39,22 +39,22 @@ impl Line for QueryEvent {
     }
 }
 
-fn started(config: QueryConfig) -> Asker {
+fn started(config: QueryConfig) -> Requester {
     let mut world = World::new(Query::new());
     world.with(|machine, cx| machine.start(cx, config)).unwrap();
     world
 }
 
-/// A query whose socket s1 is open, with the id of its request.
-fn asking(config: QueryConfig) -> (Asker, TransactionId) {
+/// A query whose socket s1 is open, and the id of its request.
+fn opened_query(config: QueryConfig) -> (Requester, TransactionId) {
     let mut world = started(config);
     assert_eq!(world.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) }), Verdict::Mine);
     let id = last_id(&mut world);
     (world, id)
 }
 
-/// The id of the request that leaves.
-fn last_id(world: &mut Asker) -> TransactionId {
+/// The id of the last request that was sent.
+fn last_id(world: &mut Requester) -> TransactionId {
     let sent = world.outputs().into_iter().rev().find_map(|output| match output {
         Output::Transmit(sent) => Some(sent),
         Output::Socket(_) | Output::Event(_) | Output::Wait(_) => None,
@@ -66,10 +66,11 @@ fn plain() -> QueryConfig {
     QueryConfig::new(addr(SERVER))
 }
 
-/// The last event; the machine is over after it, and its socket closed before it.
-fn end(world: &mut Asker, closed: bool) -> QueryEvent {
+/// Returns the final event. Panics if the machine is not ended, or if `closed` does not match the close of the
+/// socket.
+fn end(world: &mut Requester, closed: bool) -> QueryEvent {
     let mut outputs = world.outputs();
-    let Some(Output::Event(event)) = outputs.pop() else { panic!("an event is last, after {outputs:?}") };
+    let Some(Output::Event(event)) = outputs.pop() else { panic!("no final event after {outputs:?}") };
     assert_eq!(outputs.contains(&Output::Socket(SocketOrder::Close(SocketId(1)))), closed, "{outputs:?}");
     assert_eq!(world.machine.poll(), Output::Wait(None));
     assert_eq!(world.datagram(1, SERVER, &success([9; 12].into())), Verdict::NotMine);
@@ -78,13 +79,13 @@ fn end(world: &mut Asker, closed: bool) -> QueryEvent {
     event
 }
 
-fn response(world: &mut Asker) -> QueryResponse {
+fn response(world: &mut Requester) -> QueryResponse {
     let QueryEvent::Response(response) = end(world, true) else { panic!("a response") };
     *response
 }
 
 #[test]
-fn a_query_opens_asks_and_closes() {
+fn a_query_opens_a_socket_sends_a_request_and_closes_the_socket() {
     let mut world = started(plain());
     assert_eq!(world.lines(), ["     0 open s1 udp 0.0.0.0:0 towards 192.0.2.1:3478"]);
     assert_eq!(world.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) }), Verdict::Mine);
@@ -104,7 +105,7 @@ fn a_query_opens_asks_and_closes() {
 
 #[test]
 fn the_response_is_decoded() {
-    let (mut world, id) = asking(plain());
+    let (mut world, id) = opened_query(plain());
     world.now = 40;
     let attributes = [
         Attribute::XorMappedAddress(addr("203.0.113.5:50000")),
@@ -125,24 +126,24 @@ fn the_response_is_decoded() {
 }
 
 #[test]
-fn mapped_address_counts_where_the_other_is_missing_and_an_error_has_none() {
-    let (mut world, id) = asking(plain());
-    let old = [Attribute::MappedAddress(addr("203.0.113.5:50000"))];
-    let _verdict = world.datagram(1, SERVER, &message(Class::SuccessResponse, id, &old));
+fn mapped_address_is_used_without_xor_mapped_address_and_not_in_an_error() {
+    let (mut world, id) = opened_query(plain());
+    let attributes = [Attribute::MappedAddress(addr("203.0.113.5:50000"))];
+    let _verdict = world.datagram(1, SERVER, &message(Class::SuccessResponse, id, &attributes));
     assert_eq!(response(&mut world).facts.mapped, Some(addr("203.0.113.5:50000")));
 
-    let (mut world, id) = asking(plain());
-    let refused = Attribute::ErrorCode(ErrorCode::new(403, "not for you".into()).unwrap());
+    let (mut world, id) = opened_query(plain());
+    let refused = Attribute::ErrorCode(ErrorCode::new(403, "Forbidden".into()).unwrap());
     let error = [refused, Attribute::XorMappedAddress(addr(LOCAL)), Attribute::AlternateServer(addr(OTHER))];
     let _verdict = world.datagram(1, SERVER, &message(Class::ErrorResponse, id, &error));
     let facts = response(&mut world).facts;
     assert_eq!((facts.mapped, facts.alternate_server), (None, Some(addr(OTHER))));
-    assert_eq!(facts.error.unwrap().to_string(), "403 not for you");
+    assert_eq!(facts.error.unwrap().to_string(), "403 Forbidden");
 }
 
 #[test]
 fn rfc8489_6_2_1_a_round_trip_is_unknown_after_a_retransmission() {
-    let (mut world, id) = asking(plain());
+    let (mut world, id) = opened_query(plain());
     assert_eq!(world.run(700), ["   500 s1 > 192.0.2.1:3478 Binding request, 20 bytes", "   500 send 2"]);
     let _verdict = world.datagram(1, SERVER, &success(id));
     let response = response(&mut world);
@@ -150,9 +151,9 @@ fn rfc8489_6_2_1_a_round_trip_is_unknown_after_a_retransmission() {
 }
 
 #[test]
-fn silence_ends_with_the_schedule_or_at_the_deadline() {
+fn without_a_response_a_query_ends_with_the_schedule_or_at_the_deadline() {
     let failed = |config| {
-        let (mut world, _) = asking(config);
+        let (mut world, _) = opened_query(config);
         world.run(100_000).pop().unwrap()
     };
     assert_eq!(failed(plain()), " 39500 failed: no response came in time, after 7 sends");
@@ -164,7 +165,7 @@ fn silence_ends_with_the_schedule_or_at_the_deadline() {
 }
 
 #[test]
-fn a_stream_that_is_never_connected_ends_at_the_deadline_too() {
+fn a_query_whose_stream_is_not_connected_ends_at_the_deadline() {
     let mut world = started(plain().protocol(Protocol::Tcp).timeout(Duration::from_secs(2)));
     assert_eq!(
         world.run(10_000),
@@ -177,7 +178,7 @@ fn a_stream_that_is_never_connected_ends_at_the_deadline_too() {
 }
 
 #[test]
-fn over_tls_the_server_has_a_name_and_its_response_may_come_in_pieces() {
+fn a_tls_query_has_a_server_name_and_accepts_a_response_in_chunks() {
     let config = plain().protocol(Protocol::Tls).server_name("stun.example.org".into());
     let mut world = started(config);
     assert_eq!(world.lines(), ["     0 open s1 tls 0.0.0.0:0 towards 192.0.2.1:3478 as stun.example.org"]);
@@ -194,7 +195,7 @@ fn over_tls_the_server_has_a_name_and_its_response_may_come_in_pieces() {
 }
 
 #[test]
-fn each_end_of_the_socket_ends_the_query_with_its_reason() {
+fn the_end_of_the_socket_ends_the_query_with_its_reason() {
     let mut world = started(plain());
     world.outputs();
     let _verdict = world.socket_event(1, SocketEvent::Refused(Refusal::NoRoute));
@@ -202,22 +203,22 @@ fn each_end_of_the_socket_ends_the_query_with_its_reason() {
 
     let tcp = || plain().protocol(Protocol::Tcp);
     for opened in [false, true] {
-        let mut world = if opened { asking(tcp()).0 } else { started(tcp()) };
+        let mut world = if opened { opened_query(tcp()).0 } else { started(tcp()) };
         world.outputs();
         let _verdict = world.socket_event(1, SocketEvent::Closed(Closure::ByPeer));
         assert_eq!(end(&mut world, false), QueryEvent::Failed(QueryFailure::Closed(Closure::ByPeer)));
     }
-    let (mut world, _) = asking(tcp());
+    let (mut world, _) = opened_query(tcp());
     assert_eq!(world.stream(1, SERVER, b"HTTP/1.1 400 Bad Request\r\n"), Verdict::Mine);
     assert_eq!(end(&mut world, true), QueryEvent::Failed(QueryFailure::NotStun));
 }
 
 #[test]
-fn a_query_can_be_cancelled_at_any_time_and_asks_once() {
+fn a_query_can_be_cancelled_at_any_time_and_started_once() {
     let mut world = World::new(Query::new());
     assert_eq!(world.with(|machine, _| machine.cancel()), Err(QueryError::NotRunning));
     for opened in [false, true] {
-        let mut world = if opened { asking(plain()).0 } else { started(plain()) };
+        let mut world = if opened { opened_query(plain()).0 } else { started(plain()) };
         world.with(|machine, _| machine.cancel()).unwrap();
         assert_eq!(end(&mut world, true), QueryEvent::Failed(QueryFailure::Cancelled));
         assert_eq!(world.with(|machine, cx| machine.start(cx, plain())), Err(QueryError::NotIdle));
@@ -225,7 +226,7 @@ fn a_query_can_be_cancelled_at_any_time_and_asks_once() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_and_changes_nothing() {
+fn an_invalid_configuration_is_refused_and_changes_nothing() {
     for (config, why) in [
         (QueryConfig::new(addr("0.0.0.0:3478")), QueryError::Destination),
         (QueryConfig::new(addr("192.0.2.1:0")), QueryError::Destination),
@@ -246,19 +247,19 @@ fn what_cannot_be_asked_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn what_others_say_is_told_is_bounded_and_counts_for_nothing() {
-    let (mut world, id) = asking(plain());
+fn responses_of_other_hosts_and_icmp_errors_are_reported_bounded_and_not_accepted() {
+    let (mut world, id) = opened_query(plain());
     assert_eq!(world.datagram(1, OTHER, &success(id)), Verdict::Mine);
     assert_eq!(world.outputs(), [Output::Event(QueryEvent::Elsewhere { from: addr(OTHER) })]);
     let event = SocketEvent::Unreachable { remote: addr(SERVER), why: Unreachability::Port };
     assert_eq!(world.socket_event(1, event), Verdict::Mine);
-    let told = QueryEvent::Unreachable { remote: addr(SERVER), why: Unreachability::Port };
-    assert_eq!(world.outputs(), [Output::Event(told)]);
+    let reported = QueryEvent::Unreachable { remote: addr(SERVER), why: Unreachability::Port };
+    assert_eq!(world.outputs(), [Output::Event(reported)]);
     for _ in 0..1000 {
         let _verdict = world.datagram(1, OTHER, &success(id));
         let _verdict = world.socket_event(1, event);
     }
-    assert!(world.notes.0.iter().any(|note| note.contains("too much waits")));
+    assert!(world.notes.0.iter().any(|note| note.contains("output queue is full")));
     assert_eq!(world.outputs().len(), Outbox::<QueryEvent>::LIMIT);
     assert_eq!(world.datagram(1, SERVER, b"not STUN"), Verdict::NotMine);
     assert_eq!(world.datagram(2, SERVER, &success(id)), Verdict::NotMine);
@@ -277,11 +278,11 @@ fn signed(id: TransactionId, password: &str) -> Vec<u8> {
 #[test]
 fn a_short_term_credential_is_verified_and_its_violation_is_the_reason_at_the_deadline() {
     let config = plain().credential(Credential::short_term("ann", "secret")).timeout(Duration::from_secs(2));
-    let (mut world, id) = asking(config.clone());
+    let (mut world, id) = opened_query(config.clone());
     let _verdict = world.datagram(1, SERVER, &signed(id, "secret"));
     assert_eq!(response(&mut world).integrity, Some(Integrity::Sha1));
 
-    let (mut world, id) = asking(config);
+    let (mut world, id) = opened_query(config);
     let _verdict = world.datagram(1, SERVER, &signed(id, "another"));
     assert_eq!(world.outputs(), []);
     world.run(1999);
@@ -291,8 +292,8 @@ fn a_short_term_credential_is_verified_and_its_violation_is_the_reason_at_the_de
     assert!(from == addr(SERVER) && matches!(why, Unusable::Integrity(_)), "{why}");
 }
 
-/// Carries packets between a query and a responder that asks for credentials, until the query ends.
-fn with_a_responder(credential: Credential) -> (Vec<u32>, QueryEvent) {
+/// Passes packets between a query and a responder that requires credentials, until the query ends.
+fn run_with_responder(credential: Credential) -> (Vec<u32>, QueryEvent) {
     let responder = Responder::over(&config(&[SERVER], &[]).credentials(long_term()), |_| SocketId(1)).unwrap();
     let mut server = World::new(responder);
     let mut client = started(plain().credential(credential));
@@ -320,19 +321,19 @@ fn with_a_responder(credential: Credential) -> (Vec<u32>, QueryEvent) {
 #[test]
 fn a_long_term_credential_answers_the_challenge() {
     let (user, password) = (crate::credentials_server::USER, crate::credentials_server::PASSWORD);
-    let (sends, event) = with_a_responder(Credential::long_term(user, password));
+    let (sends, event) = run_with_responder(Credential::long_term(user, password));
     let QueryEvent::Response(response) = event else { panic!("{event:?}") };
     assert_eq!((sends, response.sends), (vec![1, 2], 1), "two transactions, each sent once");
     assert_eq!(response.facts.mapped, Some(addr(LOCAL)));
     assert!(response.integrity.is_some());
 
-    let (_, event) = with_a_responder(Credential::long_term(user, "wrong"));
+    let (_, event) = run_with_responder(Credential::long_term(user, "wrong"));
     let wrong = Unusable::Challenge(ChallengeError::WrongCredentials);
     assert_eq!(event, QueryEvent::Failed(QueryFailure::Unusable { from: addr(SERVER), why: wrong }));
 }
 
 #[test]
-fn a_command_shows_no_secret_and_its_script_holds_it_all() {
+fn a_command_shows_no_secret_and_its_script_is_complete() {
     let credentials = [
         None,
         Some(Credential::short_term("ann=b ", "hunter2\n")),
@@ -374,7 +375,7 @@ fn after_its_end_a_query_is_as_small_as_a_new_one_and_holds_no_secret() {
     let mut fresh = World::new(Query::new());
     fresh.outputs();
     let fresh = format!("{:?}", fresh.machine).len();
-    let (mut world, id) = asking(plain().credential(Credential::short_term("ann", "secret")));
+    let (mut world, id) = opened_query(plain().credential(Credential::short_term("ann", "secret")));
     for _ in 0..100 {
         let _verdict = world.datagram(1, OTHER, &success(id));
     }
@@ -385,7 +386,7 @@ fn after_its_end_a_query_is_as_small_as_a_new_one_and_holds_no_secret() {
     assert!(!ended.contains("Credential"), "{ended}");
 }
 
-/// Queries of a server that answers, challenges, or is silent.
+/// Queries to a server that responds, challenges, or is silent.
 fn queries(command: QueryCommand) -> (Scripts, LawsConfig<Query>) {
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&[1, 2].map(SocketId))
@@ -433,7 +434,7 @@ fn a_query_keeps_the_laws() {
 }
 
 #[test]
-fn the_runs_reach_responses_and_failures() {
+fn random_runs_reach_responses_and_failures() {
     let (mut responses, mut failures) = (0, 0);
     for command in commands() {
         let (scripts, config) = queries(command);
@@ -451,7 +452,7 @@ fn the_runs_reach_responses_and_failures() {
 }
 
 #[test]
-fn addresses_are_of_the_servers_family() {
+fn the_local_address_has_the_family_of_the_server() {
     let server: SocketAddr = addr("[2001:db8::1]:3478");
     let mut world = started(QueryConfig::new(server));
     assert_eq!(world.lines(), ["     0 open s1 udp [::]:0 towards [2001:db8::1]:3478"]);

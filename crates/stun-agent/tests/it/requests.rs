@@ -1,4 +1,4 @@
-//! Requests as stories: one line per segment at its time, in milliseconds.
+//! Requests in virtual time: each output is a line with its time in milliseconds.
 
 use crate::world::{World, addr, message, success};
 use core::time::Duration;
@@ -8,13 +8,13 @@ use portolan_stun::{
 };
 use portolan_stun_agent::{AnswerFrom, AnswerOn, Request, RequestError, Schedule, TransactionEvent, Transactions};
 
-type Asker = World<Transactions<u32>>;
+type Requester = World<Transactions<u32>>;
 
 const SERVER: &str = "192.0.2.1:3478";
 const ALTERNATE: &str = "192.0.2.2:3479";
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-fn asker() -> Asker {
+fn requester() -> Requester {
     World::new(Transactions::new())
 }
 
@@ -22,14 +22,14 @@ fn binding(tag: u32) -> Request<u32> {
     Request::binding(SocketId(1), addr(SERVER), tag)
 }
 
-fn ask(world: &mut Asker, request: Request<u32>) -> TransactionId {
+fn send_request(world: &mut Requester, request: Request<u32>) -> TransactionId {
     world.with(|machine, cx| machine.request(cx, request)).unwrap()
 }
 
 #[test]
-fn the_ladder_of_rfc8489_6_2_1() {
-    let mut world = asker();
-    ask(&mut world, binding(7));
+fn rfc8489_6_2_1_retransmissions_follow_the_example() {
+    let mut world = requester();
+    send_request(&mut world, binding(7));
     assert_eq!(
         world.run(60_000),
         [
@@ -47,9 +47,9 @@ fn the_ladder_of_rfc8489_6_2_1() {
 }
 
 #[test]
-fn rfc8489_6_2_1_rto_rc_and_rm_are_the_owners() {
-    let mut world = asker();
-    ask(&mut world, binding(7).schedule(Schedule::doubling(MS(750), 3, 4)));
+fn rfc8489_6_2_1_rto_rc_and_rm_are_configurable() {
+    let mut world = requester();
+    send_request(&mut world, binding(7).schedule(Schedule::doubling(MS(750), 3, 4)));
     assert_eq!(
         world.run(60_000),
         [
@@ -63,8 +63,8 @@ fn rfc8489_6_2_1_rto_rc_and_rm_are_the_owners() {
 
 #[test]
 fn retransmissions_are_the_same_bytes() {
-    let mut world = asker();
-    ask(&mut world, binding(1).change(ChangeRequest::PORT));
+    let mut world = requester();
+    send_request(&mut world, binding(1).change(ChangeRequest::PORT));
     let first = world.outputs();
     world.now = 500;
     assert_eq!(world.input(portolan_machine::Input::Timeout), Verdict::Mine);
@@ -72,9 +72,9 @@ fn retransmissions_are_the_same_bytes() {
 }
 
 #[test]
-fn an_answer_ends_the_request_and_its_duplicate_is_known_for_what_it_is() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7));
+fn a_response_ends_the_request_and_its_duplicate_is_recognized() {
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7));
     world.run(530);
     assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
     assert_eq!(
@@ -92,69 +92,69 @@ fn an_answer_ends_the_request_and_its_duplicate_is_known_for_what_it_is() {
 }
 
 #[test]
-fn an_answer_from_elsewhere_is_told_and_never_taken() {
+fn a_response_from_another_address_is_reported_and_not_accepted() {
     for from in [AnswerFrom::SameAsDestination, AnswerFrom::Exactly(addr(SERVER))] {
-        let mut world = asker();
-        let id = ask(&mut world, binding(7).from(from));
+        let mut world = requester();
+        let id = send_request(&mut world, binding(7).from(from));
         world.run(40);
-        for liar in [ALTERNATE, "192.0.2.1:3479", "192.0.2.2:3478"] {
-            assert_eq!(world.datagram(1, liar, &success(id)), Verdict::Mine);
-            assert_eq!(world.lines(), [format!("    40 7 answered from elsewhere: {liar} on s1")]);
+        for other in [ALTERNATE, "192.0.2.1:3479", "192.0.2.2:3478"] {
+            assert_eq!(world.datagram(1, other, &success(id)), Verdict::Mine);
+            assert_eq!(world.lines(), [format!("    40 7 answered from another address or socket: {other} on s1")]);
         }
         assert!(world.notes.0.last().unwrap().contains("accepts no other sender"));
         assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
-        assert_eq!(world.lines().len(), 1, "the request had gone on");
+        assert_eq!(world.lines().len(), 1, "the request was still pending");
         assert!(world.machine.is_empty());
     }
 }
 
 #[test]
-fn a_server_that_ignores_change_request_is_not_believed() {
-    let mut world = asker();
+fn a_response_of_a_server_that_ignores_change_request_is_not_accepted() {
+    let mut world = requester();
     let change = binding(7).change(ChangeRequest::IP_AND_PORT).from(AnswerFrom::Exactly(addr(ALTERNATE)));
-    let id = ask(&mut world, change);
+    let id = send_request(&mut world, change);
     world.run(40);
     assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
-    assert_eq!(world.lines(), ["    40 7 answered from elsewhere: 192.0.2.1:3478 on s1"]);
+    assert_eq!(world.lines(), ["    40 7 answered from another address or socket: 192.0.2.1:3478 on s1"]);
     assert_eq!(world.datagram(1, ALTERNATE, &success(id)), Verdict::Mine);
     assert!(world.lines()[0].contains("7 answered by 192.0.2.2:3479"));
 }
 
 #[test]
-fn any_reported_takes_all_and_says_who() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7).from(AnswerFrom::AnyReported));
+fn any_reported_accepts_a_response_from_any_address() {
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7).from(AnswerFrom::AnyReported));
     world.lines();
     assert_eq!(world.datagram(1, "203.0.113.99:1", &success(id)), Verdict::Mine);
     assert!(world.lines()[0].starts_with("     0 7 answered by 203.0.113.99:1 on s1"));
 }
 
 #[test]
-fn the_answer_to_a_response_port_may_come_to_another_socket() {
-    let mut world = asker();
-    let plain = ask(&mut world, binding(1));
-    let lifetime = ask(&mut world, binding(2).response_port(40_001));
+fn a_response_to_response_port_is_accepted_on_another_socket() {
+    let mut world = requester();
+    let plain = send_request(&mut world, binding(1));
+    let lifetime = send_request(&mut world, binding(2).response_port(40_001));
     world.lines();
     assert_eq!(world.datagram(2, SERVER, &success(plain)), Verdict::Mine);
     assert_eq!(world.datagram(2, SERVER, &success(lifetime)), Verdict::Mine);
     assert_eq!(
         world.lines(),
         [
-            "     0 1 answered from elsewhere: 192.0.2.1:3478 on s2",
+            "     0 1 answered from another address or socket: 192.0.2.1:3478 on s2",
             "     0 2 answered by 192.0.2.1:3478 on s2: answer 1 after 1 sends, 0 ms since the first, 0 since the last",
         ]
     );
     assert_eq!(binding(1).on(AnswerOn::AnySocket).on, AnswerOn::AnySocket);
 }
 
-/// RFC 8489 §6.3.4, §14.8: whatever the code is, the request has its answer, and is not sent again.
+/// RFC 8489 §6.3.4, §14.8: an error response with any code ends the request.
 #[test]
-fn error_responses_are_answers() {
+fn an_error_response_ends_the_request() {
     for code in [300, 399, 400, 420, 438, 500, 599, 699] {
-        let mut world = asker();
-        let id = ask(&mut world, binding(7));
+        let mut world = requester();
+        let id = send_request(&mut world, binding(7));
         world.lines();
-        let error = Attribute::ErrorCode(ErrorCode::new(code, "why not".into()).unwrap());
+        let error = Attribute::ErrorCode(ErrorCode::new(code, "reason".into()).unwrap());
         assert_eq!(world.datagram(1, SERVER, &message(Class::ErrorResponse, id, &[error])), Verdict::Mine);
         let lines = world.lines();
         assert!(lines.len() == 1 && lines[0].contains("7 answered by"), "{code}: {lines:?}");
@@ -164,9 +164,9 @@ fn error_responses_are_answers() {
 }
 
 #[test]
-fn what_is_no_response_of_ours_is_not_ours() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7));
+fn a_datagram_that_is_not_a_response_to_a_request_is_not_mine() {
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7));
     world.lines();
     let request = message(Class::Request, id, &[]);
     let indication = message(Class::Indication, id, &[]);
@@ -180,15 +180,15 @@ fn what_is_no_response_of_ours_is_not_ours() {
 }
 
 #[test]
-fn what_has_our_id_and_cannot_be_read_is_dropped() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7));
+fn a_malformed_response_with_the_id_of_a_request_is_dropped() {
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7));
     world.lines();
     let mut truncated = success(id);
     truncated[23] = 200;
     let mut other_method = [0; 20];
     let other_method = Writer::new(&mut other_method, Class::SuccessResponse, Method::ALLOCATE, id).unwrap().finish();
-    for (bytes, why) in [(&truncated[..], "cannot be read"), (other_method, "another method, Allocate")] {
+    for (bytes, why) in [(&truncated[..], "cannot be decoded"), (other_method, "another method, Allocate")] {
         assert_eq!(world.datagram(1, SERVER, bytes), Verdict::Mine);
         assert_eq!(world.lines(), [""; 0]);
         assert!(world.notes.0.last().unwrap().contains(why), "{:?}", world.notes.0.last());
@@ -198,13 +198,13 @@ fn what_has_our_id_and_cannot_be_read_is_dropped() {
 
 #[test]
 fn rfc8489_6_3_3_an_unknown_comprehension_required_attribute_fails_the_request() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7));
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7));
     world.lines();
     let unknown = Attribute::Unknown { kind: AttributeType::new(0x7fff), value: &[] };
     let bytes = message(Class::SuccessResponse, id, &[unknown]);
     assert_eq!(world.datagram(1, ALTERNATE, &bytes), Verdict::Mine);
-    assert!(world.lines()[0].contains("elsewhere"), "a stranger's does not");
+    assert!(world.lines()[0].contains("another address"), "a response from another address does not end the request");
     assert_eq!(world.datagram(1, SERVER, &bytes), Verdict::Mine);
     assert!(world.lines()[0].contains("Unusable"));
     assert!(world.machine.is_empty());
@@ -212,17 +212,17 @@ fn rfc8489_6_3_3_an_unknown_comprehension_required_attribute_fails_the_request()
 
 #[test]
 fn rfc8489_6_3_4_an_error_response_without_error_code_fails_the_request() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7));
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7));
     world.lines();
     assert_eq!(world.datagram(1, SERVER, &message(Class::ErrorResponse, id, &[])), Verdict::Mine);
     assert!(world.lines()[0].contains("NoErrorCode"));
 }
 
 #[test]
-fn rfc8489_7_a_fingerprint_that_was_asked_for_must_come_back_and_be_right() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7).fingerprint());
+fn rfc8489_7_a_response_to_a_request_with_fingerprint_must_have_a_correct_fingerprint() {
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7).fingerprint());
     assert_eq!(world.lines(), ["     0 s1 > 192.0.2.1:3478 Binding request, 28 bytes"]);
     let mut buffer = [0; 64];
     let writer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id).unwrap();
@@ -238,10 +238,10 @@ fn rfc8489_7_a_fingerprint_that_was_asked_for_must_come_back_and_be_right() {
 }
 
 #[test]
-fn a_repeating_schedule_goes_on_after_its_answers() {
-    let mut world = asker();
-    let control = Schedule::at_millis([0, 90, 190]).tail(MS(250)).repeat(true);
-    let id = ask(&mut world, binding(7).schedule(control));
+fn a_repeating_schedule_continues_after_a_response() {
+    let mut world = requester();
+    let repeating = Schedule::at_millis([0, 90, 190]).tail(MS(250)).repeat(true);
+    let id = send_request(&mut world, binding(7).schedule(repeating));
     let mut lines = world.run(50);
     assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
     lines.extend(world.run(140));
@@ -262,9 +262,9 @@ fn a_repeating_schedule_goes_on_after_its_answers() {
 
 #[test]
 fn probes_are_sent_until_two_seconds_have_passed() {
-    let mut world = asker();
+    let mut world = requester();
     let probe = Schedule::at_millis([0, 100, 250, 450]).every(MS(250)).until(MS(2000)).tail(MS(50));
-    ask(&mut world, binding(7).schedule(probe).hop_limit(4));
+    send_request(&mut world, binding(7).schedule(probe).hop_limit(4));
     let lines = world.run(10_000);
     let at: Vec<u64> = lines.iter().map(|line| line[..6].trim().parse().unwrap()).collect();
     assert_eq!(at, [0, 100, 250, 450, 700, 950, 1200, 1450, 1700, 1950, 2000]);
@@ -273,20 +273,20 @@ fn probes_are_sent_until_two_seconds_have_passed() {
 }
 
 #[test]
-fn jitter_moves_each_send_but_the_first_and_never_past_the_next() {
-    let mut world = asker();
+fn jitter_moves_all_sends_except_the_first_and_keeps_their_order() {
+    let mut world = requester();
     let schedule = Schedule::at_millis([0, 90, 190, 192]).jitter(MS(10));
-    ask(&mut world, binding(7).schedule(schedule));
+    send_request(&mut world, binding(7).schedule(schedule));
     let at: Vec<u64> = world.run(10_000).iter().map(|line| line[..6].trim().parse().unwrap()).collect();
     assert_eq!(at[0], 0);
     assert!((91..=100).contains(&at[1]) && (191..=200).contains(&at[2]) && (192..=200).contains(&at[3]), "{at:?}");
 }
 
 #[test]
-fn jitter_longer_than_the_interval_bunches_no_sends() {
-    let mut world = asker();
+fn jitter_is_at_most_the_interval() {
+    let mut world = requester();
     let schedule = Schedule::at_millis([0]).every(MS(100)).until(MS(2000)).jitter(MS(60_000));
-    ask(&mut world, binding(7).schedule(schedule));
+    send_request(&mut world, binding(7).schedule(schedule));
     let at: Vec<u64> = world.run(10_000).iter().map(|line| line[..6].trim().parse().unwrap()).collect();
     assert_eq!(at.len(), 22);
     for (n, at) in at[..21].iter().enumerate() {
@@ -296,9 +296,9 @@ fn jitter_longer_than_the_interval_bunches_no_sends() {
 }
 
 #[test]
-fn a_late_wake_up_sends_once_and_keeps_the_intervals() {
-    let mut world = asker();
-    ask(&mut world, binding(7));
+fn a_late_timeout_sends_once_and_keeps_the_intervals() {
+    let mut world = requester();
+    send_request(&mut world, binding(7));
     world.lines();
     world.now = 5000;
     assert_eq!(world.input(portolan_machine::Input::Timeout), Verdict::Mine);
@@ -313,10 +313,11 @@ fn a_late_wake_up_sends_once_and_keeps_the_intervals() {
 }
 
 #[test]
-fn a_tail_learnt_meanwhile_may_have_run_out_already() {
-    let mut world = asker();
+fn a_new_tail_that_has_expired_ends_the_request_at_once() {
+    let mut world = requester();
     let probe = Schedule::at_millis([0]).tail(MS(1000));
-    let (early, late) = (ask(&mut world, binding(1).schedule(probe)), ask(&mut world, binding(2).schedule(probe)));
+    let (early, late) =
+        (send_request(&mut world, binding(1).schedule(probe)), send_request(&mut world, binding(2).schedule(probe)));
     world.run(300);
     world.with(|machine, cx| machine.set_tail(cx, early, MS(250))).unwrap();
     world.with(|machine, cx| machine.set_tail(cx, late, MS(350))).unwrap();
@@ -326,9 +327,9 @@ fn a_tail_learnt_meanwhile_may_have_run_out_already() {
 }
 
 #[test]
-fn a_cancelled_request_is_silent_and_its_answer_known() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7));
+fn a_cancelled_request_has_no_outputs_and_its_response_is_recognized() {
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7));
     world.lines();
     world.with(|machine, cx| machine.cancel(cx, id)).unwrap();
     assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
@@ -338,9 +339,9 @@ fn a_cancelled_request_is_silent_and_its_answer_known() {
 }
 
 #[test]
-fn an_answer_that_comes_with_the_deadline_counts() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7).schedule(Schedule::at_millis([0]).tail(MS(100))));
+fn a_response_at_the_deadline_is_accepted() {
+    let mut world = requester();
+    let id = send_request(&mut world, binding(7).schedule(Schedule::at_millis([0]).tail(MS(100))));
     world.lines();
     world.now = 100;
     assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
@@ -348,9 +349,9 @@ fn an_answer_that_comes_with_the_deadline_counts() {
 }
 
 #[test]
-fn unreachable_is_told_and_the_request_goes_on() {
-    let mut world = asker();
-    ask(&mut world, binding(7));
+fn unreachable_is_reported_and_the_request_continues() {
+    let mut world = requester();
+    send_request(&mut world, binding(7));
     world.lines();
     let why = Unreachability::Port;
     assert_eq!(world.socket_event(1, SocketEvent::Unreachable { remote: addr(ALTERNATE), why }), Verdict::NotMine);
@@ -365,9 +366,9 @@ fn unreachable_is_told_and_the_request_goes_on() {
 
 #[test]
 fn a_lost_socket_ends_its_requests() {
-    let mut world = asker();
-    ask(&mut world, binding(7));
-    ask(&mut world, Request::binding(SocketId(2), addr(SERVER), 8));
+    let mut world = requester();
+    send_request(&mut world, binding(7));
+    send_request(&mut world, Request::binding(SocketId(2), addr(SERVER), 8));
     world.lines();
     assert_eq!(world.socket_event(1, SocketEvent::Closed(Closure::Reset)), Verdict::Mine);
     assert!(world.lines()[0].contains("SocketLost { tag: 7"));
@@ -375,36 +376,36 @@ fn a_lost_socket_ends_its_requests() {
 }
 
 #[test]
-fn pending_is_bounded_and_ids_differ_even_with_broken_dice() {
+fn pending_requests_are_bounded_and_their_ids_differ_with_a_repeating_rng() {
     let mut world = World::new(Transactions::with_limit(300));
-    let mut ids: Vec<_> = (0..300).map(|tag| ask(&mut world, binding(tag))).collect();
+    let mut ids: Vec<_> = (0..300).map(|tag| send_request(&mut world, binding(tag))).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 300, "the rng of this world begin anew after 256");
+    assert_eq!(ids.len(), 300, "the RNG of this world repeats after 256 calls");
     let refused = world.with(|machine, cx| machine.request(cx, binding(300)));
     assert_eq!(refused, Err(RequestError::Full { limit: 300 }));
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused() {
-    let mut world = asker();
+fn an_invalid_request_is_refused() {
+    let mut world = requester();
     let mut refused = |request| world.with(|machine, cx| machine.request(cx, request));
-    let nowhere = |remote: &str| Request::binding(SocketId(1), addr(remote), 1);
-    assert_eq!(refused(nowhere("0.0.0.0:3478")), Err(RequestError::Destination));
-    assert_eq!(refused(nowhere("192.0.2.1:0")), Err(RequestError::Destination));
-    let mut cut = binding(1).change(ChangeRequest::PORT);
-    cut.attributes = [&cut.attributes[..], &[0, 3, 0, 4]].concat().into();
-    assert_eq!(refused(cut), Err(RequestError::Attributes { at: 8 }));
+    let binding_to = |remote: &str| Request::binding(SocketId(1), addr(remote), 1);
+    assert_eq!(refused(binding_to("0.0.0.0:3478")), Err(RequestError::Destination));
+    assert_eq!(refused(binding_to("192.0.2.1:0")), Err(RequestError::Destination));
+    let mut truncated = binding(1).change(ChangeRequest::PORT);
+    truncated.attributes = [&truncated.attributes[..], &[0, 3, 0, 4]].concat().into();
+    assert_eq!(refused(truncated), Err(RequestError::Attributes { at: 8 }));
     assert!(world.machine.is_empty());
     assert_eq!(world.lines(), [""; 0]);
 }
 
 #[test]
-fn attributes_stand_in_the_order_in_which_they_were_added() {
-    let mut world = asker();
+fn attributes_are_written_in_the_order_in_which_they_were_added() {
+    let mut world = requester();
     let software = Attribute::Software("portolan".into());
     let request = binding(7).change(ChangeRequest::IP).padding(1001).attribute(&software).unwrap().response_port(9);
-    ask(&mut world, request);
+    send_request(&mut world, request);
     let portolan_machine::Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a request") };
     let message = Message::decode(&sent.payload).unwrap();
     let kinds: Vec<_> = message.fields().map(|field| (field.kind, field.value.len())).collect();
@@ -419,23 +420,23 @@ fn attributes_stand_in_the_order_in_which_they_were_added() {
     );
     assert_eq!((message.change_request(), message.response_port()), (Some(ChangeRequest::IP), Some(9)));
     let most = binding(7).padding(u16::MAX).change(ChangeRequest::IP).fingerprint();
-    ask(&mut world, most);
+    send_request(&mut world, most);
     let portolan_machine::Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a request") };
     assert!((65_400..65_535 - 48).contains(&sent.payload.len()), "RFC 5780 §7.6");
     assert!(binding(7).attribute(&Attribute::Fingerprint(0)).is_err(), "computed, not added");
 }
 
 #[test]
-fn however_much_peers_cause_the_end_of_each_request_finds_room() {
-    let mut world = asker();
-    let ids: Vec<_> = (0..100).map(|tag| ask(&mut world, binding(tag))).collect();
+fn the_queue_has_room_for_the_end_of_each_request() {
+    let mut world = requester();
+    let ids: Vec<_> = (0..100).map(|tag| send_request(&mut world, binding(tag))).collect();
     world.lines();
     for _ in 0..10 {
         for id in &ids {
             assert_eq!(world.datagram(1, ALTERNATE, &success(*id)), Verdict::Mine);
         }
     }
-    assert!(world.notes.0.last().unwrap().contains("too much waits"));
+    assert!(world.notes.0.last().unwrap().contains("output queue is full"));
     for id in &ids {
         assert_eq!(world.datagram(1, SERVER, &success(*id)), Verdict::Mine);
     }
@@ -445,10 +446,10 @@ fn however_much_peers_cause_the_end_of_each_request_finds_room() {
 }
 
 #[test]
-fn addresses_that_hold_the_transaction_id_are_written_with_the_one_of_the_request() {
+fn xor_addresses_are_written_with_the_transaction_id_of_the_request() {
     for peer in ["[2001:db8::7]:5000", "203.0.113.7:5000"].map(addr) {
-        let mut world = asker();
-        ask(&mut world, binding(7).attribute(&Attribute::XorPeerAddress(peer)).unwrap());
+        let mut world = requester();
+        send_request(&mut world, binding(7).attribute(&Attribute::XorPeerAddress(peer)).unwrap());
         let portolan_machine::Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a request") };
         let message = Message::decode(&sent.payload).unwrap();
         assert_eq!(message.attributes().next().unwrap(), Ok(Attribute::XorPeerAddress(peer)));

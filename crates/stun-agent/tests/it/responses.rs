@@ -1,4 +1,4 @@
-//! Every clause of the responder by name, on sockets of its own: what is asked, from where and with what it is answered.
+//! The clauses of the responder by name: the request, and the source and the attributes of its reply.
 
 use crate::world::{World, addr, message};
 use core::net::SocketAddr;
@@ -11,7 +11,7 @@ pub(crate) type Server = World<Responder>;
 const CLIENT: &str = "198.51.100.7:40000";
 const CLIENT6: &str = "[2001:db8:1::7]:40000";
 const ID: [u8; 12] = [7; 12];
-/// Two addresses × two ports in each family, and one lone IPv4 address and port.
+/// Two addresses × two ports in each family, and one IPv4 address and port without alternate.
 const LOCALS: [&str; 9] = [
     "192.0.2.1:3478",
     "192.0.2.2:3478",
@@ -23,7 +23,7 @@ const LOCALS: [&str; 9] = [
     "[2001:db8::2]:3479",
     "192.0.2.3:3478",
 ];
-const ALONE: usize = 8;
+const NO_ALTERNATE: usize = 8;
 
 pub(crate) fn config(listen: &[&str], alternate: &[&str]) -> ResponderConfig {
     let config = listen.iter().fold(ResponderConfig::new(), |config, local| config.listen(addr(local)));
@@ -31,7 +31,7 @@ pub(crate) fn config(listen: &[&str], alternate: &[&str]) -> ResponderConfig {
 }
 
 fn everything() -> ResponderConfig {
-    config(&[LOCALS[0], LOCALS[4], LOCALS[ALONE]], &[LOCALS[3], LOCALS[7]])
+    config(&[LOCALS[0], LOCALS[4], LOCALS[NO_ALTERNATE]], &[LOCALS[3], LOCALS[7]])
 }
 
 fn socket_of(local: SocketAddr) -> SocketId {
@@ -46,8 +46,8 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
     message(Class::Request, ID.into(), attributes)
 }
 
-/// What a request to `LOCALS[to]` causes.
-fn ask(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmit> {
+/// Returns the replies to a datagram to `LOCALS[to]`.
+fn send_request(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmit> {
     let datagram = portolan_machine::Datagram::new(SocketId(to as u64), addr(LOCALS[to]), addr(client), bytes);
     let _verdict = world.input(Input::Datagram(datagram));
     let transmit = |output| {
@@ -57,9 +57,9 @@ fn ask(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmi
     world.outputs().into_iter().map(transmit).collect()
 }
 
-/// The one reply to a request.
+/// Returns the only reply to a request.
 fn reply(world: &mut Server, to: usize, client: &str, attributes: &[Attribute<'_>]) -> Transmit {
-    let mut replies = ask(world, to, client, &request(attributes));
+    let mut replies = send_request(world, to, client, &request(attributes));
     assert_eq!(replies.len(), 1);
     replies.remove(0)
 }
@@ -74,7 +74,7 @@ fn kinds(transmit: &Transmit) -> Vec<AttributeType> {
     kinds
 }
 
-/// The error code and the attributes that were not understood.
+/// Returns the error code and the listed unknown attributes of a reply.
 fn refusal(transmit: &Transmit) -> (u16, Vec<AttributeType>) {
     let message = Message::decode(&transmit.payload).unwrap();
     assert_eq!((message.class(), message.transaction_id()), (Class::ErrorResponse, ID.into()));
@@ -88,7 +88,7 @@ fn refusal(transmit: &Transmit) -> (u16, Vec<AttributeType>) {
 #[test]
 fn rfc8489_6_3_1_1_a_binding_is_answered_with_the_source_of_the_request() {
     let mut world = server();
-    for (to, client) in [(ALONE, CLIENT), (0, CLIENT), (4, CLIENT6)] {
+    for (to, client) in [(NO_ALTERNATE, CLIENT), (0, CLIENT), (4, CLIENT6)] {
         let reply = reply(&mut world, to, client, &[]);
         let message = Message::decode(&reply.payload).unwrap();
         assert_eq!((message.class(), message.method()), (Class::SuccessResponse, Method::BINDING));
@@ -101,16 +101,16 @@ fn rfc8489_6_3_1_1_a_binding_is_answered_with_the_source_of_the_request() {
 #[test]
 fn a_bare_request_without_alternate_is_answered_in_32_bytes_and_44_over_ipv6() {
     let mut world = server();
-    let v4 = reply(&mut world, ALONE, CLIENT, &[]);
+    let v4 = reply(&mut world, NO_ALTERNATE, CLIENT, &[]);
     assert_eq!((request(&[]).len(), v4.payload.len()), (20, 32), "1.6 times");
     assert_eq!(kinds(&v4), [AttributeType::XOR_MAPPED_ADDRESS]);
-    let lone6 = Responder::over(&config(&["[2001:db8::3]:3478"], &[]), |_| SocketId(4)).unwrap();
-    let v6 = reply(&mut World::new(lone6), 4, CLIENT6, &[]);
+    let responder = Responder::over(&config(&["[2001:db8::3]:3478"], &[]), |_| SocketId(4)).unwrap();
+    let v6 = reply(&mut World::new(responder), 4, CLIENT6, &[]);
     assert_eq!(v6.payload.len(), 44, "2.2 times");
 }
 
 #[test]
-fn rfc5780_6_1_a_bare_request_with_alternate_gets_exactly_what_is_asked_for() {
+fn rfc5780_6_1_a_bare_request_with_alternate_gets_exactly_the_required_attributes() {
     let mut world = server();
     for (to, client, length) in [(0, CLIENT, 20 + 4 * 12), (4, CLIENT6, 20 + 4 * 24)] {
         let reply = reply(&mut world, to, client, &[]);
@@ -129,7 +129,7 @@ fn rfc5780_6_1_a_bare_request_with_alternate_gets_exactly_what_is_asked_for() {
 }
 
 #[test]
-fn rfc5780_6_1_table_1_every_flag_at_every_socket() {
+fn rfc5780_6_1_table_1_each_flag_at_each_socket() {
     let mut world = server();
     for (to, client) in (0..4).map(|to| (to, CLIENT)).chain((4..8).map(|to| (to, CLIENT6))) {
         let there = addr(LOCALS[to]);
@@ -159,9 +159,9 @@ fn rfc5780_6_1_table_1_every_flag_at_every_socket() {
 fn rfc5780_6_1_change_request_without_alternate_is_420() {
     let mut world = server();
     for change in [ChangeRequest::NONE, ChangeRequest::IP, ChangeRequest::PORT, ChangeRequest::IP_AND_PORT] {
-        let reply = reply(&mut world, ALONE, CLIENT, &[Attribute::ChangeRequest(change)]);
+        let reply = reply(&mut world, NO_ALTERNATE, CLIENT, &[Attribute::ChangeRequest(change)]);
         assert_eq!(refusal(&reply), (420, vec![AttributeType::CHANGE_REQUEST]));
-        assert_eq!((reply.remote, local(&reply)), (addr(CLIENT), addr(LOCALS[ALONE])));
+        assert_eq!((reply.remote, local(&reply)), (addr(CLIENT), addr(LOCALS[NO_ALTERNATE])));
     }
 }
 
@@ -169,7 +169,7 @@ fn rfc5780_6_1_change_request_without_alternate_is_420() {
 fn rfc5780_7_4_no_other_address_without_a_second_address() {
     let mut world = server();
     for attributes in [vec![], vec![Attribute::Padding(&[0; 8])], vec![Attribute::ResponsePort(9)]] {
-        let reply = reply(&mut world, ALONE, CLIENT, &attributes);
+        let reply = reply(&mut world, NO_ALTERNATE, CLIENT, &attributes);
         assert_eq!(Message::decode(&reply.payload).unwrap().other_address(), None);
     }
 }
@@ -177,19 +177,21 @@ fn rfc5780_7_4_no_other_address_without_a_second_address() {
 #[test]
 fn rfc5780_7_5_response_port_goes_to_the_source_address_only() {
     let mut world = server();
-    for (to, client, answered) in
-        [(0, CLIENT, "198.51.100.7:5000"), (ALONE, CLIENT, "198.51.100.7:5000"), (4, CLIENT6, "[2001:db8:1::7]:5000")]
-    {
+    for (to, client, answered) in [
+        (0, CLIENT, "198.51.100.7:5000"),
+        (NO_ALTERNATE, CLIENT, "198.51.100.7:5000"),
+        (4, CLIENT6, "[2001:db8:1::7]:5000"),
+    ] {
         let reply = reply(&mut world, to, client, &[Attribute::ResponsePort(5000)]);
         assert_eq!(reply.remote, addr(answered));
         let message = Message::decode(&reply.payload).unwrap();
-        assert_eq!(message.xor_mapped_address(), Some(addr(client)), "the request's own source is told");
+        assert_eq!(message.xor_mapped_address(), Some(addr(client)), "the mapped address is the source of the request");
         assert_eq!(message.response_origin(), Some(addr(LOCALS[to])));
     }
 }
 
 #[test]
-fn response_port_and_change_request_go_together() {
+fn response_port_and_change_request_can_be_combined() {
     let mut world = server();
     let both = [Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT), Attribute::ResponsePort(5000)];
     let reply = reply(&mut world, 0, CLIENT, &both);
@@ -197,7 +199,7 @@ fn response_port_and_change_request_go_together() {
 }
 
 #[test]
-fn response_port_of_two_bytes_is_understood() {
+fn response_port_of_two_bytes_is_accepted() {
     let mut world = server();
     let short = Attribute::Unknown { kind: AttributeType::RESPONSE_PORT, value: &5000_u16.to_be_bytes() };
     assert_eq!(reply(&mut world, 0, CLIENT, &[short]).remote, addr("198.51.100.7:5000"));
@@ -213,13 +215,13 @@ fn response_port_0_is_400_to_the_source() {
 #[test]
 fn rfc5780_6_1_padding_is_returned_and_never_longer() {
     let mut world = server();
-    for (to, overhead) in [(ALONE, 20 + 3 * 12 + 4), (0, 20 + 4 * 12 + 4)] {
+    for (to, overhead) in [(NO_ALTERNATE, 20 + 3 * 12 + 4), (0, 20 + 4 * 12 + 4)] {
         for length in [0_usize, 1, 3, 4, 1499, 1500, 9000, 65_000] {
             let padded = request(&[Attribute::Padding(&vec![0xaa; length])]);
-            let replies = ask(&mut world, to, CLIENT, &padded);
+            let replies = send_request(&mut world, to, CLIENT, &padded);
             let returned = Message::decode(&replies[0].payload).unwrap().padding_len().unwrap();
             assert!(returned <= length, "{returned} for {length}");
-            assert!(returned == length || length == 65_000, "all of it where that fits into a datagram");
+            assert!(returned == length || length == 65_000, "the whole length if it fits into a datagram");
             assert_eq!(replies[0].payload.len(), overhead + returned.next_multiple_of(4));
             assert!(replies[0].payload.len() + 48 <= 65_535, "§7.6");
             assert_eq!(local(&replies[0]), addr(LOCALS[to]));
@@ -230,7 +232,7 @@ fn rfc5780_6_1_padding_is_returned_and_never_longer() {
 #[test]
 fn rfc5780_6_1_padding_with_response_port_is_400_to_the_source() {
     let mut world = server();
-    for to in [0, ALONE] {
+    for to in [0, NO_ALTERNATE] {
         let both = [Attribute::Padding(&[0; 8]), Attribute::ResponsePort(5000)];
         let reply = reply(&mut world, to, CLIENT, &both);
         assert_eq!((refusal(&reply).0, reply.remote), (400, addr(CLIENT)));
@@ -251,21 +253,25 @@ fn malformed_values_are_400() {
 fn rfc8489_6_3_1_unknown_comprehension_required_attributes_are_listed_once_each() {
     let mut world = server();
     let unknown = |kind| Attribute::Unknown { kind: AttributeType::new(kind), value: &[] };
-    let asked = [unknown(0x7ffe), unknown(0x7fff), unknown(0x7ffe), unknown(0xfffe)];
-    let listed = refusal(&reply(&mut world, 0, CLIENT, &asked));
+    let attributes = [unknown(0x7ffe), unknown(0x7fff), unknown(0x7ffe), unknown(0xfffe)];
+    let listed = refusal(&reply(&mut world, 0, CLIENT, &attributes));
     assert_eq!(listed, (420, vec![AttributeType::new(0x7ffe), AttributeType::new(0x7fff)]));
-    let foreign = [Attribute::Priority(1), unknown(0x0002), Attribute::ChangeRequest(ChangeRequest::IP)];
-    let listed = refusal(&reply(&mut world, ALONE, CLIENT, &foreign));
+    let others = [Attribute::Priority(1), unknown(0x0002), Attribute::ChangeRequest(ChangeRequest::IP)];
+    let listed = refusal(&reply(&mut world, NO_ALTERNATE, CLIENT, &others));
     let expected = [AttributeType::PRIORITY, AttributeType::new(2), AttributeType::CHANGE_REQUEST];
-    assert_eq!(listed, (420, expected.to_vec()), "those of ICE and RFC 3489 too, and what it cannot do");
+    assert_eq!(
+        listed,
+        (420, expected.to_vec()),
+        "attributes of ICE and RFC 3489 too, and CHANGE-REQUEST without alternate"
+    );
 }
 
 #[test]
 fn a_request_full_of_unknown_attributes_gets_a_reply_shorter_than_itself() {
     let mut world = server();
     let kinds: Vec<_> = (0x7000..0x7800).map(AttributeType::new).collect();
-    let asked: Vec<_> = kinds.iter().map(|&kind| Attribute::Unknown { kind, value: &[] }).collect();
-    let reply = reply(&mut world, 0, CLIENT, &asked);
+    let attributes: Vec<_> = kinds.iter().map(|&kind| Attribute::Unknown { kind, value: &[] }).collect();
+    let reply = reply(&mut world, 0, CLIENT, &attributes);
     assert_eq!(refusal(&reply).1, kinds[..16]);
     assert!(reply.payload.len() <= 92);
 }
@@ -275,10 +281,10 @@ fn rfc8489_6_3_known_but_unexpected_attributes_are_ignored() {
     let mut world = server();
     let mut buffer = [0; 256];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
-    writer.add(&Attribute::Username("somebody".into())).unwrap();
-    writer.add(&Attribute::Software("something".into())).unwrap();
+    writer.add(&Attribute::Username("user".into())).unwrap();
+    writer.add(&Attribute::Software("software".into())).unwrap();
     let signed = writer.message_integrity(&portolan_stun::IntegrityKey::short_term("secret")).unwrap().finish();
-    let replies = ask(&mut world, ALONE, CLIENT, signed);
+    let replies = send_request(&mut world, NO_ALTERNATE, CLIENT, signed);
     assert_eq!(Message::decode(&replies[0].payload).unwrap().class(), Class::SuccessResponse);
 }
 
@@ -288,11 +294,11 @@ fn rfc8489_7_a_fingerprint_is_checked_and_returned() {
     let mut buffer = [0; 64];
     let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
     let mut bytes = writer.fingerprint().unwrap().finish().to_vec();
-    let replies = ask(&mut world, ALONE, CLIENT, &bytes);
+    let replies = send_request(&mut world, NO_ALTERNATE, CLIENT, &bytes);
     Message::decode(&replies[0].payload).unwrap().check_fingerprint().unwrap();
     assert_eq!(replies[0].payload.len(), 40, "1.43 times");
     bytes[27] ^= 1;
-    assert_eq!(ask(&mut world, ALONE, CLIENT, &bytes), []);
+    assert_eq!(send_request(&mut world, NO_ALTERNATE, CLIENT, &bytes), []);
     assert_eq!(world.machine.stats().dropped.fingerprint, 1);
 }
 
@@ -302,7 +308,7 @@ fn responses_indications_and_other_methods_are_never_answered() {
     let mut buffer = [0; 20];
     let allocate = Writer::new(&mut buffer, Class::Request, Method::ALLOCATE, ID.into()).unwrap().finish().to_vec();
     let own = reply(&mut world, 0, CLIENT, &[]).payload.to_vec();
-    let not_asking = [
+    let no_requests = [
         message(Class::Indication, ID.into(), &[]),
         message(Class::SuccessResponse, ID.into(), &[]),
         message(Class::ErrorResponse, ID.into(), &[]),
@@ -311,14 +317,14 @@ fn responses_indications_and_other_methods_are_never_answered() {
         b"GET / HTTP/1.1\r\n\r\n    ".to_vec(),
         vec![],
     ];
-    for bytes in not_asking {
+    for bytes in no_requests {
         assert_eq!(world.datagram(0, CLIENT, &bytes), Verdict::NotMine, "{bytes:02x?}");
         assert_eq!(world.outputs(), []);
     }
 }
 
 #[test]
-fn requests_of_rfc3489_without_magic_cookie_are_not_ours() {
+fn requests_without_magic_cookie_are_not_mine() {
     let mut world = server();
     let mut old = request(&[]);
     old[4..8].copy_from_slice(&[1, 2, 3, 4]);
@@ -326,32 +332,32 @@ fn requests_of_rfc3489_without_magic_cookie_are_not_ours() {
 }
 
 #[test]
-fn nobody_and_everybody_get_no_reply() {
+fn unspecified_broadcast_and_multicast_sources_get_no_reply() {
     let mut world = server();
     for client in ["198.51.100.7:0", "0.0.0.0:5000", "255.255.255.255:5000", "224.0.0.1:5000"] {
-        assert_eq!(ask(&mut world, 0, client, &request(&[])), []);
+        assert_eq!(send_request(&mut world, 0, client, &request(&[])), []);
     }
-    assert_eq!(ask(&mut world, 4, "[ff02::1]:5000", &request(&[])), []);
+    assert_eq!(send_request(&mut world, 4, "[ff02::1]:5000", &request(&[])), []);
     assert_eq!(world.machine.stats().dropped.unaddressable, 5);
 }
 
 #[test]
-fn a_source_is_answered_400_times_at_once_and_200_times_a_second() {
+fn a_source_gets_400_replies_at_once_and_200_per_second() {
     let mut world = server();
-    let burst = (0..1000).map(|_| ask(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>();
-    let neighbour = ask(&mut world, 0, "198.51.100.8:40000", &request(&[])).len();
+    let burst = (0..1000).map(|_| send_request(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>();
+    let other = send_request(&mut world, 0, "198.51.100.8:40000", &request(&[])).len();
     world.now = 1000;
-    let second = (0..1000).map(|_| ask(&mut world, 0, "198.51.100.7:2", &request(&[])).len()).sum::<usize>();
-    assert_eq!((burst, neighbour, second), (400, 1, 200));
+    let second = (0..1000).map(|_| send_request(&mut world, 0, "198.51.100.7:2", &request(&[])).len()).sum::<usize>();
+    assert_eq!((burst, other, second), (400, 1, 200));
     assert_eq!(world.machine.stats().dropped.rate_limited, 1400);
 
     let free = Responder::over(&everything().rate(None), socket_of).unwrap();
     let mut world = World::new(free);
-    assert_eq!((0..1000).map(|_| ask(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>(), 1000);
+    assert_eq!((0..1000).map(|_| send_request(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>(), 1000);
 }
 
 #[test]
-fn what_waits_undrained_is_bounded() {
+fn the_output_queue_is_bounded() {
     let mut world = World::new(Responder::over(&everything().rate(None), socket_of).unwrap());
     for _ in 0..1000 {
         assert_eq!(world.datagram(0, CLIENT, &request(&[])), Verdict::Mine);
@@ -361,7 +367,7 @@ fn what_waits_undrained_is_bounded() {
 }
 
 #[test]
-fn behind_a_1_to_1_nat_the_public_addresses_are_told() {
+fn behind_a_1_to_1_nat_the_public_addresses_are_advertised() {
     let nat = everything()
         .advertise("192.0.2.1".parse().unwrap(), "203.0.113.1".parse().unwrap())
         .advertise("192.0.2.2".parse().unwrap(), "203.0.113.2".parse().unwrap());
@@ -374,15 +380,16 @@ fn behind_a_1_to_1_nat_the_public_addresses_are_told() {
 }
 
 #[test]
-fn a_wildcard_tells_the_address_that_was_asked() {
-    let wild = config(&["0.0.0.0:3478"], &[]).advertise("192.0.2.3".parse().unwrap(), "203.0.113.3".parse().unwrap());
-    let mut world = World::new(Responder::over(&wild, |_| SocketId(ALONE as u64)).unwrap());
-    let reply = reply(&mut world, ALONE, CLIENT, &[Attribute::ResponsePort(9)]);
+fn a_wildcard_socket_reports_the_destination_address_of_the_request() {
+    let wildcard =
+        config(&["0.0.0.0:3478"], &[]).advertise("192.0.2.3".parse().unwrap(), "203.0.113.3".parse().unwrap());
+    let mut world = World::new(Responder::over(&wildcard, |_| SocketId(NO_ALTERNATE as u64)).unwrap());
+    let reply = reply(&mut world, NO_ALTERNATE, CLIENT, &[Attribute::ResponsePort(9)]);
     assert_eq!(Message::decode(&reply.payload).unwrap().response_origin(), Some(addr("203.0.113.3:3478")));
 }
 
 #[test]
-fn addresses_that_make_no_sense_are_refused() {
+fn invalid_addresses_are_refused() {
     let refused = |listen: &[&str], alternate: &[&str]| Responder::new(&config(listen, alternate)).unwrap_err();
     let (one, two) = (addr("192.0.2.1:1"), addr("192.0.2.2:2"));
     assert_eq!(refused(&[], &[]), ResponderConfigError::NoAddress);
@@ -415,7 +422,7 @@ fn addresses_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() {
+fn a_responder_serves_without_alternate_until_all_four_sockets_are_open() {
     let mut world = World::new(Responder::new(&config(&["192.0.2.1:3478"], &["192.0.2.2:3479"])).unwrap());
     assert_eq!(world.datagram(1, CLIENT, &request(&[])), Verdict::NotMine, "not started");
     world.with(|machine, cx| machine.start(cx)).unwrap();
@@ -445,26 +452,30 @@ fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() 
     );
     let change = request(&[Attribute::ChangeRequest(ChangeRequest::PORT)]);
     let _verdict = world.datagram(1, CLIENT, &change);
-    assert!(world.lines()[0].contains("error response"), "RFC 5780 §6: not all four are there");
+    assert!(world.lines()[0].contains("error response"), "RFC 5780 §6: not all four sockets are open");
     for bytes in [request(&[]), request(&[Attribute::ResponsePort(9)])] {
         let _verdict = world.datagram(1, CLIENT, &bytes);
         let Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a reply") };
-        assert_eq!(Message::decode(&sent.payload).unwrap().other_address(), None, "RFC 5780 §6: in no response");
+        assert_eq!(
+            Message::decode(&sent.payload).unwrap().other_address(),
+            None,
+            "RFC 5780 §6: no response has OTHER-ADDRESS"
+        );
     }
     assert_eq!(world.socket_event(4, SocketEvent::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
     world.lines();
     let _verdict = world.datagram(1, CLIENT, &change);
     assert_eq!(world.lines(), ["     0 s3 > 198.51.100.7:40000 Binding success response, 68 bytes"]);
     assert_eq!(world.socket_event(4, SocketEvent::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
-    assert_eq!(world.lines(), [""; 0], "event that comes twice is no event");
+    assert_eq!(world.lines(), [""; 0], "a repeated event is ignored");
     assert_eq!(world.socket_event(4, SocketEvent::Closed(Closure::Unspecified)), Verdict::Mine);
     assert!(world.lines()[0].contains("lost udp 192.0.2.2:3479"));
     let _verdict = world.datagram(1, CLIENT, &change);
-    assert!(world.lines()[0].contains("error response"), "and no longer");
+    assert!(world.lines()[0].contains("error response"), "one of the four sockets is closed");
 }
 
 #[test]
-fn a_port_in_use_is_told_and_the_others_serve_on() {
+fn a_port_in_use_is_reported_and_the_other_sockets_serve() {
     let mut world = World::new(Responder::new(&config(&["192.0.2.1:3478", "192.0.2.3:0"], &[])).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     world.lines();
@@ -481,7 +492,7 @@ fn a_port_in_use_is_told_and_the_others_serve_on() {
 }
 
 #[test]
-fn stop_closes_all_and_is_the_end() {
+fn stop_closes_all_sockets_and_is_final() {
     let mut world = World::new(Responder::new(&config(&["192.0.2.1:3478"], &[])).unwrap());
     assert_eq!(world.with(|machine, _| machine.stop()), Err(ResponderError::NotServing));
     world.with(|machine, cx| machine.start(cx)).unwrap();
@@ -496,7 +507,7 @@ fn stop_closes_all_and_is_the_end() {
 }
 
 #[test]
-fn commands_are_text() {
+fn commands_are_parsed_from_their_text() {
     for command in [ResponderCommand::Start, ResponderCommand::Stop] {
         assert_eq!(command.to_string().parse(), Ok(command));
     }
@@ -504,14 +515,14 @@ fn commands_are_text() {
 }
 
 #[test]
-fn every_request_is_counted_under_what_became_of_it() {
+fn each_request_is_counted_by_its_result() {
     let mut world = server();
     for bytes in [request(&[]), request(&[Attribute::Priority(1)]), request(&[Attribute::ResponsePort(0)])] {
-        ask(&mut world, 0, CLIENT, &bytes);
+        send_request(&mut world, 0, CLIENT, &bytes);
     }
-    let mut cut = request(&[Attribute::ResponsePort(5)]);
-    cut[23] = 200;
-    ask(&mut world, 0, CLIENT, &cut);
+    let mut truncated = request(&[Attribute::ResponsePort(5)]);
+    truncated[23] = 200;
+    send_request(&mut world, 0, CLIENT, &truncated);
     let stats = world.machine.stats();
     assert_eq!((stats.requests, stats.replies()), (4, 3));
     assert_eq!((stats.successes, stats.unknown_attributes, stats.bad_requests), (1, 1, 1));
@@ -530,9 +541,9 @@ fn rfc8489_6_3_1_a_retransmission_gets_the_same_reply() {
 }
 
 #[test]
-fn rfc5780_6_1_no_alternate_server_beside_the_other_attributes() {
+fn rfc5780_6_1_responses_have_no_alternate_server() {
     let mut world = server();
-    for to in [0, ALONE] {
+    for to in [0, NO_ALTERNATE] {
         for attributes in [vec![], vec![Attribute::ResponsePort(9)], vec![Attribute::Padding(&[0; 8])]] {
             assert!(!kinds(&reply(&mut world, to, CLIENT, &attributes)).contains(&AttributeType::ALTERNATE_SERVER));
         }

@@ -1,5 +1,5 @@
-//! A response leaves from the address and port that the request came to, except with CHANGE-REQUEST (RFC 8489 §6.3.1.2,
-//! RFC 5780 §6.1).
+//! The source of a response is the destination of the request, except with CHANGE-REQUEST (RFC 8489 §6.3.1.2, RFC
+//! 5780 §6.1).
 
 use crate::credentials_server::long_term;
 use crate::responses::{Server, config};
@@ -36,7 +36,7 @@ fn source(sent: &Transmit, bound: &[SocketAddr]) -> SocketAddr {
     }
 }
 
-fn ask(
+fn send_request(
     world: &mut Server,
     bound: &[SocketAddr],
     to: SocketAddr,
@@ -55,7 +55,7 @@ fn ask(
     sent
 }
 
-fn asked(change: Option<ChangeRequest>, port: Option<u16>) -> Vec<Attribute<'static>> {
+fn attributes(change: Option<ChangeRequest>, port: Option<u16>) -> Vec<Attribute<'static>> {
     change.map(Attribute::ChangeRequest).into_iter().chain(port.map(Attribute::ResponsePort)).collect()
 }
 
@@ -65,7 +65,7 @@ fn over(config: &ResponderConfig, bound: &[SocketAddr]) -> Server {
 }
 
 #[test]
-fn a_wildcard_answers_from_the_address_that_the_request_came_to() {
+fn a_wildcard_socket_responds_from_the_destination_address_of_the_request() {
     let bound = ["0.0.0.0:3478", "[::]:3478"];
     let config = config(&bound, &[]);
     let bound = bound.map(addr);
@@ -73,10 +73,10 @@ fn a_wildcard_answers_from_the_address_that_the_request_came_to() {
     for (addresses, client) in FAMILIES {
         for (address, change, port) in combinations(&addresses) {
             let to = SocketAddr::new(address, 3478);
-            let sent = ask(&mut world, &bound, to, client, &asked(change, port));
+            let sent = send_request(&mut world, &bound, to, client, &attributes(change, port));
             assert_eq!(source(&sent, &bound), to, "{change:?}, {port:?}");
             let response = Message::decode(&sent.payload).unwrap();
-            // RFC 5780 §6.1: without an alternate address CHANGE-REQUEST is 420, whatever its flags.
+            // RFC 5780 §6.1: without an alternate address CHANGE-REQUEST is 420, with any flags.
             assert_eq!(response.error_code().map(|error| error.code()), change.map(|_| 420), "{change:?}, {port:?}");
             let origin = (change.is_none() && port.is_some()).then_some(to);
             assert_eq!(response.response_origin(), origin);
@@ -85,7 +85,7 @@ fn a_wildcard_answers_from_the_address_that_the_request_came_to() {
 }
 
 #[test]
-fn specific_sockets_answer_from_their_own_address_and_change_request_from_the_other() {
+fn specific_sockets_respond_from_their_own_address_and_with_change_request_from_the_other() {
     let listen = ["192.0.2.1:3478", "[2001:db8::1]:3478"];
     let config = config(&listen, &["192.0.2.2:3479", "[2001:db8::2]:3479"]);
     let bound: Vec<SocketAddr> = FAMILIES
@@ -106,7 +106,7 @@ fn specific_sockets_answer_from_their_own_address_and_change_request_from_the_ot
                     if flags.ip { other } else { address },
                     if flags.port { other_port } else { local_port },
                 );
-                let sent = ask(&mut world, &bound, to, client, &asked(change, port));
+                let sent = send_request(&mut world, &bound, to, client, &attributes(change, port));
                 assert_eq!(source(&sent, &bound), from, "{change:?}, {port:?} to {to}");
                 assert_eq!(Message::decode(&sent.payload).unwrap().response_origin(), Some(from));
                 assert_eq!(sent.remote.port(), port.unwrap_or(40000));
@@ -126,17 +126,17 @@ fn combinations(addresses: &[&str; 2]) -> Vec<(IpAddr, Option<ChangeRequest>, Op
 }
 
 #[test]
-fn errors_and_rejections_leave_from_the_address_that_the_request_came_to_too() {
-    let wild = config(&["0.0.0.0:3478"], &[]);
+fn error_responses_have_the_destination_address_of_the_request_as_source() {
+    let wildcard = config(&["0.0.0.0:3478"], &[]);
     let bound = [addr("0.0.0.0:3478")];
     let (to, client) = (addr("192.0.2.2:3478"), FAMILIES[0].1);
     for (config, attributes, code) in [
-        (wild.clone(), vec![Attribute::Priority(1)], 420),
-        (wild.clone(), vec![Attribute::ResponsePort(0)], 400),
-        (wild.clone().credentials(long_term()), vec![], 401),
-        (wild.credentials(long_term()), vec![Attribute::Realm("example.org".into())], 401),
+        (wildcard.clone(), vec![Attribute::Priority(1)], 420),
+        (wildcard.clone(), vec![Attribute::ResponsePort(0)], 400),
+        (wildcard.clone().credentials(long_term()), vec![], 401),
+        (wildcard.credentials(long_term()), vec![Attribute::Realm("example.org".into())], 401),
     ] {
-        let sent = ask(&mut over(&config, &bound), &bound, to, client, &attributes);
+        let sent = send_request(&mut over(&config, &bound), &bound, to, client, &attributes);
         assert_eq!(Message::decode(&sent.payload).unwrap().error_code().unwrap().code(), code);
         assert_eq!(source(&sent, &bound), to, "{code}");
     }

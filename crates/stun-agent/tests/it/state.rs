@@ -20,7 +20,7 @@ fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-/// The first `length` bytes of a Binding message that announces 1,000 bytes of attributes.
+/// The first `length` bytes of a Binding message whose length field is 1,000.
 fn half(class: Class, id: TransactionId, length: usize) -> Vec<u8> {
     let mut bytes = message(class, id, &[]);
     bytes[2..4].copy_from_slice(&1000_u16.to_be_bytes());
@@ -28,21 +28,22 @@ fn half(class: Class, id: TransactionId, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Requests at most four at a time, each with a credential: a short-term one for even tags, a long-term one for odd tags.
+/// At most four pending requests, each with a credential: a short-term one for even tags, a long-term one for odd
+/// tags.
 #[derive(Debug)]
-struct Asker {
+struct Requester {
     inner: Transactions<u8>,
     credentials: [Credential; 2],
 }
 
-impl Asker {
+impl Requester {
     fn new() -> Self {
         let short = Credential::short_term_with(USER, PASSWORD, Integrity::Sha1);
         Self { inner: Transactions::with_limit(4), credentials: [short, Credential::long_term(USER, PASSWORD)] }
     }
 }
 
-impl Machine for Asker {
+impl Machine for Requester {
     type Command = TransactionCommand<u8>;
     type Error = RequestError;
     type Event = TransactionEvent<u8>;
@@ -95,10 +96,10 @@ fn server(now: Instant, output: &Output<TransactionEvent<u8>>) -> Vec<Step> {
     vec![Step::datagram(later, sent.socket, local, sent.remote, &payload)]
 }
 
-/// Eighty servers are asked over UDP, each request with a credential; then sixty over streams, which send half a response
-/// each. At most four requests are pending.
+/// Eighty servers get a request with a credential over UDP. Then sixty servers get a request over a stream, and send
+/// half a response each. At most four requests are pending.
 #[test]
-fn transactions_keep_a_bounded_state_and_release_it() {
+fn the_state_of_transactions_is_bounded_and_released() {
     let sockets: Vec<SocketId> = (1..=61).map(SocketId).collect();
     let request = |nth: u64, socket, schedule| {
         let server = format!("192.0.2.{}:3478", nth + 1);
@@ -109,26 +110,26 @@ fn transactions_keep_a_bounded_state_and_release_it() {
     let over_streams = (0..60).map(|nth| request(80 + nth, 2 + nth, Schedule::reliable(Duration::from_millis(100))));
     let script: Vec<Step> = over_udp.chain(over_streams).chain([Step::timeout(at(60_000))]).collect();
     let context = Context { handed_in: &sockets, ..Context::default() };
-    let whole = laws::rehearse(&Asker::new, &script, &context, 2000, server);
+    let whole = laws::rehearse(&Requester::new, &script, &context, 2000, server);
 
-    let verified = laws::record(Asker::new(), &whole, &context).1.into_iter().flat_map(|played| played.outputs);
+    let verified = laws::record(Requester::new(), &whole, &context).1.into_iter().flat_map(|played| played.outputs);
     let verified = verified.filter(|output| matches!(output, Output::Event(TransactionEvent::Answered(_))));
-    assert_eq!(verified.count(), 80, "every server over UDP was asked, challenged or not, and answered");
-    let limit = StateLimit { flooded: FLOODED_ASKER, tables: TABLES_ASKER };
-    laws::state_is_bounded(&Asker::new, &whole, &context, debug_length, limit).unwrap();
+    assert_eq!(verified.count(), 80, "each server over UDP responded, with or without a challenge");
+    let limit = StateLimit { flooded: FLOODED_REQUESTER, tables: TABLES_REQUESTER };
+    laws::state_is_bounded(&Requester::new, &whole, &context, debug_length, limit).unwrap();
 }
 
 /// 32 sessions, four finished ids, and 32 framers with half a message of 600 bytes.
-const FLOODED_ASKER: usize = 75_000;
-/// The sessions and the finished ids stay.
-const TABLES_ASKER: usize = 8_000;
+const FLOODED_REQUESTER: usize = 75_000;
+/// The sessions and the finished ids are not released.
+const TABLES_REQUESTER: usize = 8_000;
 
 fn responder(rate: Option<Rate>) -> Responder {
     Responder::new(&ResponderConfig::new().listen(addr(SERVER)).streams(8).rate(rate)).unwrap()
 }
 
-/// A client over UDP, and one over a stream that is accepted as soon as the listener is open: whole messages, half a
-/// message, and a message that is too long.
+/// A client over UDP, and three streams that are accepted when the listener is open. The streams send whole messages,
+/// half a message, and a message that is too long.
 fn client(now: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     let Output::Socket(SocketOrder::Open(open)) = output else { return vec![] };
     let later = |millis| now + Duration::from_millis(millis);
@@ -149,17 +150,17 @@ fn client(now: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     steps
 }
 
-/// The length of the state's text without the digits of the limiter's two fixed tables.
+/// The length of the text of the state, without the two fixed tables of the limiter.
 fn without_limiter(responder: &Responder) -> usize {
     let text = format!("{responder:?}");
-    let tables = ["holders: [", "full_at: ["].map(|table| {
+    let tables = ["hashes: [", "full_at: ["].map(|table| {
         text.split_once(table).and_then(|(_, rest)| rest.split_once(']')).map_or(0, |(digits, _)| digits.len())
     });
     text.len() - tables.iter().sum::<usize>()
 }
 
 #[test]
-fn a_responder_keeps_a_bounded_state_and_releases_it() {
+fn the_state_of_a_responder_is_bounded_and_released() {
     for rate in [None, Some(Rate { per_second: 1.try_into().unwrap(), burst: 2.try_into().unwrap() })] {
         let factory = || responder(rate);
         let context = Context::default();

@@ -22,7 +22,7 @@ fn server(config: ResponderConfig) -> Server {
     world
 }
 
-fn lone() -> ResponderConfig {
+fn without_alternate() -> ResponderConfig {
     config(&[SERVER], &[])
 }
 
@@ -36,8 +36,8 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
 }
 
 #[test]
-fn a_binding_is_answered_on_the_stream_that_it_came_on() {
-    let mut world = server(lone());
+fn a_binding_request_is_answered_on_its_stream() {
+    let mut world = server(without_alternate());
     accept(&mut world, 10);
     let two = [request(&[]), request(&[Attribute::Padding(&[0; 8])])].concat();
     for chunk in two.chunks(7) {
@@ -50,25 +50,25 @@ fn a_binding_is_answered_on_the_stream_that_it_came_on() {
             "     0 s10 > 198.51.100.7:40000 Binding success response, 68 bytes",
         ]
     );
-    assert_eq!(world.stream(11, CLIENT, &two), Verdict::NotMine, "nobody accepted that one");
+    assert_eq!(world.stream(11, CLIENT, &two), Verdict::NotMine, "this stream was not accepted");
 }
 
 #[test]
-fn what_a_stream_cannot_do_is_420() {
-    let mut world = server(lone());
+fn response_port_and_change_request_on_a_stream_are_420() {
+    let mut world = server(without_alternate());
     accept(&mut world, 10);
     for attribute in [Attribute::ResponsePort(5000), Attribute::ChangeRequest(ChangeRequest::PORT)] {
         assert_eq!(world.stream(10, CLIENT, &request(&[attribute])), Verdict::Mine);
         let outputs = world.outputs();
         // RFC 8489 §6.2.2: no connection is opened to the client.
-        let [Output::Transmit(reply)] = &outputs[..] else { panic!("a reply alone, not {outputs:?}") };
+        let [Output::Transmit(reply)] = &outputs[..] else { panic!("one reply, not {outputs:?}") };
         assert_eq!((reply.socket, reply.remote), (SocketId(10), addr(CLIENT)));
         assert_eq!(Message::decode(&reply.payload).unwrap().error_code().unwrap().code(), 420);
     }
 }
 
 #[test]
-fn with_an_alternate_the_other_address_is_told_over_tcp_too() {
+fn with_an_alternate_other_address_is_sent_over_tcp_too() {
     let mut world = World::new(Responder::new(&config(&[SERVER], &["192.0.2.2:3479"])).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     for socket in 1..=8 {
@@ -91,11 +91,11 @@ fn with_an_alternate_the_other_address_is_told_over_tcp_too() {
 }
 
 #[test]
-fn bad_framing_and_too_long_a_message_close_the_stream() {
+fn bad_framing_and_a_too_long_message_close_the_stream() {
     let mut long = request(&[]);
     long[2..4].copy_from_slice(&8000_u16.to_be_bytes());
     for bytes in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), long] {
-        let mut world = server(lone());
+        let mut world = server(without_alternate());
         accept(&mut world, 10);
         assert_eq!(world.stream(10, CLIENT, &bytes), Verdict::Mine);
         assert_eq!(world.lines(), ["     0 close s10"]);
@@ -104,10 +104,10 @@ fn bad_framing_and_too_long_a_message_close_the_stream() {
     }
 }
 
-/// A request that came whole is answered before its stream is closed, for rubbish behind it or for want of room.
+/// A complete request is answered before its stream is closed because of invalid bytes or of the limit of streams.
 #[test]
-fn rfc8489_6_2_2_no_stream_is_closed_over_an_unanswered_request() {
-    let mut world = server(lone().streams(1));
+fn rfc8489_6_2_2_a_request_is_answered_before_its_stream_is_closed() {
+    let mut world = server(without_alternate().streams(1));
     accept(&mut world, 10);
     let _verdict = world.stream(10, CLIENT, &[&request(&[])[..], b"GET / HTTP/1.1\r\n\r\n"].concat());
     let lines = world.lines();
@@ -116,7 +116,7 @@ fn rfc8489_6_2_2_no_stream_is_closed_over_an_unanswered_request() {
     accept(&mut world, 11);
     let _verdict = world.stream(11, CLIENT, &request(&[]));
     world.now = 39_500;
-    // Two inputs without a drain between them: the answer still comes first.
+    // Also for two inputs without a drain between them the response is first.
     accept(&mut world, 12);
     let lines = world.lines();
     assert!(lines[0].contains("success response") && lines[1].ends_with("close s11"), "{lines:?}");
@@ -124,7 +124,7 @@ fn rfc8489_6_2_2_no_stream_is_closed_over_an_unanswered_request() {
 
 #[test]
 fn other_messages_on_a_stream_are_skipped() {
-    let mut world = server(lone());
+    let mut world = server(without_alternate());
     accept(&mut world, 10);
     let bytes = [message(Class::Indication, ID.into(), &[]), success(ID.into()), request(&[])].concat();
     assert_eq!(world.stream(10, CLIENT, &bytes), Verdict::Mine);
@@ -133,13 +133,13 @@ fn other_messages_on_a_stream_are_skipped() {
 }
 
 #[test]
-fn streams_are_bounded_and_the_longest_silent_gives_way() {
-    let mut world = server(lone().streams(2));
+fn streams_are_bounded_and_the_longest_silent_one_is_displaced() {
+    let mut world = server(without_alternate().streams(2));
     accept(&mut world, 10);
     world.now = 1000;
     accept(&mut world, 11);
     accept(&mut world, 12);
-    assert_eq!(world.lines(), ["  1000 close s12"], "nobody has been silent for long");
+    assert_eq!(world.lines(), ["  1000 close s12"], "no stream has been silent for 39.5 s");
     world.now = 39_500;
     accept(&mut world, 13);
     assert_eq!(world.lines(), [" 39500 close s10"]);
@@ -150,18 +150,18 @@ fn streams_are_bounded_and_the_longest_silent_gives_way() {
 
 #[test]
 fn without_tcp_there_is_no_listener() {
-    let mut world = World::new(Responder::new(&lone().streams(0)).unwrap());
+    let mut world = World::new(Responder::new(&without_alternate().streams(0)).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     let _verdict = world.socket_event(1, SocketEvent::Opened { local: addr(SERVER) });
     assert_eq!(world.lines(), ["     0 open s1 udp 192.0.2.1:3478", "     0 s1 listening udp 192.0.2.1:3478"]);
 }
 
-/// One request over a stream s1.
-fn asker() -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
-    asker_for(Schedule::rfc8489_reliable())
+/// A machine with one request over the stream s1, and the id of the request.
+fn requester() -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
+    requester_for(Schedule::rfc8489_reliable())
 }
 
-fn asker_for(schedule: Schedule) -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
+fn requester_for(schedule: Schedule) -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
     let mut world = World::new(Transactions::new());
     let once = Request::binding(SocketId(1), addr(SERVER), 7).schedule(schedule);
     let id = world.with(|machine, cx| machine.request(cx, once)).unwrap();
@@ -171,15 +171,15 @@ fn asker_for(schedule: Schedule) -> (World<Transactions<u32>>, portolan_stun::Tr
 
 #[test]
 fn rfc8489_6_2_2_over_a_stream_a_request_is_sent_once() {
-    let (mut world, _) = asker();
+    let (mut world, _) = requester();
     assert_eq!(world.run(100_000), [" 39500 7 exhausted: 1 sends, 0 answers"], "Ti by default");
-    let (mut world, _) = asker_for(Schedule::reliable(Duration::from_millis(1250)));
+    let (mut world, _) = requester_for(Schedule::reliable(Duration::from_millis(1250)));
     assert_eq!(world.run(100_000), ["  1250 7 exhausted: 1 sends, 0 answers"]);
 }
 
 #[test]
-fn an_answer_in_pieces_is_put_together() {
-    let (mut world, id) = asker();
+fn a_response_in_chunks_is_reassembled() {
+    let (mut world, id) = requester();
     let bytes = [success([9; 12].into()), success(id), success(id)].concat();
     for chunk in bytes.chunks(5) {
         let verdict = world.stream(1, SERVER, chunk);
@@ -187,26 +187,26 @@ fn an_answer_in_pieces_is_put_together() {
     }
     let lines = world.lines();
     assert!(lines.len() == 1 && lines[0].contains("7 answered"), "{lines:?}");
-    assert!(world.notes.0.iter().any(|note| note.contains("no request of ours")));
+    assert!(world.notes.0.iter().any(|note| note.contains("no pending request")));
     assert!(world.notes.0.iter().any(|note| note.contains("was answered already")));
-    assert_eq!(world.stream(1, SERVER, &success(id)), Verdict::NotMine, "the stream is at rest");
-    assert_eq!(world.stream(2, SERVER, &success(id)), Verdict::NotMine, "a stream that no request named");
+    assert_eq!(world.stream(1, SERVER, &success(id)), Verdict::NotMine, "no request is pending on the stream");
+    assert_eq!(world.stream(2, SERVER, &success(id)), Verdict::NotMine, "no request was sent on this stream");
 }
 
 #[test]
 fn rfc8489_6_2_2_a_stream_that_fails_fails_its_requests() {
-    let (mut world, _) = asker();
+    let (mut world, _) = requester();
     assert_eq!(world.stream(1, SERVER, b"HTTP/1.1 400 Bad Request\r\n"), Verdict::Mine);
     assert!(world.lines()[0].contains("NotStun"));
-    let (mut world, _) = asker();
+    let (mut world, _) = requester();
     assert_eq!(world.socket_event(1, SocketEvent::Closed(Closure::Reset)), Verdict::Mine);
     assert!(world.lines()[0].contains("Closed(Reset)"));
 }
 
 #[test]
-fn a_stream_without_requests_is_anothers_unless_a_message_is_half_read() {
+fn a_stream_without_requests_is_not_mine_unless_a_message_is_partly_read() {
     for (chunk, then) in [(20, Verdict::NotMine), (25, Verdict::Mine)] {
-        let (mut world, id) = asker();
+        let (mut world, id) = requester();
         let bytes = [message(Class::Indication, ID.into(), &[]), success(id)].concat();
         assert_eq!(world.stream(1, SERVER, &bytes[..chunk]), Verdict::Mine);
         world.with(|machine, cx| machine.cancel(cx, id)).unwrap();

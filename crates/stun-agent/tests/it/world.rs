@@ -1,4 +1,4 @@
-//! A world for one machine: virtual time, rng that count, and what it does as lines that read like a packet trace.
+//! A world for one machine: virtual time, an RNG that counts, and the outputs as lines like those of a packet trace.
 
 use core::fmt::Debug;
 use core::net::SocketAddr;
@@ -9,7 +9,7 @@ use portolan_machine::{
 use portolan_stun::{Attribute, Class, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{ResponderEvent, TransactionEvent};
 
-/// Dice that count: the first transaction id is 01 01 01…
+/// An RNG that counts: the first transaction id is 01 01 01…
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counting(u8);
 
@@ -20,7 +20,7 @@ impl Entropy for Counting {
     }
 }
 
-/// Keeps what was noted.
+/// Collects the notes.
 #[derive(Debug, Default)]
 pub(crate) struct Notes(pub(crate) Vec<String>);
 
@@ -31,7 +31,7 @@ impl Trace for Notes {
     }
 }
 
-/// One machine and everything that is not its own memory.
+/// One machine with its time, RNG, socket ids and notes.
 #[derive(Debug, Default)]
 pub(crate) struct World<M> {
     pub(crate) machine: M,
@@ -72,7 +72,7 @@ where
         self.input(Input::Socket(SocketId(socket), event))
     }
 
-    /// Everything up to the wait.
+    /// Returns the outputs up to the wait.
     pub(crate) fn outputs(&mut self) -> Vec<Output<M::Event>> {
         let mut outputs = vec![];
         loop {
@@ -83,12 +83,12 @@ where
         }
     }
 
-    /// Everything up to the wait, as lines.
+    /// Returns the outputs up to the wait, as lines.
     pub(crate) fn lines(&mut self) -> Vec<String> {
         self.outputs().iter().map(|output| format!("{:>6} {}", self.now, line(output))).collect()
     }
 
-    /// Leaps from wake-up to wake-up until `until`, and tells all that happens.
+    /// Advances the time from deadline to deadline until `until`. Returns the outputs as lines.
     pub(crate) fn run(&mut self, until: u64) -> Vec<String> {
         let mut lines = self.lines();
         while let Output::Wait(Some(wait)) = self.machine.poll() {
@@ -96,7 +96,7 @@ where
             if at > until {
                 break;
             }
-            assert!(at > self.now, "a wait lies ahead: {wait} at {} ms", self.now);
+            assert!(at > self.now, "a deadline is later than the time: {wait} at {} ms", self.now);
             self.now = at;
             let _verdict = self.input(Input::Timeout);
             lines.extend(self.lines());
@@ -119,7 +119,7 @@ fn line<E: Line>(output: &Output<E>) -> String {
     }
 }
 
-/// An event as a line.
+/// An event that can be shown as a line.
 pub(crate) trait Line: Debug {
     fn line(&self) -> String;
 }
@@ -137,7 +137,9 @@ impl<T: Debug> Line for TransactionEvent<T> {
                 a.since_first.as_millis(),
                 a.since_last.as_millis()
             ),
-            Self::Elsewhere(a) => format!("{:?} answered from elsewhere: {} on {}", a.tag, a.from, a.socket),
+            Self::Elsewhere(a) => {
+                format!("{:?} answered from another address or socket: {} on {}", a.tag, a.from, a.socket)
+            }
             Self::Exhausted { tag, sends, answers, .. } => {
                 format!("{tag:?} exhausted: {sends} sends, {answers} answers")
             }
@@ -171,7 +173,7 @@ pub(crate) fn message(class: Class, id: TransactionId, attributes: &[Attribute<'
     writer.finish().to_vec()
 }
 
-/// A success response to `id` that says `mapped`.
+/// A success response with this id and a fixed XOR-MAPPED-ADDRESS.
 pub(crate) fn success(id: TransactionId) -> Vec<u8> {
     message(Class::SuccessResponse, id, &[Attribute::XorMappedAddress(addr("203.0.113.5:50000"))])
 }

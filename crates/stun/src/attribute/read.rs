@@ -1,7 +1,7 @@
-//! From bytes to values: one attribute at a time, bounded by its own length.
+//! Decodes attribute values. Each value is bounded by its own length.
 //!
-//! Rules of this file: the types of a Binding request and of an ICE check are in one small match that is inlined into
-//! the walk. All others and all errors are out of line. Reserved bits are ignored (RFC 8489 §14.1, §14.8).
+//! Rules of this file: the types of Binding messages and of ICE checks are in one small match, which is inlined into
+//! the iterator. All other types and all errors are out of line. Reserved bits are ignored (RFC 8489 §14.1, §14.8).
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{DecodeError, DecodeErrorKind as Kind, Lengths, MAGIC_COOKIE, TransactionId, message::Field};
 
-/// The most bytes that a text can have when received (RFC 8489 §14.3, §14.8 to §14.10, §14.14).
+/// The largest number of bytes of a received text (RFC 8489 §14.3, §14.8 to §14.10, §14.14).
 const TEXT_LIMIT: u16 = 763;
 
-/// Reads one attribute.
+/// Decodes one attribute.
 ///
-/// Always inlined: a value that is returned on the stack is written narrow and read back wide, which costs more than
-/// reading it.
+/// Always inlined: a value on the stack is written in narrow stores and read in wide loads, which costs more than the
+/// decoding.
 #[inline(always)]
 pub(crate) fn decode<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
@@ -80,7 +80,7 @@ fn decode_rare<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, Dec
     })
 }
 
-/// The attributes of TURN and its relatives.
+/// The attributes of TURN and its extensions.
 fn decode_relay<'a>(field: &Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
@@ -137,9 +137,9 @@ fn wrong_length(field: &Field<'_>, expected: Lengths) -> DecodeError {
     DecodeError::new(field.at + 2, Kind::ValueLength { attribute: field.kind, expected, found: field.value.len() })
 }
 
-/// Cookie and transaction ID as one number, with which an address is XORed (RFC 8489 §14.2).
+/// The XOR mask of an address: the cookie and the transaction ID as one number (RFC 8489 §14.2).
 ///
-/// Port and IPv4 address are XORed with its first bits, IPv6 addresses with all of them. With zero they stay plain.
+/// Ports and IPv4 addresses are XORed with its first bits, IPv6 addresses with all bits. A mask of 0 changes nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct XorMask(u128);
 
@@ -170,7 +170,7 @@ impl XorMask {
     }
 }
 
-/// An address with its XOR mask.
+/// Decodes an address with its XOR mask.
 #[inline(always)]
 fn address(field: &Field<'_>, mask: XorMask) -> Result<SocketAddr, DecodeError> {
     match *field.value {
@@ -195,7 +195,7 @@ fn v6(port: u16, ip: u128) -> SocketAddr {
     SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from_bits(ip), port, 0, 0))
 }
 
-/// The error of an address: its family, or its length for that family.
+/// The error of an invalid address: its family, or its length for that family.
 #[cold]
 #[inline(never)]
 fn wrong_address(field: &Field<'_>) -> DecodeError {
@@ -226,8 +226,7 @@ fn bounded_text<'a>(field: &Field<'a>, limit: u16) -> Result<Text<'a>, DecodeErr
     Ok(Text::from_wire(field.value))
 }
 
-/// A port and two bytes of padding. Some senders leave the padding out of the length (RFC 5780 §7.5 allows both
-/// readings).
+/// A port and two bytes of padding. Some senders exclude the padding from the length; RFC 5780 §7.5 allows both.
 fn response_port(field: &Field<'_>) -> Result<u16, DecodeError> {
     match *field.value {
         [p0, p1] | [p0, p1, _, _] => Ok(u16::from_be_bytes([p0, p1])),
@@ -250,7 +249,7 @@ fn error_code<'a>(field: &Field<'a>) -> Result<ErrorCode<'a>, DecodeError> {
     }
 }
 
-/// One family and three reserved bytes.
+/// An address family and three reserved bytes.
 fn only_family(field: &Field<'_>) -> Result<AddressFamily, DecodeError> {
     let &[number, ..] = exactly::<4>(field)?;
     family(field, number)
@@ -305,7 +304,7 @@ fn password_algorithms<'a>(field: &Field<'a>) -> Result<PasswordAlgorithms<'a>, 
     Ok(PasswordAlgorithms(field.value))
 }
 
-/// The entry at the front of `rest`, the end of the field's value, is longer than `rest`.
+/// The error of a list whose last entry is truncated. `rest` begins with this entry and ends with the value.
 #[cold]
 #[inline(never)]
 fn list_truncated(field: &Field<'_>, rest: &[u8]) -> DecodeError {

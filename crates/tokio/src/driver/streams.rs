@@ -124,7 +124,7 @@ impl<M: Machine> Engine<M> {
         taken
     }
 
-    /// Queues bytes of a stream for the owner. If the owner does not ask for data, counts a drop.
+    /// Queues bytes of a stream for the owner. If the owner has not requested data, counts a drop.
     fn keep_chunk(&mut self, chunk: Datagram<'_>) {
         if self.queue.keeps_data() {
             self.queue.push_chunk(received(chunk));
@@ -134,7 +134,7 @@ impl<M: Machine> Engine<M> {
         }
     }
 
-    /// Queues a datagram for the owner. If the owner does not ask for data or the queue is full, counts a drop.
+    /// Queues a datagram for the owner. If the owner has not requested data or the queue is full, counts a drop.
     pub(super) fn keep_datagram(&mut self, datagram: Datagram<'_>) {
         if !self.queue.keeps_data() {
             self.sockets.counters.not_mine += 1;

@@ -4,7 +4,7 @@
 //! closed, and every TLS handshake holds a second one while it is under way. The table has an entry for a source while
 //! one of its permits lives. The number of entries is therefore bounded by the number of accepted streams.
 //!
-//! Listeners that find no room in the total wait here, and are woken when something is released.
+//! Listeners that find no room in the total wait here, and are woken when a permit is released.
 
 use crate::config::DriverConfig;
 use alloc::sync::Arc;
@@ -113,7 +113,7 @@ impl Limits {
         self.handshakes() < self.handshakes
     }
 
-    /// Wakes this listener when something is released.
+    /// Wakes this listener when a permit is released.
     pub(crate) fn wait(&self, listener: &Waker) {
         let mut table = self.lock();
         if !table.waiting.iter().any(|waiting| waiting.will_wake(listener)) {

@@ -47,13 +47,13 @@ async fn read_responses(client: &mut (impl tokio::io::AsyncRead + Unpin), count:
 }
 
 /// Measurements of a running driver.
-struct Watch<E> {
+struct Measurements<E> {
     events: Vec<E>,
     /// The largest numbers of unsent and unread bytes that the driver held for all streams together.
     most: (usize, usize),
 }
 
-impl<E> Watch<E> {
+impl<E> Measurements<E> {
     const fn new() -> Self {
         Self { events: Vec::new(), most: (0, 0) }
     }
@@ -117,10 +117,10 @@ async fn every_pipelined_request_is_answered() {
         let (mut read, mut write) = client.into_split();
         let writer = tokio::spawn(async move { write.write_all(&requests(count)).await.map(|()| write) });
         let reader = tokio::spawn(async move { read_responses(&mut read, count, 32).await });
-        let mut watch = Watch::new();
-        watch.drive(&mut driver, &[stream], reader).await;
-        assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 32, "{} unsent bytes", watch.most.0);
-        assert!(watch.most.1 <= 64 * KIB, "{} unread bytes", watch.most.1);
+        let mut measurements = Measurements::new();
+        measurements.drive(&mut driver, &[stream], reader).await;
+        assert!(measurements.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 32, "{} unsent bytes", measurements.most.0);
+        assert!(measurements.most.1 <= 64 * KIB, "{} unread bytes", measurements.most.1);
         drop(in_time(writer).await.unwrap().unwrap());
     }
 }
@@ -132,17 +132,17 @@ async fn every_pipelined_request_of_a_late_reader_is_answered() {
     let (mut driver, stream, client) = server(32).await;
     let (mut read, mut write) = client.into_split();
     let writer = tokio::spawn(async move { write.write_all(&requests(COUNT)).await.map(|()| write) });
-    let mut watch = Watch::new();
-    watch.drive_until_idle(&mut driver, &[stream]).await;
+    let mut measurements = Measurements::new();
+    measurements.drive_until_idle(&mut driver, &[stream]).await;
     assert!(!writer.is_finished(), "the client waits");
-    assert_eq!(watch.events, [(stream, SocketEvent::Full)]);
+    assert_eq!(measurements.events, [(stream, SocketEvent::Full)]);
     assert!(driver.backlog(stream).unwrap().unsent > 64 * KIB);
     let reader = tokio::spawn(async move { read_responses(&mut read, COUNT, 32).await });
-    watch.drive(&mut driver, &[stream], reader).await;
-    assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 32, "{} unsent bytes", watch.most.0);
-    assert!(watch.most.1 <= 64 * KIB, "{} unread bytes", watch.most.1);
-    assert_eq!(watch.events[1], (stream, SocketEvent::Writable));
-    println!("300,000 requests: held at most {:?} bytes (unsent, unread)", watch.most);
+    measurements.drive(&mut driver, &[stream], reader).await;
+    assert!(measurements.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 32, "{} unsent bytes", measurements.most.0);
+    assert!(measurements.most.1 <= 64 * KIB, "{} unread bytes", measurements.most.1);
+    assert_eq!(measurements.events[1], (stream, SocketEvent::Writable));
+    println!("300,000 requests: held at most {:?} bytes (unsent, unread)", measurements.most);
     drop(in_time(writer).await.unwrap().unwrap());
 }
 
@@ -152,16 +152,16 @@ async fn a_half_closed_peer_that_reads_late_gets_every_response() {
     let (mut driver, stream, mut client) = server(400).await;
     client.write_all(&requests(COUNT)).await.unwrap();
     client.shutdown().await.unwrap();
-    let mut watch = Watch::new();
-    watch.drive_until_idle(&mut driver, &[stream]).await;
-    assert_eq!(watch.events, [(stream, SocketEvent::Full)], "the FIN is behind unread bytes");
+    let mut measurements = Measurements::new();
+    measurements.drive_until_idle(&mut driver, &[stream]).await;
+    assert_eq!(measurements.events, [(stream, SocketEvent::Full)], "the FIN is behind unread bytes");
     let reader = tokio::spawn(async move {
         read_responses(&mut client, COUNT, 400).await;
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "then the end of the stream");
     });
-    watch.drive(&mut driver, &[stream], reader).await;
-    assert_eq!(watch.events.last(), Some(&(stream, SocketEvent::Closed(Closure::ByPeer))));
-    assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 400, "{} unsent bytes", watch.most.0);
+    measurements.drive(&mut driver, &[stream], reader).await;
+    assert_eq!(measurements.events.last(), Some(&(stream, SocketEvent::Closed(Closure::ByPeer))));
+    assert!(measurements.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 400, "{} unsent bytes", measurements.most.0);
 }
 
 /// Returns a driver with a recorder, the id of an accepted stream, and the stream's client.
@@ -179,7 +179,7 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_stays_open
     const COUNT: u64 = 10_000; // 12 MB
     let (mut driver, stream, mut client) = connected(Mode::Record, DriverConfig::default()).await;
     let remote = client.local_addr().unwrap();
-    let mut watch = Watch::new();
+    let mut measurements = Measurements::new();
     let send = |driver: &mut Driver<Recorder>, number: u64| {
         let mut payload = vec![0; LENGTH];
         payload[..8].copy_from_slice(&number.to_be_bytes());
@@ -188,13 +188,17 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_stays_open
     };
     for number in 0..COUNT {
         send(&mut driver, number);
-        watch.step(&mut driver, &[stream]).await;
+        measurements.step(&mut driver, &[stream]).await;
     }
     let dropped = driver.counters().stream_full;
-    println!("{dropped} of {COUNT} datagrams dropped, held at most {} bytes", watch.most.0);
+    println!("{dropped} of {COUNT} datagrams dropped, held at most {} bytes", measurements.most.0);
     assert!((1..COUNT).contains(&dropped), "{dropped} of {COUNT} dropped");
-    assert!(watch.most.0 > 64 * KIB && watch.most.0 <= 64 * KIB + LENGTH, "{} bytes held", watch.most.0);
-    assert_eq!(watch.events, [Recorded::Socket(stream, SocketEvent::Full)]);
+    assert!(
+        measurements.most.0 > 64 * KIB && measurements.most.0 <= 64 * KIB + LENGTH,
+        "{} bytes held",
+        measurements.most.0
+    );
+    assert_eq!(measurements.events, [Recorded::Socket(stream, SocketEvent::Full)]);
     // The reader continues. It gets whole datagrams, in order, without the dropped ones.
     let reader = tokio::spawn(async move {
         let (mut payload, mut numbers) = ([0; LENGTH], Vec::new());
@@ -204,9 +208,9 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_stays_open
         }
         (numbers, client)
     });
-    let (numbers, mut client) = watch.drive(&mut driver, &[stream], reader).await;
+    let (numbers, mut client) = measurements.drive(&mut driver, &[stream], reader).await;
     assert!(numbers.is_sorted_by(|one, next| one < next));
-    assert_eq!(watch.events[1..], [Recorded::Socket(stream, SocketEvent::Writable)]);
+    assert_eq!(measurements.events[1..], [Recorded::Socket(stream, SocketEvent::Writable)]);
     send(&mut driver, COUNT);
     let mut payload = [0; LENGTH];
     driver.run_while(client.read_exact(&mut payload)).await.0.unwrap();
@@ -298,17 +302,17 @@ async fn two_spliced_streams_of_different_speeds_lose_nothing() {
     };
     let ((fast, fast_remote, fast_peer), (slow, slow_remote, slow_peer)) = (pair(), pair());
     driver.with(|splice, _| splice.streams = vec![(fast, fast_remote), (slow, slow_remote)]);
-    let mut watch = Watch::new();
+    let mut measurements = Measurements::new();
     let writer = tokio::spawn(write_all(fast_peer, TOTAL, FAST));
     let reader = tokio::spawn(read_all(slow_peer, SLOW));
-    let read = watch.drive(&mut driver, &[fast, slow], reader).await;
+    let read = measurements.drive(&mut driver, &[fast, slow], reader).await;
     let written = in_time(writer).await.unwrap();
     assert_eq!((read, read.1), (written, TOTAL));
-    assert!(watch.most.0 + watch.most.1 <= 512 * KIB, "held {:?}", watch.most);
-    let count = |kind| watch.events.iter().filter(|event| **event == (slow, kind)).count();
+    assert!(measurements.most.0 + measurements.most.1 <= 512 * KIB, "held {:?}", measurements.most);
+    let count = |kind| measurements.events.iter().filter(|event| **event == (slow, kind)).count();
     let (full, writable) = (count(SocketEvent::Full), count(SocketEvent::Writable));
     assert!(full > 10 && full - writable <= 1, "{full} times full, {writable} times writable again");
-    println!("held at most {:?} bytes (unsent, unread), {full} times full", watch.most);
+    println!("held at most {:?} bytes (unsent, unread), {full} times full", measurements.most);
 }
 
 fn order(driver: &mut Driver<Recorder>, order: SocketOrder) {
@@ -321,9 +325,9 @@ async fn a_paused_stream_is_not_read_and_its_end_comes_after_its_last_bytes() {
     order(&mut driver, SocketOrder::Pause(stream));
     client.write_all(b"last words").await.unwrap();
     drop(client);
-    let mut watch = Watch::new();
-    watch.drive_until_idle(&mut driver, &[stream]).await;
-    assert_eq!(watch.events, []);
+    let mut measurements = Measurements::new();
+    measurements.drive_until_idle(&mut driver, &[stream]).await;
+    assert_eq!(measurements.events, []);
     order(&mut driver, SocketOrder::Resume(stream));
     assert_eq!(driver.read(stream, 10).await, b"last words");
     assert_eq!(in_time(driver.next()).await, Recorded::Socket(stream, SocketEvent::Closed(Closure::ByPeer)));
@@ -348,9 +352,9 @@ async fn bytes_that_were_read_wait_for_resume_too() {
     client.shutdown().await.unwrap();
     for part in [&b"abcd"[..], b"efgh", b"ij"] {
         assert_eq!(in_time(driver.next()).await, part);
-        let mut watch = Watch::new();
-        watch.drive_until_idle(&mut driver, &[stream]).await;
-        assert_eq!(watch.events, Vec::<Vec<u8>>::new(), "paused");
+        let mut measurements = Measurements::new();
+        measurements.drive_until_idle(&mut driver, &[stream]).await;
+        assert_eq!(measurements.events, Vec::<Vec<u8>>::new(), "paused");
         assert!(driver.backlog(stream).is_some(), "the end comes after the bytes");
         driver.with(|reader, _| reader.out.push(Output::Socket(SocketOrder::Resume(stream))));
     }
@@ -379,7 +383,11 @@ async fn a_stream_that_is_not_read_is_closed() {
         let mut read = Vec::new();
         client.read_to_end(&mut read).await.map(|_| read)
     });
-    assert_eq!(Watch::new().drive(&mut driver, &[], reader).await.unwrap(), b"before", "queued bytes are still sent");
+    assert_eq!(
+        Measurements::new().drive(&mut driver, &[], reader).await.unwrap(),
+        b"before",
+        "queued bytes are still sent"
+    );
 }
 
 #[tokio::test]

@@ -13,19 +13,19 @@ use std::sync::Mutex;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 #[test]
-fn a_driver_may_move_between_threads() {
+fn a_driver_is_send() {
     fn is_send<T: Send>() {}
     is_send::<Driver<Recorder>>();
 }
 
 #[test]
-fn without_a_runtime_there_is_no_driver() {
+fn a_driver_cannot_be_created_without_a_runtime() {
     assert!(Driver::new(Recorder::default()).is_err());
 }
 
-/// The test drops the future after every poll. Still every event comes, once and in order.
+/// The test drops the future after each poll. Each event is returned once and in order.
 #[tokio::test]
-async fn a_dropped_next_loses_nothing() {
+async fn a_dropped_next_future_loses_no_event() {
     let mut driver = recorder(Mode::Record);
     let (_, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -110,7 +110,7 @@ async fn a_machine_that_never_waits_still_gets_inputs() {
     let remote = sink.local_addr().unwrap();
     driver.with(|flood, _| flood.target = Some((id, remote)));
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    // The peer's task runs, and the machine gets its datagram: neither is starved.
+    // The task of the peer runs, and the machine gets its datagram.
     let sender = in_time(async {
         tokio::select! {
             event = driver.next() => event,

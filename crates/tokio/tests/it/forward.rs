@@ -126,7 +126,7 @@ pub(crate) async fn send(to: SocketAddr, datagrams: &[Vec<u8>]) {
 }
 
 /// Runs the relay until the sink has received these datagrams.
-pub(crate) async fn arrive(driver: &mut Driver<Relay>, sink: &UdpSocket, expected: &[Vec<u8>]) {
+pub(crate) async fn expect_datagrams(driver: &mut Driver<Relay>, sink: &UdpSocket, expected: &[Vec<u8>]) {
     let mut buffer = vec![0; 65_536];
     for (number, expected) in expected.iter().enumerate() {
         let count = in_time(async {
@@ -154,7 +154,7 @@ async fn forwarded_and_queued_datagrams_keep_their_order() {
     let datagrams: Vec<_> =
         (0_u8..100).map(|n| datagram(kinds[usize::from(n) % kinds.len()], 100 + usize::from(n / 9), n)).collect();
     send(local, &datagrams).await;
-    arrive(&mut driver, &sink, &datagrams).await;
+    expect_datagrams(&mut driver, &sink, &datagrams).await;
     let by_forward = datagrams.iter().filter(|datagram| datagram[0] == b'f').count();
     assert_eq!(
         driver.machine().forwarded,
@@ -172,10 +172,10 @@ async fn a_forwarded_datagram_has_its_head_and_its_padding() {
         let mut expected = b"head".to_vec();
         expected.extend_from_slice(&sent);
         expected.resize(4 + length.next_multiple_of(4), 0);
-        arrive(&mut driver, &sink, &[expected]).await;
+        expect_datagrams(&mut driver, &sink, &[expected]).await;
     }
     send(local, &[Vec::new()]).await;
-    arrive(&mut driver, &sink, &[Vec::new()]).await;
+    expect_datagrams(&mut driver, &sink, &[Vec::new()]).await;
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn outputs_that_a_faulty_machine_queues_during_a_forward_are_sent() {
     let (mut driver, local, sink) = relay().await;
     send(local, &[datagram(b'x', 20, 1), datagram(b'f', 20, 2)]).await;
     let expected = [datagram(b'x', 20, 1), datagram(b'x', 20, 1), datagram(b'f', 20, 2)];
-    arrive(&mut driver, &sink, &expected).await;
+    expect_datagrams(&mut driver, &sink, &expected).await;
 }
 
 #[tokio::test]

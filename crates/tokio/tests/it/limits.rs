@@ -55,10 +55,10 @@ async fn flood(driver: &mut Driver<Recorder>, server: SocketAddr, count: usize, 
 async fn assert_served(driver: &mut Driver<Recorder>, from: &str, server: SocketAddr) {
     let (answer, _) = driver
         .run_while(async {
-            let mut newcomer = connect(from, server).await;
-            newcomer.write_all(b"ahoy").await.unwrap();
+            let mut peer = connect(from, server).await;
+            peer.write_all(b"ahoy").await.unwrap();
             let mut answer = [0; 4];
-            newcomer.read_exact(&mut answer).await.unwrap();
+            peer.read_exact(&mut answer).await.unwrap();
             answer
         })
         .await;
@@ -73,7 +73,7 @@ async fn turns() {
 }
 
 /// Runs the driver until the machine has got `Closed` for `count` streams.
-async fn ended(driver: &mut Driver<Recorder>, mut count: usize) {
+async fn wait_for_ends(driver: &mut Driver<Recorder>, mut count: usize) {
     while count > 0 {
         if let Recorded::Socket(_, SocketEvent::Closed(_)) = in_time(driver.next()).await {
             count -= 1;
@@ -93,7 +93,7 @@ async fn a_source_at_its_limit_does_not_delay_a_peer_of_another_source() {
         assert_served(&mut echo, "127.0.0.3", server).await;
         // When all these streams have ended, the source may open as many streams again.
         drop(held);
-        ended(&mut echo, 128 + 1).await;
+        wait_for_ends(&mut echo, 128 + 1).await;
     }
     let lines = lines.0.lock().unwrap();
     let expected = format!("has reached its limit of streams, its new stream to {listener} is closed");

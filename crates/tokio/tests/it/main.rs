@@ -6,7 +6,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "a test fails by panicking, and treats all unexpected values alike"
+    reason = "a test fails by panicking, and handles all unexpected values in one arm"
 )]
 
 extern crate alloc;

@@ -5,7 +5,7 @@
 #![cfg(target_os = "linux")]
 
 use crate::driving::Lines;
-use crate::forward::{arrive, datagram, relay, send};
+use crate::forward::{datagram, expect_datagrams, relay, send};
 use crate::recorder::{Mode, Recorded, Recorder, RecorderExt as _, in_time, recorder, recorder_with};
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
@@ -131,9 +131,9 @@ async fn a_datagram_larger_than_the_path_mtu_arrives_in_fragments() {
         // Datagrams in the other direction still arrive.
         let from = SocketAddr::new(remote.ip(), bound.port());
         let from = if bound.ip().is_unspecified() { from } else { bound };
-        let stranger = UdpSocket::bind(to).await.unwrap();
+        let other_peer = UdpSocket::bind(to).await.unwrap();
         for number in 0..20_u8 {
-            stranger.send_to(&[number], from).await.unwrap();
+            other_peer.send_to(&[number], from).await.unwrap();
             let event = in_time(driver.next()).await;
             assert!(matches!(&event, Recorded::Datagram { payload, .. } if *payload == [number]), "got {event:?}");
         }
@@ -397,7 +397,7 @@ async fn forwarded_datagrams_are_sent_in_one_call() {
     let datagrams: Vec<_> = (0..10).map(|_| datagram(b'f', 100, b'f')).collect();
     send(local, &datagrams).await;
     let mut capture = PacketCapture::start();
-    arrive(&mut driver, &sink, &datagrams).await;
+    expect_datagrams(&mut driver, &sink, &datagrams).await;
     capture.find(&[b'f'; 1_000]);
 }
 

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::net::UdpSocket;
 
 /// Sends a datagram to the socket at `local`, and receives it in the driver.
-async fn used(driver: &mut Driver<Recorder>, local: SocketAddr) {
+async fn receive_one(driver: &mut Driver<Recorder>, local: SocketAddr) {
     let peer = tokio::net::UdpSocket::bind((local.ip(), 0)).await.unwrap();
     peer.send_to(b"ahoy", local).await.unwrap();
     assert!(matches!(in_time(driver.next()).await, Recorded::Datagram { .. }));
@@ -52,7 +52,7 @@ async fn unread_datagrams_stay_in_a_released_socket_and_arrive_one_by_one() {
         let (adopted, adopted_at) = driver.adopt_udp(own).unwrap();
         let (opened, opened_at) = driver.opened(Protocol::Udp, local).await;
         for (id, at) in [(adopted, adopted_at), (opened, opened_at)] {
-            used(&mut driver, at).await;
+            receive_one(&mut driver, at).await;
             send_together(at, 8).await;
             let released = driver.release_udp(id).unwrap();
             assert_eq!(read_all(&released), numbered(8), "sent before the release");
@@ -96,7 +96,7 @@ async fn no_datagram_of_a_busy_socket_is_lost_or_merged() {
 }
 
 #[tokio::test]
-async fn a_release_is_a_close_for_the_machine() {
+async fn a_released_socket_is_closed_for_the_machine() {
     let mut driver = recorder(Mode::Record);
     let (id, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let (listener, _) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
@@ -105,7 +105,7 @@ async fn a_release_is_a_close_for_the_machine() {
     driver.transmit(id, remote, b"before");
     let released = driver.release_udp(id).unwrap();
     driver.transmit(id, remote, b"after");
-    assert_eq!(driver.counters().not_open, 1, "the id is dead");
+    assert_eq!(driver.counters().not_open, 1, "the id is closed");
     let mut buffer = [0; 16];
     let (count, from) = in_time(peer.recv_from(&mut buffer)).await.unwrap();
     assert_eq!(
@@ -163,8 +163,8 @@ async fn a_released_socket_serves_quic() {
     let mut driver = recorder(Mode::Record);
     let (here, here_at) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let (there, there_at) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
-    used(&mut driver, here_at).await;
-    used(&mut driver, there_at).await;
+    receive_one(&mut driver, here_at).await;
+    receive_one(&mut driver, there_at).await;
     let endpoint = |id: SocketId, server, driver: &mut Driver<Recorder>| {
         let socket = driver.release_udp(id).unwrap();
         let runtime = Arc::new(quinn::TokioRuntime);

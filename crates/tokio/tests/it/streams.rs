@@ -80,15 +80,15 @@ async fn a_port_in_use_is_refused() {
     assert_eq!(four.port(), six.port(), "an IPv6 listener is IPv6 only");
 }
 
-/// A listener with a full accept queue drops the next SYN and does not answer.
+/// A listener with a full accept queue drops the next SYN without a response.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_silent_peer_is_refused_as_timed_out() {
-    let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    deaf.bind(&"127.0.0.1:0".parse::<core::net::SocketAddr>().unwrap().into()).unwrap();
-    deaf.listen(0).unwrap();
-    let remote = deaf.local_addr().unwrap().as_socket().unwrap();
-    let _fills_the_queue = TcpStream::connect(remote).await.unwrap();
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<core::net::SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(0).unwrap();
+    let remote = listener.local_addr().unwrap().as_socket().unwrap();
+    let _queued = TcpStream::connect(remote).await.unwrap();
     let limit = Duration::from_millis(300);
     let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_connect_timeout(limit));
     let start = driver.now();
@@ -218,7 +218,7 @@ async fn an_order_that_is_closed_at_once_causes_no_socket_event() {
 }
 
 #[tokio::test]
-async fn past_the_stream_limit_peers_wait_until_there_is_room() {
+async fn at_the_stream_limit_peers_wait_until_a_stream_ends() {
     let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_stream_limit(2));
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut peers = Vec::new();
@@ -231,7 +231,7 @@ async fn past_the_stream_limit_peers_wait_until_there_is_room() {
         accepted.push(socket);
     }
     // The bytes of the third peer are not read while the limit is reached.
-    peers[2].write_all(b"let me in").await.unwrap();
+    peers[2].write_all(b"waiting").await.unwrap();
     let turns = async {
         for _ in 0..200 {
             tokio::task::yield_now().await;
@@ -243,7 +243,7 @@ async fn past_the_stream_limit_peers_wait_until_there_is_room() {
     assert!(matches!(driver.socket_event().await, SocketEvent::Accepted { .. }));
 }
 
-/// A stream no longer counts after its end, whatever the reason for the end.
+/// A stream does not count after its end, for each reason of the end.
 #[tokio::test]
 async fn streams_that_have_ended_do_not_count_for_the_limit() {
     let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_stream_limit(1));

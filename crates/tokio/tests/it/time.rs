@@ -8,7 +8,7 @@ use portolan_tokio::Driver;
 const MS: Duration = Duration::from_millis(1);
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_wakes_when_it_is_due_and_not_before() {
+async fn a_deadline_causes_a_timeout_when_it_is_due_and_not_before() {
     let mut driver = recorder(Mode::Record);
     for millis in [1, 250, 3_600_000] {
         let at = driver.now() + MS * millis;
@@ -21,7 +21,7 @@ async fn a_deadline_wakes_when_it_is_due_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_moves_is_followed() {
+async fn a_changed_deadline_replaces_the_old_one() {
     let mut driver = recorder(Mode::Record);
     let start = driver.now();
     driver.with(|machine, _| machine.wait = Some(Deadline::new(start + 100 * MS, "first")));
@@ -42,7 +42,7 @@ async fn a_deadline_in_the_past_causes_a_timeout_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_deadline_nothing_wakes() {
+async fn without_a_deadline_there_is_no_timeout() {
     let mut driver = recorder(Mode::Record);
     driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     assert!(tokio::time::timeout(Duration::from_secs(86_400), driver.next()).await.is_err());
@@ -50,11 +50,11 @@ async fn without_a_deadline_nothing_wakes() {
 
 /// A machine that breaks the law of waits: its deadline never changes.
 #[derive(Default)]
-struct Stuck {
-    asked: u32,
+struct ConstantDeadline {
+    timeouts: u32,
 }
 
-impl Machine for Stuck {
+impl Machine for ConstantDeadline {
     type Command = Never;
     type Error = Never;
     type Event = u32;
@@ -64,7 +64,7 @@ impl Machine for Stuck {
     }
 
     fn handle(&mut self, _: &mut Cx<'_>, _: Input<'_>) -> Verdict {
-        self.asked += 1;
+        self.timeouts += 1;
         Verdict::Mine
     }
 
@@ -74,9 +74,9 @@ impl Machine for Stuck {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_deadline_causes_no_busy_loop() {
-    let mut driver = Driver::new(Stuck::default()).unwrap();
+async fn a_deadline_that_stays_due_causes_no_busy_loop() {
+    let mut driver = Driver::new(ConstantDeadline::default()).unwrap();
     assert!(tokio::time::timeout(100 * MS, driver.next()).await.is_err());
-    let asked = driver.machine().asked;
-    assert!((10..=102).contains(&asked), "{asked} timeouts in 100 ms");
+    let timeouts = driver.machine().timeouts;
+    assert!((10..=102).contains(&timeouts), "{timeouts} timeouts in 100 ms");
 }

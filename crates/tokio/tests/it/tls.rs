@@ -96,7 +96,7 @@ async fn half_a_megabyte_is_echoed_whole() {
 
 /// Runs a handshake that must fail. Returns the reasons in the client's refusal, the client's note and the server's
 /// note.
-async fn failed(client: DriverConfig, server: DriverConfig, name: Option<&str>) -> [TlsFailure; 3] {
+async fn failed_handshake(client: DriverConfig, server: DriverConfig, name: Option<&str>) -> [TlsFailure; 3] {
     let [client_lines, server_lines] = [Lines::default(), Lines::default()];
     let mut server = recorder_with(Mode::Record, server.with_trace(server_lines.clone()));
     let mut client = recorder_with(Mode::Record, client.with_trace(client_lines.clone()));
@@ -105,7 +105,7 @@ async fn failed(client: DriverConfig, server: DriverConfig, name: Option<&str>) 
     let SocketEvent::Refused(Refusal::TlsHandshake(why)) = event else { panic!("got: {event}") };
     let (_, events) = server.run_while(client_and_server_noted(&client_lines, &server_lines)).await;
     assert_eq!(events, [], "a stream whose handshake failed was never accepted");
-    [why, noted(&client_lines), noted(&server_lines)]
+    [why, noted_failure(&client_lines), noted_failure(&server_lines)]
 }
 
 async fn client_and_server_noted(client: &Lines, server: &Lines) {
@@ -115,7 +115,7 @@ async fn client_and_server_noted(client: &Lines, server: &Lines) {
 }
 
 /// The reason in the only note of a driver.
-fn noted(lines: &Lines) -> TlsFailure {
+fn noted_failure(lines: &Lines) -> TlsFailure {
     let lines = lines.0.lock().unwrap();
     let [line] = lines.as_slice() else { panic!("one note: {lines:?}") };
     let all = [
@@ -137,11 +137,15 @@ async fn a_certificate_that_is_not_trusted_or_not_valid_now_is_refused() {
     let (stranger, _) = certificate(&names);
     let refused = [TlsFailure::Certificate, TlsFailure::Certificate, TlsFailure::Alert];
     for trusts in [client_config(&stranger), DriverConfig::default()] {
-        assert_eq!(failed(trusts, server_config(&shown, &key), Some("turn.example")).await, refused, "unknown issuer");
+        assert_eq!(
+            failed_handshake(trusts, server_config(&shown, &key), Some("turn.example")).await,
+            refused,
+            "unknown issuer"
+        );
     }
     for (from, to) in [(2001, 2002), (3000, 3001)] {
         let (shown, key) = certificate_for_years(&names, from, to);
-        let failure = failed(client_config(&shown), server_config(&shown, &key), Some("turn.example")).await;
+        let failure = failed_handshake(client_config(&shown), server_config(&shown, &key), Some("turn.example")).await;
         assert_eq!(failure, refused, "valid from {from} to {to}");
     }
 }
@@ -150,7 +154,7 @@ async fn a_certificate_that_is_not_trusted_or_not_valid_now_is_refused() {
 async fn a_certificate_for_another_name_or_address_is_refused() {
     let (shown, key) = certificate(&["turn.example"]);
     for name in [Some("other.example"), None] {
-        let failure = failed(client_config(&shown), server_config(&shown, &key), name).await;
+        let failure = failed_handshake(client_config(&shown), server_config(&shown, &key), name).await;
         assert_eq!(failure, [TlsFailure::Name, TlsFailure::Name, TlsFailure::Alert], "for {name:?}");
     }
     // An invalid name is found after the stream is connected, before the handshake.
@@ -200,10 +204,10 @@ async fn a_missing_common_version_or_cipher_is_reported_on_both_sides() {
     let refused = [TlsFailure::Protocol; 3];
     for (client, server) in [(&TLS12, &TLS13), (&TLS13, &TLS12)] {
         let (client, server) = (client_of(&shown, all(), &[client]), server_of((&shown, &key), all(), &[server]));
-        assert_eq!(failed(client, server, None).await, refused, "other versions");
+        assert_eq!(failed_handshake(client, server, None).await, refused, "other versions");
     }
     let (client, server) = (client_of(&shown, aes.clone(), &[&TLS13]), server_of((&shown, &key), chacha, &[&TLS13]));
-    assert_eq!(failed(client, server, None).await, refused, "other ciphers");
+    assert_eq!(failed_handshake(client, server, None).await, refused, "other ciphers");
 
     // With the same settings on both sides the handshake succeeds.
     let mut echo = recorder_with(Mode::Echo, server_of((&shown, &key), aes.clone(), &[&TLS13]));
@@ -234,7 +238,7 @@ async fn failed_client(bytes: &[u8], is_reset: bool) -> [TlsFailure; 2] {
         Some(peer)
     });
     let SocketEvent::Refused(Refusal::TlsHandshake(why)) = event else { panic!("got: {event}") };
-    [why, noted(&lines)]
+    [why, noted_failure(&lines)]
 }
 
 #[tokio::test]
@@ -272,7 +276,7 @@ async fn failed_server(bytes: &[u8], is_reset: bool) -> TlsFailure {
         }
     };
     assert_eq!(server.run_while(client).await.1, [], "never accepted");
-    noted(&lines)
+    noted_failure(&lines)
 }
 
 #[tokio::test]
@@ -312,10 +316,10 @@ async fn a_listener_still_accepts_after_invalid_bytes_and_a_silent_peer() {
     let (mut echo, certificate) = server(Mode::Echo, &["127.0.0.1"]);
     let (_, remote) = echo.opened(Protocol::TlsListen, "127.0.0.1:0").await;
     let _silent = TcpStream::connect(remote).await.unwrap();
-    let mut rude = TcpStream::connect(remote).await.unwrap();
-    rude.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut invalid = TcpStream::connect(remote).await.unwrap();
+    invalid.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
-    let (_, events) = echo.run_while(rude.read_to_end(&mut answer)).await;
+    let (_, events) = echo.run_while(invalid.read_to_end(&mut answer)).await;
     assert_eq!(events, [], "a stream whose handshake failed was never accepted");
     let mut client = client(&certificate);
     let (socket, _) = ordered(&mut echo, &mut client, remote, None).await;
@@ -355,8 +359,8 @@ async fn close_notify_ends_a_stream_and_its_absence_is_a_tls_failure() {
 
 #[tokio::test]
 async fn a_server_that_sends_no_handshake_is_refused_as_timed_out() {
-    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let remote = deaf.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = listener.local_addr().unwrap();
     let config = DriverConfig::default().with_connect_timeout(Duration::from_millis(200));
     let mut driver = recorder_with(Mode::Record, config);
     driver.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote));
@@ -364,7 +368,7 @@ async fn a_server_that_sends_no_handshake_is_refused_as_timed_out() {
 }
 
 /// Connects to a TLS listener and sends nothing. The driver has begun the handshake when this function returns.
-async fn silent(driver: &mut Driver<Recorder>, remote: SocketAddr) -> TcpStream {
+async fn connect_without_handshake(driver: &mut Driver<Recorder>, remote: SocketAddr) -> TcpStream {
     let connect = async {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
@@ -395,7 +399,7 @@ async fn the_handshakes_of_one_source_are_limited_and_another_source_is_served()
     for round in 1..=2 {
         let mut held = Vec::new();
         for _ in 0..2 {
-            held.push(silent(&mut server, remote).await);
+            held.push(connect_without_handshake(&mut server, remote).await);
         }
         for _ in 0..3 {
             // The system may report the reset when the stream connects, or later.
@@ -443,7 +447,8 @@ async fn assert_third_waits(server: DriverConfig, shown: &CertificateDer<'static
     // The limit holds for the whole driver. A second listener waits too, and the end of a handshake of the first
     // listener wakes it.
     let (_, second) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
-    let (one, _other) = (silent(&mut server, remote).await, silent(&mut server, remote).await);
+    let (one, _other) =
+        (connect_without_handshake(&mut server, remote).await, connect_without_handshake(&mut server, remote).await);
     let mut client = client(shown);
     order_from_other_source(&mut client, second);
     let turns = async {

@@ -82,7 +82,7 @@ async fn a_datagram_of_any_length_arrives_whole() {
 }
 
 #[tokio::test]
-async fn one_socket_sends_to_many() {
+async fn one_socket_sends_to_many_peers() {
     let mut sender = recorder(Mode::Record);
     let (socket, _) = sender.opened(Protocol::Udp, "127.0.0.1:0").await;
     let mut peers = Vec::new();
@@ -107,7 +107,7 @@ async fn one_socket_sends_to_many() {
 }
 
 #[tokio::test]
-async fn a_wildcard_bind_learns_its_local_address_from_the_route() {
+async fn a_wildcard_bind_gets_its_local_address_from_the_route() {
     let mut driver = recorder(Mode::Record);
     for (remote, expected) in [("127.0.0.5:9", "127.0.0.1"), ("[::1]:9", "::1")] {
         let (_, local) = driver.opened_towards(Protocol::Udp, remote.parse().unwrap()).await;
@@ -174,7 +174,7 @@ async fn a_closed_port_is_reported_to_an_unconnected_socket() {
     }
 }
 
-/// An ICMP error for one peer must not cause the loss of datagrams to or from another peer.
+/// An ICMP error for one peer must not cause the loss of datagrams of another peer.
 #[tokio::test]
 async fn a_closed_port_does_not_disturb_other_peers() {
     let mut driver = recorder(Mode::Record);

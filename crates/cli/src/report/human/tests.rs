@@ -8,7 +8,7 @@ fn report_data(report: Report) -> ReportData {
         servers: vec!["stun.example.org:3478".into(), "198.51.100.20:3478".into()],
         simulation: None,
         lifetime: None,
-        story: vec!["0.000s asks 198.51.100.10:3478: where do you see me? [RFC 5780 §4.3]".to_owned()],
+        story: vec!["0.000s request to 198.51.100.10:3478: mapping test [RFC 5780 §4.3]".to_owned()],
     }
 }
 

@@ -22,7 +22,7 @@ fn a_finding_has_its_place_line_caret_rule_and_hint() {
 }
 
 #[test]
-fn clean_remarked_and_unreadable_are_told_apart() {
+fn clean_deviating_and_unreadable_descriptions_are_distinguished() {
     assert_eq!(checked(HEAD.as_bytes(), true), ("x.sdp: clean\n".to_owned(), Exit::Success));
     let (out, exit) = checked(HEAD.replace("\r\n", "\n").as_bytes(), true);
     assert!(out.ends_with("x.sdp: clean, 1 remark\n"), "{out}");
@@ -34,23 +34,23 @@ fn clean_remarked_and_unreadable_are_told_apart() {
 }
 
 #[test]
-fn a_long_line_is_shown_around_the_place_and_does_nothing_to_a_terminal() {
+fn a_long_line_is_cut_around_the_place_and_its_control_characters_are_escaped() {
     let text = format!("{HEAD}c=IN IP4 192.0.2.1 {}\u{1b}[2Jé{}\r\n", "x".repeat(40), "y".repeat(1 << 20));
     let (out, _) = checked(text.as_bytes(), false);
     assert!(out.len() < 1000 && !out.contains('\u{1b}'), "{out}");
 }
 
 #[test]
-fn what_there_is_no_room_for_is_counted_and_counts() {
+fn findings_beyond_the_limit_are_counted() {
     let text = format!("{HEAD}{}", "a=rtcp-mux:1\r\n".repeat(3_000));
     let found = Findings::of(text.as_bytes(), false);
     // The value, the repetition and the level of each line count.
-    assert_eq!((found.list.len(), found.untold), (1_000, 2_000 + 2_999 + 3_000));
+    assert_eq!((found.list.len(), found.hidden), (1_000, 2_000 + 2_999 + 3_000));
     // Remarks fill all the room, and a deviation comes after them.
     let text = format!("{HEAD}{}a=rtcp-mux:1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
     let found = Findings::of(text.as_bytes(), false);
     let deviations = found.count(|severity| severity == Severity::Deviation);
-    assert_eq!((deviations, found.untold, found.exit()), (0, 501, Exit::Negative));
+    assert_eq!((deviations, found.hidden, found.exit()), (0, 501, Exit::Negative));
     let text = format!("{HEAD}{}x=1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
     assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Negative);
     let text = format!("{HEAD}{}", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
@@ -58,7 +58,7 @@ fn what_there_is_no_room_for_is_counted_and_counts() {
 }
 
 #[test]
-fn what_candidates_lack_is_told_each_at_its_place() {
+fn each_deviation_of_a_candidate_is_reported_at_its_place() {
     let text =
         format!("{HEAD}m=audio 9 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na=candidate:1 0 tcp 7 192.0.2.1 9 typ srflx\r\n");
     let (out, exit) = checked(text.as_bytes(), false);
@@ -86,8 +86,8 @@ fn what_lines_say_together_is_checked_and_a_warning_fails_only_with_strict() {
     );
     assert_eq!(exit, Exit::Negative);
     let found = Findings::of(text.as_bytes(), false);
-    let told: serde_json::Value = serde_json::from_str(&json(&Source::of(None), &found)).expect("JSON");
-    let finding = &told["findings"][0];
+    let report: serde_json::Value = serde_json::from_str(&json(&Source::of(None), &found)).expect("JSON");
+    let finding = &report["findings"][0];
     assert_eq!(
         (&finding["rule"], &finding["mid"], &finding["length"]),
         (&"repeated-direction".into(), &"x".into(), &10.into())

@@ -37,7 +37,7 @@ impl FamilyRun {
 
     fn filtering_rtt(&self) -> Option<core::time::Duration> {
         let server = self.filtering.attempts.last()?.server;
-        self.servers.get(server)?.rtt.or_else(|| self.servers.asked().find_map(|(_, server)| server.rtt))
+        self.servers.get(server)?.rtt.or_else(|| self.servers.in_use().find_map(|(_, server)| server.rtt))
     }
 
     /// The reason why nothing was measured.
@@ -51,11 +51,11 @@ impl FamilyRun {
     }
 
     fn unmeasured<T>(&self, reach: Reachability) -> Conclusion<T> {
-        let turned_back = self
+        let unreachable = self
             .servers
-            .asked()
+            .in_use()
             .filter_map(|(_, server)| Some(Evidence::Unreachable { to: server.address, why: server.unreachable? }));
-        let mut evidence: Vec<Evidence> = turned_back.collect();
+        let mut evidence: Vec<Evidence> = unreachable.collect();
         evidence.extend(self.tcp.evidence());
         Conclusion::unknown(self.why_not(reach), evidence)
     }
@@ -121,7 +121,7 @@ impl FamilyRun {
             _ if no_nat => Conclusion::unknown(Unknown::NoNat, Vec::new()),
             (Some(seen), Some(local)) => {
                 let kept = seen.mapped.port() == local.port();
-                let p_wrong = if kept { doubt::PORT_CHANCE } else { doubt::FLOOR };
+                let p_wrong = if kept { doubt::PORT_CHANCE } else { doubt::MIN_P_WRONG };
                 let evidence = vec![Evidence::Mapped { local: local.port(), external: seen.mapped }];
                 Conclusion::value_with(kept, p_wrong, evidence)
             }
@@ -133,21 +133,21 @@ impl FamilyRun {
     fn alg(&self) -> Conclusion<bool> {
         match self.mapping.twice {
             Some((plain, xored)) => {
-                Conclusion::value_with(plain != xored, doubt::FLOOR, vec![Evidence::Twice { plain, xored }])
+                Conclusion::value_with(plain != xored, doubt::MIN_P_WRONG, vec![Evidence::Twice { plain, xored }])
             }
             None => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),
         }
     }
 
     fn multi_homed(&self) -> Conclusion<bool> {
-        let asked = self.servers.asked().filter(|(_, server)| server.rtt.is_some()).count();
+        let answered = self.servers.in_use().filter(|(_, server)| server.rtt.is_some()).count();
         match (self.mapping.local, self.mapping.other_local) {
             (Some(local), Some(other)) => {
                 let evidence = [local, (other, local.port()).into()].map(|address| Evidence::Local { address });
-                Conclusion::value_with(true, doubt::FLOOR, evidence.into())
+                Conclusion::value_with(true, doubt::MIN_P_WRONG, evidence.into())
             }
-            (Some(local), None) if asked > 1 => {
-                Conclusion::value_with(false, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
+            (Some(local), None) if answered > 1 => {
+                Conclusion::value_with(false, doubt::SINGLE_SERVER, vec![Evidence::Local { address: local }])
             }
             _ => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),
         }
@@ -157,7 +157,7 @@ impl FamilyRun {
         match (self.mapping.local, translated) {
             (_, Some(false)) => Conclusion::unknown(Unknown::NoNat, Vec::new()),
             (Some(local), Some(true)) if address::is_carrier_side(local.ip()) => {
-                Conclusion::value_with(true, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
+                Conclusion::value_with(true, doubt::SINGLE_SERVER, vec![Evidence::Local { address: local }])
             }
             // Any other local address is no evidence: a second NAT is not visible behind the first.
             _ => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),

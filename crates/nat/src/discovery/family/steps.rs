@@ -12,7 +12,7 @@ use super::super::action::{Action, Actions};
 use super::super::config::DiscoveryConfig;
 use super::super::doubt::Tally;
 use super::super::mapping_run;
-use super::super::plan::{SERVER_PATIENCE, TCP_PATIENCE, UDP_PATIENCE};
+use super::super::plan::{SERVER_TIMEOUT, TCP_TIMEOUT, UDP_TIMEOUT};
 use super::super::tag::Target;
 use super::FamilyRun;
 
@@ -27,37 +27,37 @@ impl FamilyRun {
     /// Checks without a UDP response so far whether packets leave and come back.
     pub(super) fn check_reachability(&mut self, now: Instant, next_socket: &mut impl FnMut() -> SocketId) -> Actions {
         let mut actions = Actions::new();
-        if self.state.heard {
+        if self.state.responded {
             return actions;
         }
         let waited = now - self.started_at;
-        if waited >= SERVER_PATIENCE
-            && let Some(why) = self.turned_back()
+        if waited >= SERVER_TIMEOUT
+            && let Some(why) = self.all_unreachable()
         {
             self.state.end = Some(Reachability::Unavailable(Unavailable::Unreachable(why)));
             return actions;
         }
-        if waited >= UDP_PATIENCE {
+        if waited >= UDP_TIMEOUT {
             actions = self.tcp.start(next_socket, &self.servers);
         }
         if !self.tcp.is_started() {
             return actions;
         }
-        let mute_port = self.servers.asked().any(|(_, server)| server.unreachable == Some(Unreachability::Port));
-        if mute_port {
+        let port_closed = self.servers.in_use().any(|(_, server)| server.unreachable == Some(Unreachability::Port));
+        if port_closed {
             // ICMP reported a closed port: a packet left, and the report came back.
             self.state.end = Some(Reachability::Unknown);
-        } else if self.tcp.shows_a_way_out() {
+        } else if self.tcp.is_reachable() {
             self.state.end = Some(Reachability::Blocked);
-        } else if self.tcp.is_over() || waited >= TCP_PATIENCE {
+        } else if self.tcp.is_over() || waited >= TCP_TIMEOUT {
             self.state.end = Some(Reachability::Unavailable(Unavailable::Silent));
         }
         actions
     }
 
     /// The first reason, if every datagram was returned as unreachable.
-    fn turned_back(&self) -> Option<Unreachability> {
-        let mut whys = self.servers.asked().filter(|(_, server)| server.asked_at.is_some()).map(|(_, s)| s.unreachable);
+    fn all_unreachable(&self) -> Option<Unreachability> {
+        let mut whys = self.servers.in_use().filter(|(_, server)| server.sent_at.is_some()).map(|(_, s)| s.unreachable);
         let first = whys.next()??;
         let all = whys.all(|why| why.is_some());
         (all && first != Unreachability::Port && first != Unreachability::TooLarge).then_some(first)
@@ -65,10 +65,10 @@ impl FamilyRun {
 
     /// Judges the mapping. Returns whether the servers contradict each other, and the actions.
     pub(super) fn judge_mapping(&mut self, now: Instant) -> (bool, Actions) {
-        let stood = self.mapping.verdict.is_some();
+        let had_verdict = self.mapping.verdict.is_some();
         let steady = self.filtering.attempts.iter().any(|a| a.control.answers >= 2 || a.control.over);
         let (contradiction, flaw) = self.mapping.judge(now, &mut self.servers, steady);
-        let verdict = self.mapping.verdict.as_ref().filter(|_| !stood);
+        let verdict = self.mapping.verdict.as_ref().filter(|_| !had_verdict);
         let event = verdict.map(|verdict| Action::Event(mapping_run::event(self.family, verdict)));
         (contradiction, flaw.into_iter().chain(event).collect())
     }
@@ -80,15 +80,15 @@ impl FamilyRun {
             actions.extend(self.join(ExtraServerReason::Silence));
         }
         let quiet = !self.servers.any_pending(now);
-        let asked = self.servers.asked().count();
-        if contradiction && quiet && self.state.contradiction_at < asked {
-            self.state.contradiction_at = asked;
+        let in_use = self.servers.in_use().count();
+        if contradiction && quiet && self.state.contradiction_at < in_use {
+            self.state.contradiction_at = in_use;
             actions.extend(self.join(ExtraServerReason::Contradiction));
         }
         let incapable = self.filtering.verdict.is_none()
             && quiet
             && self.servers.next_capable(|_| false).is_none()
-            && self.servers.asked().all(|(_, server)| server.rtt.is_some() || server.unreachable.is_some());
+            && self.servers.in_use().all(|(_, server)| server.rtt.is_some() || server.unreachable.is_some());
         if incapable || (self.filtering.verdict.is_none() && quiet && self.filtering.is_stranded(&self.servers)) {
             actions.extend(self.join(ExtraServerReason::Capability));
         }
@@ -99,7 +99,7 @@ impl FamilyRun {
         let Some(number) = self.servers.join() else { return Actions::new() };
         let server = self.servers.get(number).map(|server| server.address);
         let note = server.map(|server| Action::Note(DiscoveryNote::Joined { server, why }));
-        note.into_iter().chain(self.mapping.ask(&mut self.servers, number, Target::Primary)).collect()
+        note.into_iter().chain(self.mapping.plan_request(&mut self.servers, number, Target::Primary)).collect()
     }
 
     /// Returns the requests that prove that the other address of the filtering server works and that the server
@@ -107,11 +107,11 @@ impl FamilyRun {
     pub(super) fn prove(&mut self) -> Actions {
         let mut actions = Actions::new();
         let Some(server) = self.filtering.server().filter(|_| self.filtering.needs_proof()) else { return actions };
-        let Some(asked) = self.servers.get(server).filter(|asked| asked.is_capable()) else { return actions };
-        let answered = asked.alternate().is_answered();
-        actions.extend(self.mapping.ask(&mut self.servers, server, Target::OtherBoth));
+        let Some(state) = self.servers.get(server).filter(|state| state.is_capable()) else { return actions };
+        let answered = state.alternate().is_answered();
+        actions.extend(self.mapping.plan_request(&mut self.servers, server, Target::OtherBoth));
         if let Some(depends) = self.depends().filter(|_| answered) {
-            actions.extend(self.mapping.ask_proof(&mut self.servers, server, !depends));
+            actions.extend(self.mapping.plan_proof(&mut self.servers, server, !depends));
         }
         actions
     }
@@ -130,12 +130,12 @@ impl FamilyRun {
         sends_of: impl Fn(TransactionId) -> Option<u32>,
     ) -> Actions {
         // Without any response, `check_reachability` decides.
-        if self.filtering.verdict.is_some() || !self.state.heard {
+        if self.filtering.verdict.is_some() || !self.state.responded {
             return Actions::new();
         }
-        let may_hear_more = self.servers.has_more() || self.servers.any_pending(now);
+        let may_add_server = self.servers.has_more() || self.servers.any_pending(now);
         self.filtering.count_control(sends_of);
-        let mut actions = self.filtering.judge(now, next_socket, &mut self.servers, may_hear_more);
+        let mut actions = self.filtering.judge(now, next_socket, &mut self.servers, may_add_server);
         if let Some(verdict) = &self.filtering.verdict {
             let event = DiscoveryEvent::Filtering { family: self.family, conclusion: verdict.clone() };
             actions.push(Action::Event(event));
@@ -162,7 +162,7 @@ impl FamilyRun {
     /// Starts the measurements that the configuration requests.
     pub(super) fn extras(&mut self, next_socket: &mut impl FnMut() -> SocketId, config: &DiscoveryConfig) -> Actions {
         let mut actions = Actions::new();
-        let Some(first) = self.servers.asked().find(|(_, server)| server.rtt.is_some()).map(|(_, s)| s.address) else {
+        let Some(first) = self.servers.in_use().find(|(_, server)| server.rtt.is_some()).map(|(_, s)| s.address) else {
             return actions;
         };
         if config.ports {
@@ -203,20 +203,21 @@ impl FamilyRun {
             return;
         }
         self.state.timed_out = true;
-        let reach = if self.state.heard { Reachability::Available } else { Reachability::Unknown };
+        let reach = if self.state.responded { Reachability::Available } else { Reachability::Unknown };
         self.state.end = Some(reach);
     }
 
     /// The next timeout.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Deadline> {
-        let unheard = |patience| Some(self.started_at + patience).filter(|at| !self.state.heard && *at > now);
+        let without_response =
+            |timeout| Some(self.started_at + timeout).filter(|at| !self.state.responded && *at > now);
         let deadlines = [
             self.servers.deadline(now).map(|at| Deadline::new(at, "server timeout")),
             self.filtering.deadline(now, &self.servers).map(|at| Deadline::new(at, "filtering server timeout")),
             self.mapping.deadline(now, &self.servers).map(|at| Deadline::new(at, "alternate address timeout")),
-            unheard(SERVER_PATIENCE).map(|at| Deadline::new(at, "unreachable check")),
-            unheard(UDP_PATIENCE).map(|at| Deadline::new(at, "UDP timeout")),
-            unheard(TCP_PATIENCE).map(|at| Deadline::new(at, "TCP timeout")),
+            without_response(SERVER_TIMEOUT).map(|at| Deadline::new(at, "unreachable check")),
+            without_response(UDP_TIMEOUT).map(|at| Deadline::new(at, "UDP timeout")),
+            without_response(TCP_TIMEOUT).map(|at| Deadline::new(at, "TCP timeout")),
         ];
         deadlines.into_iter().fold(None, Deadline::earliest)
     }

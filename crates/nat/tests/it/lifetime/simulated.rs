@@ -175,7 +175,7 @@ fn the_same_seed_gives_the_same_story() {
     let story = record(3);
     assert_eq!(story, record(3));
     assert_ne!(story, record(4));
-    for words in ["honours RESPONSE-PORT", "is silent from now on", "let an answer in after", "is dead after"] {
+    for words in ["honours RESPONSE-PORT", "is silent from now on", "let a response in after", "is dead after"] {
         assert!(story.contains(words), "{words} in\n{story}");
     }
 }

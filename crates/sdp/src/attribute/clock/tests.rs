@@ -1,4 +1,4 @@
-//! Clocks of RFC 7273 and of professional media devices, and invalid values.
+//! Tests with clocks of RFC 7273 and of professional media devices, and with invalid values.
 
 use super::*;
 use crate::value::tests::refused;
@@ -11,7 +11,7 @@ fn ptp<'a>(version: &'a str, domain: Option<PtpDomain<'a>>) -> TsRefClk<'a> {
 }
 
 #[test]
-fn a_grandmaster_has_a_version_and_may_have_a_domain() {
+fn a_grandmaster_has_a_version_and_an_optional_domain() {
     let read = |text: &'static str| TsRefClk::parse(text.as_bytes()).unwrap();
     let number = Some(PtpDomain::Number(37));
     assert_eq!(read("ptp=IEEE1588-2008:39-A7-94-FF-FE-07-CB-D0:37"), ptp("IEEE1588-2008", number));
@@ -23,7 +23,7 @@ fn a_grandmaster_has_a_version_and_may_have_a_domain() {
 }
 
 #[test]
-fn other_clocks_are_named() {
+fn other_clocks_round_trip_through_text() {
     for same in [
         "ntp=/traceable/",
         "ntp=203.0.113.10",
@@ -78,14 +78,14 @@ fn an_invalid_reference_clock_is_refused_at_its_offset() {
 }
 
 #[test]
-fn a_media_clock_runs_by_itself_or_with_another() {
+fn each_form_of_a_media_clock_is_parsed() {
     let read = |text: &'static str| MediaClk::parse(text.as_bytes()).unwrap();
     let rate = Some(ClockRate { numerator: 1000, denominator: Some(1001) });
     assert_eq!(read("direct=963214424 rate=1000/1001").clock, MediaClock::Direct { offset: Some(963_214_424), rate });
     let rate = Some(ClockRate { numerator: 90_000, denominator: None });
     assert_eq!(read("direct=0 rate=90000").clock, MediaClock::Direct { offset: Some(0), rate });
-    let slave = read("id=MDA6NjA6MmI6MjA6MTI6MWY= sender");
-    assert_eq!(slave.id, Some(MediaClockId { is_source: false, tag: "MDA6NjA6MmI6MjA6MTI6MWY=" }));
+    let follower = read("id=MDA6NjA6MmI6MjA6MTI6MWY= sender");
+    assert_eq!(follower.id, Some(MediaClockId { is_source: false, tag: "MDA6NjA6MmI6MjA6MTI6MWY=" }));
     for same in [
         "sender",
         "direct",

@@ -1,4 +1,4 @@
-//! Test vectors of RFC 4568 and of deployed telephones, and invalid values.
+//! Tests with vectors of RFC 4568 and of deployed telephones, and with invalid values.
 
 use super::*;
 use crate::value::tests::refused;
@@ -23,7 +23,7 @@ fn a_key_has_a_lifetime_and_an_identifier() {
 }
 
 #[test]
-fn an_identifier_may_come_without_a_lifetime_and_a_lifetime_without_an_identifier() {
+fn the_lifetime_and_the_identifier_are_independent() {
     let key = |text: &'static str| Crypto::parse(text.as_bytes()).unwrap().keys.iter().next();
     let (key_salt, mki) = ("YUJD", Some(Mki { value: "1066", length: 4 }));
     assert_eq!(key("1 A inline:YUJD|1066:4"), Some(CryptoKey::Inline { key_salt, lifetime: None, mki }));
@@ -33,7 +33,7 @@ fn an_identifier_may_come_without_a_lifetime_and_a_lifetime_without_an_identifie
 }
 
 #[test]
-fn there_may_be_several_keys_and_parameters() {
+fn a_crypto_attribute_has_several_keys_and_parameters() {
     let text = "2 F8_128_HMAC_SHA1_80 inline:MTIz|2^20|1:4;inline:QUJj|2^20|2:4 KDR=1  UNENCRYPTED_SRTCP\tWSH=64 \
                 FEC_KEY=inline:AAAA;inline:BBBB -new UNENCRYPTED_SRTP UNAUTHENTICATED_SRTP";
     let crypto = Crypto::parse(text.as_bytes()).unwrap();
@@ -50,7 +50,7 @@ fn there_may_be_several_keys_and_parameters() {
 }
 
 #[test]
-fn no_key_is_shown() {
+fn the_debug_text_hides_the_keys() {
     let text = b"1 A inline:c2VjcmV0|2^20|1:4;other:c2VjcmV0 FEC_KEY=inline:c2VjcmV0";
     let crypto = Crypto::parse(text).unwrap();
     let keys: Vec<_> = crypto.keys.iter().collect();

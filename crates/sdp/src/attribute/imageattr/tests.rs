@@ -1,4 +1,4 @@
-//! Test vectors of the forms of RFC 6236, and invalid values.
+//! Tests with the forms of RFC 6236, and with invalid values.
 
 use super::*;
 use crate::value::tests::refused;
@@ -8,12 +8,12 @@ use alloc::vec::Vec;
 fn sets(images: Option<ImageList<'_>>) -> Vec<ImageSet<'_>> {
     match images {
         Some(ImageList::Sets(sets)) => sets.iter().collect(),
-        other => panic!("no sets but {other:?}"),
+        other => panic!("expected sets, found {other:?}"),
     }
 }
 
 #[test]
-fn a_payload_type_has_sets_in_both_directions() {
+fn an_image_attribute_has_sets_for_both_directions() {
     let text =
         b"97 send [x=[480:16:800],y=[100,200,300],par=[1.2-1.3],q=0.6] [x=1080,y=[144:176],sar=[0.5-0.7]] recv *";
     let read = ImageAttr::parse(text).unwrap();
@@ -32,7 +32,7 @@ fn a_payload_type_has_sets_in_both_directions() {
 }
 
 #[test]
-fn the_directions_may_come_in_either_order_and_one_may_lack() {
+fn the_directions_have_any_order_and_one_is_optional() {
     let read =
         ImageAttr::parse(b"* recv [x=800,y=[50,80,30],sar=1.1]\tsend [x=330,y=250,sar=[1.1,1.3,1.9],q=0.1]").unwrap();
     assert_eq!(read.payload_type, None);
@@ -46,7 +46,7 @@ fn the_directions_may_come_in_either_order_and_one_may_lack() {
 }
 
 #[test]
-fn parameters_beyond_the_rfc_are_kept() {
+fn unknown_parameters_are_kept() {
     for good in [
         "97 recv [x=800,y=640,sar=1.1,foo=[123,456],q=0.5] send [x=330,y=250,bar=foo,sar=[20-40]]",
         "97 recv [x=800,y=640,sar=1.1,foo=abc xyz,q=0.5] send [x=330,y=250,bar=foo,sar=[20-40]]",

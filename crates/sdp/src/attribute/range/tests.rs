@@ -1,4 +1,4 @@
-//! Ranges of cameras and of the RFCs, and invalid values.
+//! Tests with ranges of cameras and of the RFCs, and with invalid values.
 
 use super::*;
 use crate::value::tests::refused;
@@ -9,7 +9,7 @@ fn written(text: &str) -> alloc::string::String {
 }
 
 #[test]
-fn normal_play_time_is_seconds_however_it_is_written() {
+fn each_form_of_normal_play_time_is_converted_to_seconds() {
     let from = |text: &'static str| match Range::parse(text.as_bytes()) {
         Ok(Range::Npt { from: Some(from), .. }) => from.since_start(),
         other => panic!("{other:?}"),
@@ -24,7 +24,7 @@ fn normal_play_time_is_seconds_however_it_is_written() {
 }
 
 #[test]
-fn frames_and_clocks_are_ranges_too() {
+fn ranges_of_frames_and_of_clocks_are_parsed() {
     for same in [
         "smpte=10:12:33:20-",
         "smpte-25=10:07:00-10:07:33:05.01",

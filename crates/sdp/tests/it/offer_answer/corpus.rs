@@ -7,11 +7,11 @@ use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Returns the folder, if it is set.
+/// Returns the folder of the corpus, or `None` if the variable is not set.
 fn corpus() -> Option<PathBuf> {
     let folder = env::var_os("PORTOLAN_CORPUS").map(PathBuf::from);
     if folder.is_none() {
-        drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: descriptions of the field are not looked at"));
+        drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: the tests with its descriptions are skipped"));
     }
     folder
 }
@@ -67,10 +67,10 @@ fn answers_of_browsers_are_valid() {
 #[test]
 fn descriptions_of_the_corpus_are_answered() {
     let media = [AUDIO, CAMERA];
-    let (carriers, ports) = (transports(), ports());
-    let browser = browser(&media, &carriers);
+    let (transports, ports) = (transports(), ports());
+    let browser = browser(&media, &transports);
     let phone = Capabilities { data: None, ..Capabilities::plain(origin(), &media, &ports) };
-    let [mut offers, mut sections, mut taken] = [0; 3];
+    let [mut offers, mut sections, mut accepted] = [0; 3];
     for path in descriptions() {
         let text = fs::read(&path).unwrap();
         let Ok(offer) = Session::read(&text) else { continue };
@@ -80,14 +80,15 @@ fn descriptions_of_the_corpus_are_answered() {
             let findings: Vec<String> = validate(&offer, &made.session).iter().map(ToString::to_string).collect();
             assert!(findings.is_empty(), "{}: {findings:#?}\n{}", path.display(), made.session);
             sections += made.explanations.len();
-            let is_taken = |explanation: &&Explanation| matches!(explanation.outcome, SectionOutcome::Accepted { .. });
-            taken += made.explanations.iter().filter(is_taken).count();
+            let is_accepted =
+                |explanation: &&Explanation| matches!(explanation.outcome, SectionOutcome::Accepted { .. });
+            accepted += made.explanations.iter().filter(is_accepted).count();
         }
     }
     if offers > 0 {
-        let seen = format!("{offers} offers, {sections} sections, {taken} taken");
-        assert!(offers > 400 && taken > 300, "{seen}");
-        drop(writeln!(stderr(), "{seen}"));
+        let summary = format!("{offers} offers, {sections} sections, {accepted} accepted");
+        assert!(offers > 400 && accepted > 300, "{summary}");
+        drop(writeln!(stderr(), "{summary}"));
     }
 }
 
@@ -95,16 +96,16 @@ fn descriptions_of_the_corpus_are_answered() {
 #[test]
 fn offers_of_browsers_are_accepted() {
     let media = [AUDIO, CAMERA];
-    let carriers = transports();
+    let transports = transports();
     for (name, offer, _) in pairs() {
         let offer = Session::read(&offer).unwrap();
-        let made = answer(&offer, &browser(&media, &carriers)).unwrap();
+        let made = answer(&offer, &browser(&media, &transports)).unwrap();
         for explanation in &made.explanations {
-            let is_taken = matches!(
+            let is_accepted = matches!(
                 explanation.outcome,
                 SectionOutcome::Accepted { .. } | SectionOutcome::Refused(Refusal::Removed)
             );
-            assert!(is_taken, "{name}: {explanation}");
+            assert!(is_accepted, "{name}: {explanation}");
         }
     }
 }

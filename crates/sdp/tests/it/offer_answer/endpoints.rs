@@ -1,4 +1,4 @@
-//! The endpoints that answer in the tests.
+//! The endpoints of the tests.
 
 use portolan_sdp::offer_answer::{Capabilities, Codec, DataChannel, Extension, Features, Media, Order, Transport};
 use portolan_sdp::value::{Connection, Origin};
@@ -48,7 +48,7 @@ pub(super) fn origin() -> Origin<'static> {
     Origin::parse(b"- 3141592653589793238 1 IN IP4 0.0.0.0").unwrap()
 }
 
-/// Several transports of an endpoint with ICE and DTLS.
+/// Returns the transports of an endpoint with ICE and DTLS.
 pub(super) fn transports() -> [Transport<'static>; 3] {
     [
         Transport::trickled("6sFv", "cOTZKZNVlO9RSGsEGM63JXT2", &[FINGERPRINT]),
@@ -57,19 +57,19 @@ pub(super) fn transports() -> [Transport<'static>; 3] {
     ]
 }
 
-/// The capabilities of a browser, with audio, video and data.
+/// Returns the capabilities of a browser, with audio, video and data.
 pub(super) fn browser<'a>(media: &'a [Media<'a>], transports: &'a [Transport<'a>]) -> Capabilities<'a> {
     Capabilities::webrtc(origin(), media, transports)
         .with_data(DataChannel { port: 5000, max_message_size: Some(262_144) })
 }
 
-/// Ports of a telephone.
+/// Returns the transports of a telephone, without ICE and DTLS.
 pub(super) fn ports() -> [Transport<'static>; 3] {
     let at = |port| Transport::plain(Connection::parse(b"IN IP4 host.example.com").unwrap(), port);
     [at(49_920), at(53_000), at(55_000)]
 }
 
-/// Reads lines that are written without their endings.
+/// Reads a session from lines without CR and LF.
 pub(super) fn session(lines: &str) -> Session<'static> {
     let text: String =
         lines.lines().map(str::trim).filter(|line| !line.is_empty()).flat_map(|line| [line, "\r\n"]).collect();

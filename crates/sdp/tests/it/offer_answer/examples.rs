@@ -24,7 +24,7 @@ const BOB: &str = "v=0
     t=0 0";
 
 #[test]
-fn rfc3264_10_1_the_basic_exchange() {
+fn rfc3264_10_1_the_basic_exchange_is_answered() {
     let offer = session(&format!(
         "{ALICE}
         m=audio 49170 RTP/AVP 0
@@ -34,7 +34,7 @@ fn rfc3264_10_1_the_basic_exchange() {
         m=video 53000 RTP/AVP 32
         a=rtpmap:32 MPV/90000"
     ));
-    let shown = session(&format!(
+    let expected = session(&format!(
         "{BOB}
         m=audio 49920 RTP/AVP 0
         a=rtpmap:0 PCMU/8000
@@ -42,15 +42,15 @@ fn rfc3264_10_1_the_basic_exchange() {
         m=video 53000 RTP/AVP 32
         a=rtpmap:32 MPV/90000"
     ));
-    assert_eq!(validate(&offer, &shown), []);
+    assert_eq!(validate(&offer, &expected), []);
 
     // Bob supports H.261, and refuses the first video stream.
     let media = [Media::new("audio", &[PCMU]), Media::declined("video"), Media::new("video", &[H261, MPV])];
     let ports = ports();
-    let made = answer(&offer, &Capabilities::plain(origin(), &media, &ports)).unwrap();
-    assert_eq!(validate(&offer, &made.session), []);
+    let answered = answer(&offer, &Capabilities::plain(origin(), &media, &ports)).unwrap();
+    assert_eq!(validate(&offer, &answered.session), []);
     assert_eq!(
-        explanations(&made),
+        explanations(&answered),
         [
             "m-line 0 accepted: 1 of 1 formats, sendrecv",
             "m-line 1 refused: the endpoint declines it",
@@ -58,9 +58,9 @@ fn rfc3264_10_1_the_basic_exchange() {
         ]
     );
     for index in 0..3 {
-        // The answer contains all lines of the RFC's section. Its additional lines are `c=` and the direction.
-        let (shown, made) = (section(&shown, index), section(&made.session, index));
-        assert!(shown.iter().all(|line| made.contains(line)), "{shown:?} {made:?}");
+        // The answer contains all lines of the example, and also `c=` and the direction.
+        let (expected, answered) = (section(&expected, index), section(&answered.session, index));
+        assert!(expected.iter().all(|line| answered.contains(line)), "{expected:?} {answered:?}");
     }
 }
 
@@ -81,7 +81,7 @@ fn rfc3264_10_1_a_stream_is_added() {
         a=rtpmap:110 telephone-events/8000
         a=recvonly",
     );
-    let shown = session(
+    let expected = session(
         "v=0
         o=alice 2890844526 2890844527 IN IP4 host.anywhere.com
         s=
@@ -97,21 +97,21 @@ fn rfc3264_10_1_a_stream_is_added() {
         a=rtpmap:110 telephone-events/8000
         a=sendonly",
     );
-    assert_eq!(validate(&offer, &shown), []);
+    assert_eq!(validate(&offer, &expected), []);
 
     let ports = ports();
     for events in ["telephone-events", "telephone-event"] {
         let codecs = [PCMU, Codec::new(events, 8000)];
         let media = [Media::new("audio", &codecs), Media::new("video", &[MPV])];
-        let made = answer(&offer, &Capabilities::plain(origin(), &media, &ports)).unwrap();
-        assert_eq!(validate(&offer, &made.session), []);
+        let answered = answer(&offer, &Capabilities::plain(origin(), &media, &ports)).unwrap();
+        assert_eq!(validate(&offer, &answered.session), []);
         let last = match events {
             "telephone-events" => "m-line 3 accepted: 1 of 1 formats, sendonly",
-            // The registered encoding name is another one.
+            // The registered encoding name differs.
             _ => "m-line 3 refused: no common codec",
         };
         assert_eq!(
-            explanations(&made)[1..],
+            explanations(&answered)[1..],
             ["m-line 1 refused: it was removed, its port is 0", "m-line 2 accepted: 1 of 1 formats, sendrecv", last,]
         );
     }
@@ -127,22 +127,22 @@ fn rfc3264_10_2_one_of_n_codecs_is_selected() {
         a=rtpmap:18 G729/8000
         a=inactive"
     ));
-    let shown = session(&format!(
+    let expected = session(&format!(
         "{BOB}
         m=audio 54344 RTP/AVP 0 4
         a=rtpmap:0 PCMU/8000
         a=rtpmap:4 G723/8000
         a=inactive"
     ));
-    assert_eq!(validate(&offer, &shown), []);
+    assert_eq!(validate(&offer, &expected), []);
     let media = [Media::new("audio", &[G723, PCMU])];
     let ports = ports();
     let capabilities = Capabilities::plain(origin(), &media, &ports);
-    let made = answer(&offer, &capabilities).unwrap();
-    assert_eq!(validate(&offer, &made.session), []);
-    // In the order of the offer, although Bob prefers G.723.
-    assert_eq!(values(&made.session, 0, "m="), ["audio 49920 RTP/AVP 0 4"]);
-    assert_eq!(explanations(&made), ["m-line 0 accepted: 2 of 3 formats, inactive"]);
+    let answered = answer(&offer, &capabilities).unwrap();
+    assert_eq!(validate(&offer, &answered.session), []);
+    // The formats have the order of the offer, although Bob prefers G.723.
+    assert_eq!(values(&answered.session, 0, "m="), ["audio 49920 RTP/AVP 0 4"]);
+    assert_eq!(explanations(&answered), ["m-line 0 accepted: 2 of 3 formats, inactive"]);
 
     let locked = session(
         "v=0
@@ -154,9 +154,9 @@ fn rfc3264_10_2_one_of_n_codecs_is_selected() {
         a=rtpmap:4 G723/8000
         a=sendrecv",
     );
-    let made = answer(&locked, &capabilities).unwrap();
+    let answered = answer(&locked, &capabilities).unwrap();
     assert_eq!(
-        section(&made.session, 0),
+        section(&answered.session, 0),
         ["m=audio 49920 RTP/AVP 4", "c=IN IP4 host.example.com", "a=sendrecv", "a=rtpmap:4 G723/8000",]
     );
 }
@@ -272,11 +272,11 @@ const ANSWER_A1: &str = "v=0
     a=rtcp-fb:100 nack pli
     a=msid:61317484-2ed4-49d7-9eb7-1414322a7aae";
 
-/// The answer of RFC 8829 §7.1, line by line; only the order within a section differs.
+/// Compares the answer with that of RFC 8829 §7.1 line by line. The order within a section can differ.
 #[test]
-fn rfc8829_7_1_the_simple_example() {
-    let (offer, shown) = (session(OFFER_A1), session(ANSWER_A1));
-    assert_eq!(validate(&offer, &shown), []);
+fn rfc8829_7_1_the_simple_example_is_answered() {
+    let (offer, expected) = (session(OFFER_A1), session(ANSWER_A1));
+    assert_eq!(validate(&offer, &expected), []);
 
     const EVENTS: &str = "0-15";
     let audio = [
@@ -293,7 +293,7 @@ fn rfc8829_7_1_the_simple_example() {
     ];
     let mid = Extension::new("urn:ietf:params:rtp-hdrext:sdes:mid");
     let audio_extensions = [mid, Extension::new("urn:ietf:params:rtp-hdrext:ssrc-audio-level")];
-    let seen = [mid, Extension::new("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")];
+    let video_extensions = [mid, Extension::new("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")];
     let features = Features { reduced_size: true, ..Features::NONE };
     let streams = ["61317484-2ed4-49d7-9eb7-1414322a7aae"];
     let media = [
@@ -304,7 +304,7 @@ fn rfc8829_7_1_the_simple_example() {
             attributes: &["maxptime:120"],
             ..Media::new("audio", &audio)
         },
-        Media { extensions: &seen, features, streams: &streams, ..Media::new("video", &video) },
+        Media { extensions: &video_extensions, features, streams: &streams, ..Media::new("video", &video) },
     ];
     let fingerprints = [super::endpoints::FINGERPRINT];
     let candidates = ["1 1 udp 2113929471 203.0.113.200 10200 typ host"];
@@ -321,17 +321,17 @@ fn rfc8829_7_1_the_simple_example() {
         ..Transport::trickled("6sFv", "cOTZKZNVlO9RSGsEGM63JXT2", &fingerprints)
     }];
     let bob = portolan_sdp::Value::parse(b"- 6729291447651054566 1 IN IP4 0.0.0.0").unwrap();
-    let made = answer(&offer, &Capabilities::webrtc(bob, &media, &transports)).unwrap();
-    assert_eq!(validate(&offer, &made.session), []);
+    let answered = answer(&offer, &Capabilities::webrtc(bob, &media, &transports)).unwrap();
+    assert_eq!(validate(&offer, &answered.session), []);
     let sorted = |mut lines: Vec<String>| {
         lines.sort();
         lines
     };
     let top = |session: &portolan_sdp::Session<'_>| session.top().lines().map(|line| line.to_string()).collect();
-    assert_eq!(sorted(top(&made.session)), sorted(top(&shown)));
+    assert_eq!(sorted(top(&answered.session)), sorted(top(&expected)));
     for index in 0..2 {
-        assert_eq!(section(&made.session, index)[..4], section(&shown, index)[..4]);
-        assert_eq!(sorted(section(&made.session, index)), sorted(section(&shown, index)));
+        assert_eq!(section(&answered.session, index)[..4], section(&expected, index)[..4]);
+        assert_eq!(sorted(section(&answered.session, index)), sorted(section(&expected, index)));
     }
 }
 
@@ -378,9 +378,9 @@ fn rfc8829_7_2_data_is_offered_in_a_bundle_only() {
         )
     };
     let offer = top("4962303333179871723") + &audio("actpass", "ATEn") + &data(0) + "a=bundle-only";
-    let shown = top("7729291447651054566") + &audio("active", "7sFv") + &data(9);
-    let (offer, shown) = (session(&offer), session(&shown));
-    let flaws: Vec<Flaw> = validate(&offer, &shown).iter().map(|finding| finding.flaw).collect();
+    let expected = top("7729291447651054566") + &audio("active", "7sFv") + &data(9);
+    let (offer, expected) = (session(&offer), session(&expected));
+    let flaws: Vec<Flaw> = validate(&offer, &expected).iter().map(|finding| finding.flaw).collect();
     assert_eq!(flaws, [Flaw::MuxOnlyAnswered]);
 
     let media = [Media::new("audio", &[PCMU])];
@@ -390,10 +390,10 @@ fn rfc8829_7_2_data_is_offered_in_a_bundle_only() {
         bundle: BundlePolicy::MaxBundle,
         ..Capabilities::webrtc(origin(), &media, &transports[..1]).with_data(data)
     };
-    let made = answer(&offer, &capabilities).unwrap();
-    assert_eq!(validate(&offer, &made.session), []);
+    let answered = answer(&offer, &capabilities).unwrap();
+    assert_eq!(validate(&offer, &answered.session), []);
     assert_eq!(
-        section(&made.session, 1),
+        section(&answered.session, 1),
         [
             "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
             "c=IN IP4 0.0.0.0",
@@ -406,17 +406,17 @@ fn rfc8829_7_2_data_is_offered_in_a_bundle_only() {
 
 /// RFC 8829 §7.3: the answerer sends immediately, and receives later.
 #[test]
-fn rfc8829_7_3_the_transport_is_warmed_up() {
+fn rfc8829_7_3_the_answerer_sends_before_it_receives() {
     let offer = session(OFFER_A1);
     let media = [
         Media::new("audio", &[PCMU]).with_direction(Direction::SendOnly),
         Media::new("video", &[super::endpoints::VP8]).with_direction(Direction::SendOnly),
     ];
     let transports = super::endpoints::transports();
-    let made = answer(&offer, &Capabilities::webrtc(origin(), &media, &transports[..1])).unwrap();
-    assert_eq!(validate(&offer, &made.session), []);
+    let answered = answer(&offer, &Capabilities::webrtc(origin(), &media, &transports[..1])).unwrap();
+    assert_eq!(validate(&offer, &answered.session), []);
     assert_eq!(
-        explanations(&made),
+        explanations(&answered),
         ["m-line 0 accepted: 1 of 5 formats, sendonly", "m-line 1 accepted: 1 of 4 formats, sendonly",]
     );
 }

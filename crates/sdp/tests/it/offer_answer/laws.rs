@@ -1,4 +1,4 @@
-//! Properties of every offer with every answerer.
+//! Properties of answers, with random offers and random answerers.
 
 use super::endpoints::{
     ALL, AUDIO_CODECS, FINGERPRINT, LEVEL, MID, STREAM_ID, VIDEO_CODECS, origin, ports, transports,
@@ -15,7 +15,7 @@ use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-/// Formats of an offer: the payload type and its attributes.
+/// The formats of an offer: the payload type and its attributes.
 const FORMATS: [(&str, &[&str]); 21] = [
     ("0", &[]),
     ("8", &["rtpmap:8 PCMA/8000"]),
@@ -40,7 +40,7 @@ const FORMATS: [(&str, &[&str]); 21] = [
     ("127", &["rtpmap:127 x-unheard-of/1"]),
 ];
 
-/// Attributes of a section other than its formats, each with its probability in percent.
+/// The attributes of a section other than its formats, each with its probability in percent.
 const LINES: [(&str, u32); 27] = [
     ("rtcp-mux", 85),
     ("rtcp-mux-only", 10),
@@ -90,15 +90,16 @@ const HEADS: [(&str, &str); 16] = [
     ("audio", "RTP/AVP-made-up"),
 ];
 
-/// True with this probability in percent.
+/// Generates `true` with this probability in percent.
 fn percent(percent: u32) -> prop::bool::Weighted {
     prop::bool::weighted(f64::from(percent) / 100.0)
 }
 
 fn lines() -> impl Strategy<Value = Vec<&'static str>> {
-    let said: Vec<_> = LINES.iter().map(|(_, often)| percent(*often)).collect();
-    let said = said.prop_map(|said| LINES.iter().zip(said).filter(|(_, is_said)| *is_said).map(|((line, _), _)| *line));
-    said.prop_map(Iterator::collect::<Vec<_>>).prop_shuffle()
+    let chosen: Vec<_> = LINES.iter().map(|(_, probability)| percent(*probability)).collect();
+    let lines = chosen
+        .prop_map(|chosen| LINES.iter().zip(chosen).filter(|(_, is_chosen)| *is_chosen).map(|((line, _), _)| *line));
+    lines.prop_map(Iterator::collect::<Vec<_>>).prop_shuffle()
 }
 
 fn section() -> impl Strategy<Value = String> {
@@ -123,7 +124,7 @@ fn section() -> impl Strategy<Value = String> {
                 _ if formats.is_empty() => vec!["0"],
                 _ => formats.iter().map(|(payload, _)| *payload).collect(),
             };
-            // Otherwise half of the sections would have audio formats in video: the kind of media follows the formats.
+            // The kind of media follows the formats, so that few video sections have audio formats.
             let kind = match (kind, formats.first()) {
                 ("audio" | "video", Some(first)) if FORMATS[..7].contains(first) => "audio",
                 ("audio" | "video", Some(_)) => "video",
@@ -139,8 +140,8 @@ fn section() -> impl Strategy<Value = String> {
             if dtls {
                 text += &format!("a=fingerprint:{FINGERPRINT}\r\n");
             }
-            let said = formats.iter().flat_map(|(_, said)| said.iter()).chain(&lines);
-            said.for_each(|line| text += &format!("a={line}\r\n"));
+            let attributes = formats.iter().flat_map(|(_, attributes)| attributes.iter()).chain(&lines);
+            attributes.for_each(|line| text += &format!("a={line}\r\n"));
             text
         },
     )
@@ -165,18 +166,18 @@ fn offers() -> impl Strategy<Value = String> {
     (prop::collection::vec(section(), 0..6), names, groups, top).prop_map(
         |(sections, names, groups, ((is_placed, ice, dtls, extmap), t))| {
             let mut text = "v=0\r\no=jdoe 20518 0 IN IP4 203.0.113.1\r\ns=-\r\n".to_owned();
-            let mut say = |is_said: bool, lines: &str| text += if is_said { lines } else { "" };
-            say(is_placed, "c=IN IP4 203.0.113.1\r\n");
-            say(true, t);
+            let mut add = |is_present: bool, lines: &str| text += if is_present { lines } else { "" };
+            add(is_placed, "c=IN IP4 203.0.113.1\r\n");
+            add(true, t);
             for (semantics, mids) in groups {
-                say(true, &format!("a=group:{semantics} {}\r\n", mids.join(" ")).replace(" \r", "\r"));
+                add(true, &format!("a=group:{semantics} {}\r\n", mids.join(" ")).replace(" \r", "\r"));
             }
-            say(ice, "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\na=ice-lite\r\n");
-            say(dtls, &format!("a=fingerprint:{FINGERPRINT}\r\na=setup:actpass\r\n"));
-            say(extmap, "a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=sendonly\r\n");
-            for ((section, name), usual) in sections.iter().zip(names).zip(NAMES) {
+            add(ice, "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\na=ice-lite\r\n");
+            add(dtls, &format!("a=fingerprint:{FINGERPRINT}\r\na=setup:actpass\r\n"));
+            add(extmap, "a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=sendonly\r\n");
+            for ((section, name), default) in sections.iter().zip(names).zip(NAMES) {
                 text += section;
-                let name = name.unwrap_or(usual);
+                let name = name.unwrap_or(default);
                 if !name.is_empty() {
                     text += &format!("a=mid:{name}\r\n");
                 }
@@ -186,14 +187,14 @@ fn offers() -> impl Strategy<Value = String> {
     )
 }
 
-/// An answerer that owns its values; the borrowed capabilities are made from it.
+/// The owned values of an answerer. The borrowed capabilities are built from these values.
 #[derive(Clone, Debug)]
 struct Answerer {
     audio: Vec<Codec<'static>>,
     video: Vec<Codec<'static>>,
     media: Vec<(bool, Direction, Order, bool)>,
     features: Features,
-    carriers: usize,
+    transports: usize,
     policies: (BundlePolicy, MuxPolicy, Demands),
     is_plain: bool,
     has_data: bool,
@@ -220,13 +221,13 @@ fn answerers() -> impl Strategy<Value = Answerer> {
     );
     let codecs = (subsequence(AUDIO_CODECS, 4..=7).prop_shuffle(), subsequence(VIDEO_CODECS, 4..=7).prop_shuffle());
     (codecs, media, (any::<[bool; 3]>(), percent(80)), select(&[0_usize, 1, 2, 3, 3, 3, 3][..]), policies, percent(10))
-        .prop_map(|((audio, video), media, ([all, repeats, ice_lite], has_data), carriers, policies, is_plain)| {
+        .prop_map(|((audio, video), media, ([all, repeats, ice_lite], has_data), transports, policies, is_plain)| {
             Answerer {
                 audio,
                 video,
                 media,
                 features: if all { ALL } else { Features::NONE },
-                carriers,
+                transports,
                 policies,
                 is_plain,
                 has_data,
@@ -251,8 +252,8 @@ impl Answerer {
                 ..if *is_audio { Media::new("audio", &self.audio) } else { Media::new("video", &self.video) }
             })
             .collect();
-        let carriers = if self.is_plain { ports() } else { transports() };
-        let mut capabilities = Capabilities::webrtc(origin(), &media, &carriers[..self.carriers]);
+        let all = if self.is_plain { ports() } else { transports() };
+        let mut capabilities = Capabilities::webrtc(origin(), &media, &all[..self.transports]);
         (capabilities.bundle, capabilities.rtcp_mux, capabilities.demands) = self.policies;
         capabilities.data = self.has_data.then(DataChannel::default);
         capabilities.repeats_transport = self.repeats;
@@ -273,7 +274,7 @@ fn head<'s>(session: &'s Session<'_>, index: usize) -> MediaLine<'s> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Every answer is valid, section by section, and has an explanation for each section.
+    /// Every answer also has an explanation for each section.
     #[test]
     fn every_answer_is_valid(text in offers(), answerer in answerers()) {
         let offer = read(&text);
@@ -288,7 +289,7 @@ proptest! {
         }
     }
 
-    /// Each side accepts the other side's descriptions: from the third description on, only the roles change.
+    /// Each answer is the next offer. After some exchanges, only the roles change.
     #[test]
     fn an_exchange_converges(text in offers(), answerer in answerers()) {
         let mut exchange = vec![answerer.answer(&read(&text)).session];
@@ -299,9 +300,9 @@ proptest! {
         prop_assert_eq!(exchange[5].to_string(), exchange[7].to_string());
     }
 
-    /// Any bytes can be answered, refused or compared.
+    /// The bytes are answered, refused or compared without a panic.
     #[test]
-    fn nothing_panics(text in offers(), answerer in answerers(), cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20)) {
+    fn no_bytes_panic(text in offers(), answerer in answerers(), cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20)) {
         let mut bytes = text.clone().into_bytes();
         for (at, byte) in cuts {
             let at = at.index(bytes.len());
@@ -309,42 +310,45 @@ proptest! {
         }
         if let Ok(offer) = Session::read(&bytes) {
             let media = [super::endpoints::AUDIO, super::endpoints::CAMERA];
-            let carriers = transports();
-            match answer(&offer, &super::endpoints::browser(&media, &carriers)) {
+            let transports = transports();
+            match answer(&offer, &super::endpoints::browser(&media, &transports)) {
                 Ok(made) => {
                     let findings = validate(&offer, &made.session);
                     prop_assert!(findings.is_empty(), "{:?}\n{}", findings, made.session);
                 }
                 Err(error) => prop_assert!(!error.to_string().is_empty()),
             }
-            let theirs = answerer.answer(&read(&text));
-            drop(validate(&offer, &theirs.session));
-            drop(validate(&theirs.session, &offer));
+            let other = answerer.answer(&read(&text));
+            drop(validate(&offer, &other.session));
+            drop(validate(&other.session, &offer));
             drop(validate(&offer, &offer));
         }
     }
 }
 
-/// Ensures that the other properties are not vacuous: some sections must be accepted.
+/// The other properties would be vacuous if no section were accepted.
 #[test]
 fn the_generated_offers_are_accepted_often_enough() {
     let mut runner = TestRunner::deterministic();
-    let [mut sections, mut taken, mut bundled, mut several, mut versions, mut data] = [0; 6];
+    let [mut sections, mut accepted, mut bundled, mut several, mut simulcast, mut data] = [0; 6];
     for _ in 0..1000 {
         let (text, answerer) = (offers(), answerers()).new_tree(&mut runner).unwrap().current();
         for explanation in answerer.answer(&read(&text)).explanations.iter() {
             sections += 1;
             let SectionOutcome::Accepted { formats, direction, .. } = explanation.outcome else { continue };
-            taken += 1;
+            accepted += 1;
             several += i32::from(formats > 1);
             data += i32::from(direction.is_none());
             bundled += i32::from(explanation.notes.iter().any(|note| matches!(note, Decision::BundledWith { .. })));
         }
         let made = answerer.answer(&read(&text)).session;
-        versions += i32::from(made.lines().any(|line| line.value().starts_with(b"simulcast:")));
+        simulcast += i32::from(made.lines().any(|line| line.value().starts_with(b"simulcast:")));
     }
-    let seen = format!(
-        "{sections} sections, {taken} taken, {bundled} bundled, {several} of several formats, {versions} with versions, {data} of data"
+    let summary = format!(
+        "{sections} sections: {accepted} accepted, {bundled} bundled, {several} with several formats, {simulcast} with simulcast, {data} with data channels"
     );
-    assert!(sections > 2000 && taken > 200 && bundled > 20 && several > 50 && versions > 5 && data > 20, "{seen}");
+    assert!(
+        sections > 2000 && accepted > 200 && bundled > 20 && several > 50 && simulcast > 5 && data > 20,
+        "{summary}"
+    );
 }

@@ -99,11 +99,11 @@ m=text 49180 RTP/AVP 98
 c=IN IP4 192.0.2.2
 a=rtpmap:98 t140/1000";
 
-/// The replaced text, its replacement, the section of the finding (none: the session), and the finding.
+/// The replaced text, its replacement, the section of the finding (`None`: the session), and the finding.
 type Mutation = (&'static str, &'static str, Option<usize>, Flaw);
 
 const TAIL: &str = "\nm=text 49180 RTP/AVP 98\nc=IN IP4 192.0.2.2\na=rtpmap:98 t140/1000";
-const ANSWERED_PRINT: &str = "\na=fingerprint:sha-256 6B:8B:F0:65:5F:78:E2:51:3B:AC:6F:F3:3F:46:1B:35:DC:B8:5F:64:1A:24:C2:43:F0:A1:58:D0:A1:2C:19:08\na=setup:active";
+const ANSWERED_FINGERPRINT: &str = "\na=fingerprint:sha-256 6B:8B:F0:65:5F:78:E2:51:3B:AC:6F:F3:3F:46:1B:35:DC:B8:5F:64:1A:24:C2:43:F0:A1:58:D0:A1:2C:19:08\na=setup:active";
 
 #[rustfmt::skip]
 const MUTATIONS: [Mutation; 53] = [
@@ -139,7 +139,7 @@ const MUTATIONS: [Mutation; 53] = [
     ("\na=setup:passive", "", Some(2), Flaw::NoSetup),
     ("a=setup:passive", "a=setup:actpass", Some(2), Flaw::SetupOpen),
     ("a=setup:active", "a=setup:passive", Some(0), Flaw::SetupConflict),
-    (ANSWERED_PRINT, "\na=setup:active", Some(0), Flaw::NoFingerprint),
+    (ANSWERED_FINGERPRINT, "\na=setup:active", Some(0), Flaw::NoFingerprint),
     ("\na=ice-ufrag:7sFv\na=ice-pwd:dOTZKZNVlO9RSGsEGM63JXT2", "", Some(2), Flaw::NoIce),
     ("\na=ice-pwd:dOTZKZNVlO9RSGsEGM63JXT2", "", Some(2), Flaw::HalfIce),
     ("a=rtpmap:98 t140/1000", "a=rtpmap:98 t140/1000\na=ice-ufrag:8sFv\na=ice-pwd:eOTZKZNVlO9RSGsEGM63JXT2", Some(5), Flaw::IceNotOffered),
@@ -175,15 +175,15 @@ fn each_mutation_gives_exactly_its_finding() {
         assert!(ANSWER.contains(from), "{from:?}");
         let findings = validate(&offer, &session(&ANSWER.replacen(from, to, 1)));
         let found: Vec<(Option<usize>, Flaw)> = findings.iter().map(|finding| (finding.media, finding.flaw)).collect();
-        // Findings that necessarily follow from the mutation are expected too.
-        let beside: &[Flaw] = if flaw == Flaw::SimulcastNotOffered {
+        // Some mutations have further findings as a consequence.
+        let consequences: &[Flaw] = if flaw == Flaw::SimulcastNotOffered {
             &[Flaw::SimulcastWithoutRid]
         } else if flaw == Flaw::BundleOnlyAlone {
             &[Flaw::NoSetup, Flaw::NoFingerprint]
         } else {
             &[]
         };
-        let expected = [(media, flaw)].into_iter().chain(beside.iter().map(|flaw| (media, *flaw)));
+        let expected = [(media, flaw)].into_iter().chain(consequences.iter().map(|flaw| (media, *flaw)));
         assert!(found.iter().eq(expected.collect::<Vec<_>>().iter()), "{from:?} to {to:?} gives {found:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The contents of an answer: accepted and refused items and their explanations, by section of the RFC.
+//! The contents of an answer, with accepted and refused items and their explanations, by section of the RFC.
 
 use super::endpoints::{
     ALL, AUDIO, AUDIO_CODECS, CAMERA, FINGERPRINT, LEVEL, MID, OPUS, OWN_ORDER, PCMA, PCMU, STREAM_ID, VIDEO_CODECS,
@@ -8,7 +8,7 @@ use portolan_sdp::Session;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
     Answer, AnswerError, BundlePolicy, Capabilities, Codec, Credentials, Decision, Demands, Dtls, Extension, Features,
-    LeftOut, Media, MuxPolicy, Refusal, Role, SectionOutcome, Transport, answer, validate,
+    Media, MuxPolicy, OmissionReason, Refusal, Role, SectionOutcome, Transport, answer, validate,
 };
 use portolan_sdp::session::EditError;
 
@@ -28,14 +28,14 @@ fn answered(offer: &Session<'_>, media: &[Media<'_>]) -> Answer {
     checked(offer, &browser(media, &transports))
 }
 
-/// Makes an answer and validates it.
+/// Answers an offer and validates the answer.
 fn checked(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Answer {
     let made = answer(offer, capabilities).unwrap();
     assert_eq!(validate(offer, &made.session), [], "{}", made.session);
     made
 }
 
-/// Answers an audio section with these formats by these codecs; returns the answered formats.
+/// Answers a section with these codecs. Returns the formats of the answer.
 fn formats(lines: &str, codecs: &[Codec<'_>]) -> String {
     let made = answered(&offer(&[lines]), &[Media::new("audio", codecs), Media::new("video", codecs)]);
     let head = section(&made.session, 0)[0].clone();
@@ -57,7 +57,7 @@ fn rfc3264_6_1_codecs_match_by_name_clock_and_channels() {
 }
 
 #[test]
-fn rfc3264_6_1_the_order_is_the_offers_unless_the_answerer_has_reason() {
+fn rfc3264_6_1_the_formats_have_the_order_of_the_offer_or_of_the_answerer() {
     let offer = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 8 0 111\na=rtpmap:111 opus/48000/2"]);
     assert_eq!(values(&answered(&offer, &[AUDIO]).session, 0, "m="), ["audio 9 UDP/TLS/RTP/SAVPF 8 0 111"]);
     assert_eq!(values(&answered(&offer, &[OWN_ORDER]).session, 0, "m="), ["audio 9 UDP/TLS/RTP/SAVPF 111 0 8"]);
@@ -76,7 +76,7 @@ fn rfc3264_6_1_mappings_and_parameters_are_answered() {
 }
 
 #[test]
-fn rfc3264_6_1_formats_that_are_configured_otherwise_are_others() {
+fn rfc3264_6_1_formats_with_another_configuration_do_not_match() {
     const HIGH: Codec<'_> = Codec::new("H264", 90_000).with_parameters("packetization-mode=1;profile-level-id=64001f");
     const PLAIN: Codec<'_> = Codec::new("H264", 90_000).with_parameters("profile-level-id=42e01f");
     let lines = "m=video 9 UDP/TLS/RTP/SAVPF 1 2 3 4
@@ -98,12 +98,20 @@ fn rfc3264_6_1_formats_that_are_configured_otherwise_are_others() {
     assert_eq!(formats(lines, &[Codec::new("VP9", 90_000), Codec::new("AV1", 90_000)]), "98 101");
     let made = answered(&offer(&[lines]), &[Media::new("video", &[Codec::new("VP9", 90_000)])]);
     assert_eq!(values(&made.session, 0, "a=fmtp:"), ["98 profile-id=0"]);
-    assert!(made.explanations[0].notes.contains(&Decision::FormatLeftOut { payload: 99, why: LeftOut::Configuration }));
-    assert!(made.explanations[0].notes.contains(&Decision::FormatLeftOut { payload: 101, why: LeftOut::Unsupported }));
+    assert!(
+        made.explanations[0]
+            .notes
+            .contains(&Decision::FormatOmitted { payload: 99, why: OmissionReason::Configuration })
+    );
+    assert!(
+        made.explanations[0]
+            .notes
+            .contains(&Decision::FormatOmitted { payload: 101, why: OmissionReason::Unsupported })
+    );
 }
 
 #[test]
-fn rfc6184_8_2_2_the_level_is_the_lower_one_unless_both_take_two() {
+fn rfc6184_8_2_2_the_level_is_the_lower_one_without_level_asymmetry() {
     let level = |offered: &str, own: &str| {
         let lines = format!("m=video 9 UDP/TLS/RTP/SAVPF 101\na=rtpmap:101 H264/90000\na=fmtp:101 {offered}");
         let codecs = [Codec::new("H264", 90_000).with_parameters(own)];
@@ -122,7 +130,7 @@ fn rfc6184_8_2_2_the_level_is_the_lower_one_unless_both_take_two() {
 }
 
 #[test]
-fn rfc8829_5_3_1_a_serving_format_needs_the_format_that_it_serves() {
+fn rfc8829_5_3_1_a_repair_format_needs_its_primary_format() {
     let lines = "m=video 9 UDP/TLS/RTP/SAVPF 97 96 99 98 118 119 120 121
         a=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\na=rtpmap:96 VP8/90000
         a=rtpmap:99 rtx/90000\na=fmtp:99 apt=98;rtx-time=3000\na=rtpmap:98 VP9/90000
@@ -134,7 +142,7 @@ fn rfc8829_5_3_1_a_serving_format_needs_the_format_that_it_serves() {
     let made =
         answered(&offer(&[lines]), &[Media::new("video", &[VP8, Codec::rtx(90_000).with_parameters("rtx-time=500")])]);
     assert_eq!(values(&made.session, 0, "a=fmtp:"), ["97 apt=96;rtx-time=500"]);
-    // No format is repeated or protected: there is no common format.
+    // A repair format alone is not a common format.
     let made = answered(&offer(&[lines]), &[Media::new("video", &[Codec::rtx(90_000), Codec::new("ulpfec", 90_000)])]);
     assert_eq!(explanations(&made), ["m-line 0 refused: no common codec"]);
 
@@ -152,8 +160,8 @@ fn rfc8829_5_3_1_a_serving_format_needs_the_format_that_it_serves() {
     assert_eq!(
         made.explanations[0].notes[..2],
         [
-            Decision::FormatLeftOut { payload: 111, why: LeftOut::Unsupported },
-            Decision::FormatLeftOut { payload: 63, why: LeftOut::ServesNone },
+            Decision::FormatOmitted { payload: 111, why: OmissionReason::Unsupported },
+            Decision::FormatOmitted { payload: 63, why: OmissionReason::NoPrimaryFormat },
         ]
     );
     assert_eq!(made.explanations[0].notes[1].to_string(), "format 63 left out: no format that it serves is answered");
@@ -218,8 +226,8 @@ fn rfc8285_7_extensions_keep_their_numbers() {
             "-allow-mixed",
         ]
     );
-    assert_eq!(notes, [Decision::ExtensionLeftOut { id: 14 }, Decision::ExtensionLeftOut { id: 4096 }]);
-    // RFC 8285 §7: an endpoint that does not want to receive an extension leaves it out.
+    assert_eq!(notes, [Decision::ExtensionOmitted { id: 14 }, Decision::ExtensionOmitted { id: 4096 }]);
+    // RFC 8285 §7: an endpoint omits an extension that it does not receive.
     let unwanted = [Extension { direction: Direction::SendOnly, ..LEVEL }];
     assert_eq!(answered(&unwanted, Features::NONE).0, [""; 0]);
     let other = [Extension { attributes: "vad=on", ..LEVEL }];
@@ -245,7 +253,7 @@ fn rfc4145_4_1_the_role_follows_the_offer() {
     assert_eq!(role("a=setup:actpass\r\n", Role::Passive).0, "passive");
     assert_eq!(role("a=setup:active\r\n", Role::Active).0, "passive");
     assert_eq!(role("a=setup:passive\r\n", Role::Passive).0, "active");
-    assert_eq!(role("", Role::Active).0, "passive", "an offer without a=setup is active");
+    assert_eq!(role("", Role::Active).0, "passive", "the default of the offer is active");
     assert_eq!(
         role("a=setup:holdconn\r\n", Role::Active).1,
         "m-line 0 refused: a=setup:holdconn cannot be answered with DTLS"
@@ -268,9 +276,9 @@ fn refused(head: &str, keys: &str, capabilities: &Capabilities<'_>) -> String {
 const AUDIO_HEAD: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 0";
 
 #[test]
-fn rfc3264_6_what_cannot_be_answered_is_refused_with_port_0() {
-    let (media, carriers) = ([AUDIO, CAMERA], transports());
-    let browser = browser(&media, &carriers);
+fn rfc3264_6_a_section_that_cannot_be_answered_is_refused_with_port_0() {
+    let (media, transports) = ([AUDIO, CAMERA], transports());
+    let browser = browser(&media, &transports);
     let table = [
         ("m=audio 0 UDP/TLS/RTP/SAVPF 0", "it was removed, its port is 0 (RFC 3264 §8.2)"),
         ("m=text 9 UDP/TLS/RTP/SAVPF 98", "this kind of media is not supported (RFC 3264 §6)"),
@@ -284,44 +292,44 @@ fn rfc3264_6_what_cannot_be_answered_is_refused_with_port_0() {
         ("m=application 9 DTLS/SCTP 5\na=sctpmap:6 webrtc-datachannel", "no common codec (RFC 3264 §6.1)"),
         ("m=application 9 DTLS/SCTP 5", "data channels without an SCTP port (RFC 8829 §5.8.2)"),
         (
-            "m=audio 9 RTP/AVP 0\na=setup:whatever",
-            "line 6, column 9: expected active, passive, actpass or holdconn, found 'w' (RFC 4145 §4) (RFC 4145 §4)",
+            "m=audio 9 RTP/AVP 0\na=setup:unknown",
+            "line 6, column 9: expected active, passive, actpass or holdconn, found 'u' (RFC 4145 §4) (RFC 4145 §4)",
         ),
     ];
-    for (head, words) in table {
-        assert_eq!(refused(head, KEYS, &browser), words, "{head}");
+    for (head, text) in table {
+        assert_eq!(refused(head, KEYS, &browser), text, "{head}");
     }
     let declined = [Media::declined("audio")];
-    let words = refused(AUDIO_HEAD, KEYS, &Capabilities { media: &declined, ..browser });
-    assert_eq!(words, "the endpoint declines it (RFC 3264 §6)");
-    let words = refused("m=application 9 UDP/DTLS/SCTP x", KEYS, &Capabilities { data: None, ..browser });
-    assert_eq!(words, "this kind of media is not supported (RFC 3264 §6)");
+    let text = refused(AUDIO_HEAD, KEYS, &Capabilities { media: &declined, ..browser });
+    assert_eq!(text, "the endpoint declines it (RFC 3264 §6)");
+    let text = refused("m=application 9 UDP/DTLS/SCTP x", KEYS, &Capabilities { data: None, ..browser });
+    assert_eq!(text, "this kind of media is not supported (RFC 3264 §6)");
 }
 
 #[test]
-fn rfc8829_5_1_1_what_a_transport_needs_is_demanded() {
-    let (media, carriers, ports) = ([AUDIO, CAMERA], transports(), ports());
-    let browser = browser(&media, &carriers);
+fn rfc8829_5_1_1_a_section_without_ice_or_dtls_is_refused() {
+    let (media, transports, ports) = ([AUDIO, CAMERA], transports(), ports());
+    let browser = browser(&media, &transports);
     let old = Capabilities { transports: &ports, ..browser };
     let unmuxed = KEYS.replace("\na=rtcp-mux", "");
     let no_print = "a=ice-ufrag:ETEn\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\na=rtcp-mux";
     let no_ice = "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\na=rtcp-mux";
-    let words = |keys, capabilities| refused(AUDIO_HEAD, keys, capabilities);
-    assert_eq!(words(&unmuxed, &browser), "rtcp-mux is not offered (RFC 8829 §5.8.3)");
-    assert_eq!(words(no_ice, &browser), "ICE is not offered (RFC 8829 §5.1.1)");
-    assert_eq!(words(no_print, &browser), "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
+    let text = |keys, capabilities| refused(AUDIO_HEAD, keys, capabilities);
+    assert_eq!(text(&unmuxed, &browser), "rtcp-mux is not offered (RFC 8829 §5.8.3)");
+    assert_eq!(text(no_ice, &browser), "ICE is not offered (RFC 8829 §5.1.1)");
+    assert_eq!(text(no_print, &browser), "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
     let none = Capabilities { transports: &[], ..browser };
-    assert_eq!(words(KEYS, &none), "there is no transport left for it (RFC 3264 §6)");
-    assert_eq!(words(KEYS, &old), "its transport has no ICE credentials (RFC 8829 §5.1.1)");
+    assert_eq!(text(KEYS, &none), "there is no transport left for it (RFC 3264 §6)");
+    assert_eq!(text(KEYS, &old), "its transport has no ICE credentials (RFC 8829 §5.1.1)");
     let old = Capabilities { demands: Demands::Nothing, ..old };
-    assert_eq!(words(KEYS, &old), "its transport has no certificate (RFC 8829 §5.1.1)");
-    // Without DTLS attributes nothing can be encrypted.
-    let words = refused("m=audio 9 RTP/SAVP 0", "", &Capabilities::plain(origin(), &media, &ports));
-    assert_eq!(words, "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
+    assert_eq!(text(KEYS, &old), "its transport has no certificate (RFC 8829 §5.1.1)");
+    // A secure profile needs DTLS attributes.
+    let text = refused("m=audio 9 RTP/SAVP 0", "", &Capabilities::plain(origin(), &media, &ports));
+    assert_eq!(text, "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
 }
 
 #[test]
-fn rfc8829_5_1_2_profiles_are_answered_as_they_are_offered() {
+fn rfc8829_5_1_2_the_answer_has_the_offered_profile() {
     let profiles = ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "TCP/DTLS/RTP/SAVP", "TCP/DTLS/RTP/SAVPF"];
     for profile in profiles.into_iter().chain(["UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"]) {
         let made = answered(&offer(&[&format!("m=audio 9 {profile} 0")]), &[AUDIO]);
@@ -338,7 +346,7 @@ fn rfc8829_5_1_2_profiles_are_answered_as_they_are_offered() {
     assert_eq!(explanations(&made), ["m-line 0 accepted: data channels"]);
 }
 
-/// Sections in one bundle, one outside of the bundle, and a text section.
+/// Returns an offer with three sections in one bundle and one section outside of the bundle.
 fn bundled() -> Session<'static> {
     session(&format!(
         "{TOP}
@@ -356,11 +364,11 @@ fn rfc8829_5_3_1_the_bundle_policy_refuses_unbundled_sections() {
     let transports = transports();
     let sections =
         |bundle| explanations(&checked(&bundled(), &Capabilities { bundle, ..browser(&media, &transports) }));
-    let is_taken = |bundle| sections(bundle).iter().map(|text| text.contains("accepted")).collect::<Vec<_>>();
-    assert_eq!(is_taken(BundlePolicy::MaxCompat), [true, true, true, true]);
-    assert_eq!(is_taken(BundlePolicy::Balanced), [true, true, true, false]);
-    assert_eq!(is_taken(BundlePolicy::MaxBundle), [true, true, true, false]);
-    assert_eq!(is_taken(BundlePolicy::Never), [true, true, false, true]);
+    let is_accepted = |bundle| sections(bundle).iter().map(|text| text.contains("accepted")).collect::<Vec<_>>();
+    assert_eq!(is_accepted(BundlePolicy::MaxCompat), [true, true, true, true]);
+    assert_eq!(is_accepted(BundlePolicy::Balanced), [true, true, true, false]);
+    assert_eq!(is_accepted(BundlePolicy::MaxBundle), [true, true, true, false]);
+    assert_eq!(is_accepted(BundlePolicy::Never), [true, true, false, true]);
     assert_eq!(sections(BundlePolicy::Never)[2], "m-line 2 refused: it is bundle-only, but in no bundle");
     assert_eq!(
         sections(BundlePolicy::MaxBundle)[3],
@@ -397,12 +405,16 @@ fn rfc9143_7_1_3_transport_attributes_are_written_once() {
     let repeated = checked(&bundled(), &Capabilities { repeats_transport: true, ..capabilities });
     assert_eq!(fragments(&repeated.session), ["6sFv", "6sFv", "6sFv", "7sFv"]);
     let muxed = |index| values(&repeated.session, index, "a=rtcp-mux").len();
-    assert_eq!([muxed(0), muxed(1), muxed(2), muxed(3)], [1, 1, 0, 1], "only where it is offered");
+    assert_eq!(
+        [muxed(0), muxed(1), muxed(2), muxed(3)],
+        [1, 1, 0, 1],
+        "only sections with the attribute in the offer have it"
+    );
 }
 
-/// A re-offer has the transport attributes only in the first section, which may be a data section.
+/// A re-offer has the transport attributes only in the first section. That section can be a data section.
 #[test]
-fn rfc9143_9_3_the_first_section_speaks_for_the_bundle() {
+fn rfc9143_9_3_the_first_section_has_the_attributes_of_the_bundle() {
     let offer = session(&format!(
         "{TOP}
         a=group:BUNDLE d v\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\na=sctp-port:5000\na=mid:d\n{KEYS}
@@ -416,13 +428,13 @@ fn rfc9143_9_3_the_first_section_speaks_for_the_bundle() {
     );
     let unmuxed = session(&offer.to_string().replace("a=rtcp-mux\r\n", ""));
     assert_eq!(explanations(&answered(&unmuxed, &[CAMERA]))[1], "m-line 1 refused: rtcp-mux is not offered");
-    // As browsers write it: the media section has the attribute itself.
+    // Browsers write the attribute in the media section itself.
     let own = session(&format!("{unmuxed}a=rtcp-mux"));
     assert_eq!(values(&answered(&own, &[CAMERA]).session, 0, "a=rtcp-mux"), [""]);
 }
 
 #[test]
-fn rfc5888_9_1_names_are_copied_and_only_where_there_are_some() {
+fn rfc5888_9_1_only_offered_names_are_answered() {
     let lines = "m=audio 9 UDP/TLS/RTP/SAVPF 0";
     let made = answered(&offer(&[lines]), &[AUDIO]);
     assert_eq!(values(&made.session, 0, "a=mid:"), [""; 0]);
@@ -453,7 +465,7 @@ fn rfc8829_5_3_1_lip_synchronization_groups_are_answered() {
 }
 
 #[test]
-fn rfc8853_5_3_2_versions_that_are_sent_are_received() {
+fn rfc8853_5_3_2_offered_send_streams_are_answered_as_receive_streams() {
     let lines = "m=video 9 UDP/TLS/RTP/SAVPF 96 97 98
         a=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\na=rtpmap:98 unknown/90000
         a=rid:hi send pt=96,98;max-width=1280;max-fps=30\na=rid:mid send\na=rid:x send pt=98\na=rid:back recv max-fps=15
@@ -463,7 +475,7 @@ fn rfc8853_5_3_2_versions_that_are_sent_are_received() {
         let made = answered(&offer(&[lines]), &[media]);
         let mut lines = values(&made.session, 0, "a=rid:");
         lines.extend(values(&made.session, 0, "a=simulcast:"));
-        (lines, made.explanations[0].notes.contains(&Decision::SimulcastLeftOut))
+        (lines, made.explanations[0].notes.contains(&Decision::SimulcastOmitted))
     };
     let both =
         ["back send max-fps=15", "hi recv pt=96;max-width=1280;max-fps=30", "mid recv", "send back recv hi;~mid"];
@@ -474,7 +486,7 @@ fn rfc8853_5_3_2_versions_that_are_sent_are_received() {
 }
 
 #[test]
-fn rfc8839_4_3_2_ice_is_answered_where_it_is_offered() {
+fn rfc8839_4_3_2_ice_is_answered_only_when_it_is_offered() {
     let offered = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0\na=ice-options:trickle renomination"]);
     let transports =
         [Transport { candidates: &["1 1 udp 1 192.0.2.7 9 typ host"], is_complete: true, ..transports()[0] }];
@@ -504,7 +516,7 @@ fn rfc8839_4_3_2_ice_is_answered_where_it_is_offered() {
 }
 
 #[test]
-fn rfc8839_4_2_1_6_candidates_stand_where_media_rests_and_not_where_it_is_refused() {
+fn rfc8839_4_2_1_6_an_inactive_section_has_candidates_and_a_refused_one_has_none() {
     let transports = [Transport { candidates: &["1 1 udp 1 192.0.2.7 9 typ host"], ..transports()[0] }];
     let offer = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0\na=inactive", "m=text 9 UDP/TLS/RTP/SAVPF 98"]);
     let made = checked(&offer, &browser(&[AUDIO], &transports)).session;
@@ -513,7 +525,7 @@ fn rfc8839_4_2_1_6_candidates_stand_where_media_rests_and_not_where_it_is_refuse
     assert_eq!((values(&made, 1, "m=text 0 ").len(), ice(1)), (1, (0, 0)));
 }
 
-/// Unknown attributes, bandwidths of an unknown kind, keys, and obsolete lines.
+/// The lines are unknown attributes, bandwidths of an unknown kind, keys, and obsolete attributes.
 #[test]
 fn rfc8866_5_unknown_lines_are_ignored() {
     let plain = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0"]).to_string();
@@ -545,7 +557,7 @@ fn rfc8851_6_2_2_a_repeated_rid_is_not_answered() {
 }
 
 #[test]
-fn rfc3264_6_the_time_is_the_offers() {
+fn rfc3264_6_the_answer_has_the_time_of_the_offer() {
     for time in ["t=3034423619 3042462419", "t=0 0\nt=3034423619 0"] {
         let offer = session(&offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0"]).to_string().replace("t=0 0", time));
         let made = answered(&offer, &[AUDIO]);
@@ -569,7 +581,7 @@ fn texts_that_break_a_line_or_cannot_be_parsed_are_refused() {
     };
     let credentials = |fragment| Some(Credentials { fragment, password: "cOTZKZNVlO9RSGsEGM63JXT2" });
     let broken = made(Transport { credentials: credentials("6sFv\r\na=evil"), ..transports()[0] }).unwrap_err();
-    assert_eq!(broken, AnswerError::Breaks(EditError::Breaks { at: 14, byte: b'\r' }));
+    assert_eq!(broken, AnswerError::Edit(EditError::ForbiddenByte { at: 14, byte: b'\r' }));
     let short = made(Transport { credentials: credentials("6s"), ..transports()[0] }).unwrap_err();
     assert_eq!(
         short.to_string(),
@@ -585,9 +597,9 @@ fn texts_that_break_a_line_or_cannot_be_parsed_are_refused() {
 }
 
 #[test]
-fn refusals_and_answers_cite_their_section() {
+fn refusals_and_decisions_cite_their_rfc_section() {
     assert_eq!(SectionOutcome::Refused(Refusal::NoCommonFormat).clause().to_string(), "RFC 3264 §6.1");
     let accepted = SectionOutcome::Accepted { formats: 1, of: 2, direction: Some(Direction::SendRecv) };
     assert_eq!(accepted.clause().to_string(), "RFC 3264 §6.1");
-    assert_eq!(Decision::SimulcastLeftOut.clause().to_string(), "RFC 8853 §5.3.2");
+    assert_eq!(Decision::SimulcastOmitted.clause().to_string(), "RFC 8853 §5.3.2");
 }

@@ -14,8 +14,8 @@ const STEPS: [Step; 9] = [
     Step::Close,
 ];
 
-/// The steps to each state.
-fn way_to(state: State) -> &'static [Step] {
+/// Returns the steps to each state.
+fn steps_to(state: State) -> &'static [Step] {
     match state {
         State::Stable => &[],
         State::HaveLocalOffer => &[STEPS[0]],
@@ -26,8 +26,8 @@ fn way_to(state: State) -> &'static [Step] {
     }
 }
 
-/// The rules of RFC 8829 §5.5, §5.6 and §5.7, written independently of the table.
-fn words(state: State, step: Step) -> Option<State> {
+/// Applies the rules of RFC 8829 §5.5, §5.6 and §5.7, independently of the table.
+fn expected_state(state: State, step: Step) -> Option<State> {
     use State::{Closed, HaveLocalOffer, HaveLocalPranswer, HaveRemoteOffer, HaveRemotePranswer, Stable};
     let (begun, offered, answering) = match step {
         _ if state == Closed => return None,
@@ -45,30 +45,30 @@ fn words(state: State, step: Step) -> Option<State> {
 }
 
 #[test]
-fn rfc8829_5_5_5_6_5_7_every_step_from_every_state_is_as_the_words_have_it() {
-    let mut taken = 0;
+fn rfc8829_5_5_5_6_5_7_every_step_from_every_state_follows_the_rfc() {
+    let mut accepted = 0;
     for state in State::ALL {
         for step in STEPS {
             let mut signaling = Signaling::new();
-            for step in way_to(state) {
+            for step in steps_to(state) {
                 signaling.step(*step).unwrap();
             }
             assert_eq!(signaling.state(), state);
             let after = signaling.step(step);
-            assert_eq!(after, words(state, step).ok_or(StateError { state, step }), "{step} in {state}");
+            assert_eq!(after, expected_state(state, step).ok_or(StateError { state, step }), "{step} in {state}");
             assert_eq!(signaling.state(), after.unwrap_or(state), "a refused step changes nothing");
-            taken += usize::from(after.is_ok());
+            accepted += usize::from(after.is_ok());
         }
     }
-    assert_eq!(taken, TRANSITIONS.len(), "the table has no duplicate and no unreachable transition");
+    assert_eq!(accepted, TRANSITIONS.len(), "the table has no duplicate and no unreachable transition");
 }
 
 #[test]
-fn rfc8829_5_7_a_rollback_has_one_effect_from_either_side() {
+fn rfc8829_5_7_a_rollback_has_the_same_effect_from_both_sides() {
     for state in State::ALL {
         let after = |side| {
             let mut signaling = Signaling::new();
-            for step in way_to(state) {
+            for step in steps_to(state) {
                 signaling.step(*step).unwrap();
             }
             signaling.set(side, Description::Rollback).ok()
@@ -78,7 +78,7 @@ fn rfc8829_5_7_a_rollback_has_one_effect_from_either_side() {
 }
 
 #[test]
-fn rfc3264_4_an_offer_waits_until_the_one_before_is_answered() {
+fn rfc3264_4_an_offer_is_refused_until_the_previous_one_is_answered() {
     let mut signaling = Signaling::new();
     signaling.set(Side::Remote, Description::Offer).unwrap();
     let refused = signaling.set(Side::Local, Description::Offer).unwrap_err();
@@ -89,10 +89,10 @@ fn rfc3264_4_an_offer_waits_until_the_one_before_is_answered() {
     assert_eq!(glare.step.clause().to_string(), "RFC 8829 §5.6");
 }
 
-/// Prints the expected diagram if the page does not contain it.
+/// The failure message contains the expected diagram.
 #[test]
 fn the_diagram_of_the_documentation_is_the_table() {
     let page = include_str!("../../../../../docs/signalling.md");
-    let drawn = format!("```mermaid\n{Diagram}```\n");
-    assert!(page.contains(&drawn), "docs/signalling.md differs from this table:\n{drawn}");
+    let diagram = format!("```mermaid\n{Diagram}```\n");
+    assert!(page.contains(&diagram), "docs/signalling.md differs from this table:\n{diagram}");
 }

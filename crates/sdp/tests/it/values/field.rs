@@ -1,7 +1,7 @@
-//! Lines of the corpus.
+//! Tests with the lines of the corpus.
 //!
-//! The corpus is not part of this repository. `PORTOLAN_CORPUS` names its folder; without it these tests print a note
-//! and pass.
+//! The corpus is not part of this repository. `PORTOLAN_CORPUS` is its folder. Without the variable, these tests
+//! print one line and pass.
 
 use crate::field::{folder, rows, unquoted};
 use core::fmt::{Debug, Display};
@@ -49,7 +49,7 @@ const EXCEPTIONS: [(&str, &str); 4] = [
     ("a=imageattr:flob", "a payload type, 0 to 127, or *"),
     // A camera without a frame rate.
     ("a=framerate:0S", "frames a second, more than 0"),
-    // A line of `z=` that has the form of `r=`.
+    // A value of `z=` in a line of `r=`.
     ("r=2882844526 -1h 2898848070 0", "a duration such as 1h"),
     ("r=2882844526 -3600 2898848070 0", "a duration such as 1h"),
 ];
@@ -63,7 +63,11 @@ fn descriptions(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Parses a value and what it writes. Returns the expectation of the error if it is refused.
+/// Parses a value and returns its text.
+///
+/// # Errors
+///
+/// Returns the expectation of the parser if the value is invalid.
 fn typed<'a, T: Value<'a> + Debug + Display>(line: &Line<'a>) -> Result<String, &'static str> {
     line.read::<T>().map(|value| value.to_string()).map_err(|error| error.error.expected)
 }
@@ -100,11 +104,11 @@ fn read(line: &Line<'_>) -> Option<Result<String, &'static str>> {
 #[test]
 fn every_value_of_the_corpus_is_parsed() {
     let Some(folder) = folder() else { return };
-    let (mut lines, mut attributes, mut failed, mut met) = (0, 0, Vec::new(), Vec::new());
+    let (mut lines, mut attributes, mut failed, mut found_exceptions) = (0, 0, Vec::new(), Vec::new());
     for file in descriptions(&folder) {
         let text = fs::read(&file).unwrap();
         let reading = Reader::lenient().read(&text).unwrap();
-        // Every reported deviation is a real one; only the lines that these tests check are compared.
+        // A value can be invalid if the reader reports a deviation in its line.
         let named: Vec<_> = reading.diagnostics.iter().map(|diagnostic| diagnostic.line).collect();
         for line in reading.session.lines() {
             let found = read(&line);
@@ -114,10 +118,11 @@ fn every_value_of_the_corpus_is_parsed() {
                 Some(Ok(_)) => lines += 1,
                 Some(Err(expected)) => {
                     let text = line.to_string();
-                    let is_argued = EXCEPTIONS.contains(&(text.as_str(), expected));
-                    met.extend(EXCEPTIONS.iter().position(|exception| *exception == (text.as_str(), expected)));
+                    let is_exception = EXCEPTIONS.contains(&(text.as_str(), expected));
+                    found_exceptions
+                        .extend(EXCEPTIONS.iter().position(|exception| *exception == (text.as_str(), expected)));
                     let is_named = line.kind() != Kind::Attribute && named.contains(&(line.index() + 1));
-                    if !is_argued && !is_named {
+                    if !is_exception && !is_named {
                         failed.push(format!("{}: {text}: {expected}", file.display()));
                     }
                 }
@@ -125,17 +130,17 @@ fn every_value_of_the_corpus_is_parsed() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    met.sort_unstable();
-    met.dedup();
-    assert_eq!(met.len(), EXCEPTIONS.len(), "each exception occurs");
-    drop(writeln!(stderr(), "{lines} lines and {attributes} attributes of the field read typed"));
+    found_exceptions.sort_unstable();
+    found_exceptions.dedup();
+    assert_eq!(found_exceptions.len(), EXCEPTIONS.len(), "each exception occurs");
+    drop(writeln!(stderr(), "{lines} lines and {attributes} attributes of the corpus were parsed"));
     assert!(lines >= 2_000 && attributes >= 330, "{lines} lines, {attributes} attributes");
 }
 
 #[test]
-fn the_rows_of_a_browser_agree() {
+fn attribute_lines_of_a_browser_have_the_expected_result() {
     let Some(folder) = folder() else { return };
-    let mut met = 0;
+    let mut count = 0;
     for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
         let text = unquoted(&row[1]);
         let (name, value) = text.split_once(':').map_or((text.as_str(), None), |(name, value)| (name, Some(value)));
@@ -146,7 +151,7 @@ fn the_rows_of_a_browser_agree() {
         // RFC 4574 §4: a label is a token, which contains no space.
         let expect = if text == "label:foobar barfoo" { "reject" } else { &row[2] };
         assert_eq!(read.is_ok(), expect == "accept", "{text}: {read:?}");
-        met += 1;
+        count += 1;
     }
-    assert!(met >= 30, "{met} rows");
+    assert!(count >= 30, "{count} rows");
 }

@@ -1,4 +1,4 @@
-//! Properties of every value: a written value is parsed as the same value, and no bytes make a parser panic.
+//! Properties of every value: a written value is parsed as the same value, and no bytes cause a panic.
 
 use core::fmt::{Debug, Display};
 use portolan_sdp::attribute::{
@@ -11,8 +11,8 @@ use portolan_sdp::value::{
 use portolan_sdp::{Attribute, AttributeValue, Value};
 use proptest::prelude::*;
 
-/// Writes a value, and parses the written text.
-fn reads_the_same<T: PartialEq + Debug + Display>(
+/// Writes a value and checks that the text is parsed as the same value.
+fn check_round_trip<T: PartialEq + Debug + Display>(
     value: &T,
     read: impl Fn(&[u8]) -> bool,
 ) -> Result<(), TestCaseError> {
@@ -21,8 +21,8 @@ fn reads_the_same<T: PartialEq + Debug + Display>(
     Ok(())
 }
 
-/// For a type and a pattern of its values: each value is parsed, written, and parsed as the same value. The same holds
-/// with one changed byte, if that is still parsed.
+/// Generates a test for a type from a pattern of its values. Each value is parsed, written, and parsed as the same value.
+/// A value with one changed byte is refused or also round-trips.
 macro_rules! laws {
     ($($test:ident: $type:ty = $pattern:expr;)*) => {
         proptest! {
@@ -32,14 +32,14 @@ macro_rules! laws {
                     let value = <$type>::parse(text.as_bytes());
                     prop_assert!(value.is_ok(), "{text:?}: {value:?}");
                     let value = value.unwrap();
-                    reads_the_same(&value, |written| <$type>::parse(written) == Ok(value))?;
+                    check_round_trip(&value, |written| <$type>::parse(written) == Ok(value))?;
                     let mut changed = text.clone().into_bytes();
                     let at = at.index(changed.len());
                     changed[at] = byte;
                     match <$type>::parse(&changed) {
                         // `Display` cannot write bytes that are not UTF-8.
                         Ok(value) if changed.is_ascii() => {
-                            reads_the_same(&value, |written| <$type>::parse(written) == Ok(value))?;
+                            check_round_trip(&value, |written| <$type>::parse(written) == Ok(value))?;
                         }
                         Ok(_) => {}
                         Err(error) => {
@@ -54,12 +54,12 @@ macro_rules! laws {
     };
 }
 
-/// The same through [`Attribute`], by name.
+/// Generates the same tests, and a test that parses each type by its name as [`Attribute`].
 macro_rules! attributes {
     ($($test:ident: $type:ty = $pattern:expr;)*) => {
         laws! { $($test: $type = $pattern;)* }
 
-        /// Every attribute is found by its name, and has the RFC section of its type.
+        /// Every attribute also has the RFC section of its type.
         #[test]
         fn attributes_are_found_by_their_names() {
             let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -1,9 +1,15 @@
-//! Refused values with their columns, and tolerated deviations with the written result.
+//! Tests of refused values with their columns, and of tolerated deviations with the written result.
 //!
-//! `refusals.tsv` has a line of a description, the column of the error, and the expectation there. For each attribute
-//! with a grammar it has: empty values; leading, trailing and double spaces; truncated lists and pairs; numbers that
-//! are too large, have a sign or begin with 0; bytes that are not UTF-8. For the other lines it has their network
-//! types.
+//! A row of `refusals.tsv` has a line of a description, the column of the error, and the expectation there. The rows of
+//! an attribute with a grammar include:
+//!
+//! * empty values;
+//! * leading, trailing and double spaces;
+//! * truncated lists and pairs;
+//! * numbers that are too large, have a sign or begin with 0;
+//! * bytes that are not UTF-8.
+//!
+//! The rows of other lines include their network types.
 
 use crate::field::escaped;
 use alloc::collections::BTreeSet;
@@ -14,7 +20,7 @@ use portolan_sdp::{Attribute, Reader, Value, ValueError};
 
 const TABLE: &str = include_str!("refusals.tsv");
 
-/// The line, the column counted from 1, and the expectation there.
+/// Returns the rows: a line, the column counted from 1, and the expectation there.
 fn rows() -> impl Iterator<Item = (Vec<u8>, usize, &'static str)> {
     TABLE.lines().filter(|row| !row.starts_with('#')).map(|row| {
         let [text, column, expected] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("three columns: {row}") };
@@ -22,7 +28,8 @@ fn rows() -> impl Iterator<Item = (Vec<u8>, usize, &'static str)> {
     })
 }
 
-/// Returns the error of a line: for an attribute from typed parsing, for another line from reading the description.
+/// Returns the column and the error of a line. The error of an attribute is from typed parsing. The error of another line
+/// is from reading the description.
 fn refusal(text: &[u8]) -> Option<(usize, ValueError)> {
     let fragment = [b"m=audio 9 RTP/AVP 0\r\n", text, b"\r\n"].concat();
     let reading = Reader::lenient().read_fragment(&fragment).unwrap();
@@ -40,14 +47,14 @@ fn refusal(text: &[u8]) -> Option<(usize, ValueError)> {
 }
 
 #[test]
-fn each_value_is_refused_in_its_column() {
+fn each_invalid_value_is_refused_at_its_column() {
     let mut names = BTreeSet::new();
     for (text, column, expected) in rows() {
-        let shown = text.escape_ascii();
-        let (found, error) = refusal(&text).unwrap_or_else(|| panic!("{shown} was read"));
-        assert_eq!((found, error.expected), (column, expected), "{shown}: {error}");
+        let escaped = text.escape_ascii();
+        let (found, error) = refusal(&text).unwrap_or_else(|| panic!("{escaped} was accepted"));
+        assert_eq!((found, error.expected), (column, expected), "{escaped}: {error}");
         // The reported byte is the byte at that column.
-        assert_eq!(error.found, text.get(column - 1).copied(), "{shown}: {error}");
+        assert_eq!(error.found, text.get(column - 1).copied(), "{escaped}: {error}");
         if Kind::of(&text) == Kind::Attribute {
             let name = text[2..].split(|byte| *byte == b':').next().unwrap();
             names.insert(String::from_utf8(name.to_vec()).unwrap());
@@ -104,7 +111,7 @@ const TOLERATED: [(&str, &str); 30] = [
 ];
 
 #[test]
-fn tolerated_deviations_are_not_written_back() {
+fn tolerated_deviations_are_written_in_the_standard_form() {
     for (text, written) in TOLERATED {
         let (name, value) = text.split_once(':').unwrap();
         let read = Attribute::parse(name.as_bytes(), Some(value.as_bytes()));
@@ -112,7 +119,7 @@ fn tolerated_deviations_are_not_written_back() {
     }
 }
 
-/// RFC 8866 §8.2.6, §8.2.7: other network and address types may be registered; they are kept unchanged.
+/// Other network and address types can be registered (RFC 8866 §8.2.6, §8.2.7). Their names are kept unchanged.
 #[test]
 fn registered_types_keep_their_names() {
     for value in ["ATM NSAP 47.0091", "TN RFC2543 +1-201-406-4090", "PSTN E164 +441134960123", "X-MINE Y9 z"] {
@@ -124,9 +131,9 @@ fn registered_types_keep_their_names() {
     }
 }
 
-/// An attribute without a value has no value, not even a space.
+/// A value of a flag is refused, even a single space.
 #[test]
-fn flags_have_no_value() {
+fn flags_with_a_value_are_refused() {
     let flags = include_str!("../../../src/attribute.rs").lines().filter_map(|line| {
         let (name, after) = line.trim().strip_prefix("b\"")?.split_once("\" => ")?;
         after.ends_with(';').then_some(name)
@@ -137,7 +144,7 @@ fn flags_have_no_value() {
         assert!(matches!(Attribute::parse(name.as_bytes(), None), Ok(read) if read.to_string() == name), "{name}");
         for value in ["x", " ", "0"] {
             let text = format!("a={name}:{value}");
-            let (column, error) = refusal(text.as_bytes()).unwrap_or_else(|| panic!("{text} was read"));
+            let (column, error) = refusal(text.as_bytes()).unwrap_or_else(|| panic!("{text} was accepted"));
             assert_eq!((column, error.expected), (name.len() + 4, "no value"), "{text}");
         }
     }

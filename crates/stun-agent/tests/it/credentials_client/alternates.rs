@@ -1,9 +1,9 @@
 //! RFC 8489 §10 for a client with credentials.
 
 use super::{
-    ALGORITHMS, Asker, BEST_FIRST, Challenge, PLAIN, REALM, SERVER, ask, asked, asker, binding, challenge, error,
-    event, hears, id, integrity_of, kinds, last_note, long_term, md5, proved, response, retried, sent, sha256, success,
-    unusable,
+    ALGORITHMS, BEST_FIRST, Challenge, PLAIN, REALM, Requester, SERVER, authenticated, binding, challenge, error,
+    event, id, integrity_of, kinds, last_note, long_term, md5, receive, requester, response, retried, send_request,
+    sent, sent_request, sha256, success, unusable,
 };
 use crate::world::addr;
 use core::time::Duration;
@@ -19,8 +19,8 @@ fn redirection(request: &[u8], to: &str, signed: Option<(&IntegrityKey, Integrit
     response(request, Class::ErrorResponse, &[error, Attribute::AlternateServer(addr(to))], signed)
 }
 
-/// The request that went out, and where to.
-fn sent_to(world: &mut Asker) -> (String, Vec<u8>) {
+/// The request that was sent, and its destination.
+fn sent_to(world: &mut Requester) -> (String, Vec<u8>) {
     match &world.outputs()[..] {
         [Output::Transmit(sent)] => (sent.remote.to_string(), sent.payload.to_vec()),
         other => panic!("one request, not {other:?}"),
@@ -28,10 +28,10 @@ fn sent_to(world: &mut Asker) -> (String, Vec<u8>) {
 }
 
 /// A request that was redirected to [`OTHER`], as it arrives there.
-fn redirected() -> (Asker, Vec<u8>) {
-    let mut world = proved(challenge(PLAIN, None));
-    let request = asked(&mut world, &long_term());
-    hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
+fn redirected() -> (Requester, Vec<u8>) {
+    let mut world = authenticated(challenge(PLAIN, None));
+    let request = sent_request(&mut world, &long_term());
+    receive(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
     let (to, there) = sent_to(&mut world);
     assert_eq!(to, OTHER);
     assert_ne!(id(&there), id(&request));
@@ -49,29 +49,29 @@ fn rfc8489_10_a_verified_redirection_is_followed_with_the_same_credential() {
 
     let refusal = challenge("another nonce", None).to(&there);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
-    let (to, proof) = sent_to(&mut world);
+    let (to, retry) = sent_to(&mut world);
     assert_eq!(to, OTHER);
-    assert!(Message::decode(&proof).unwrap().verify_with(&md5(), Integrity::Sha1).is_ok());
-    assert_eq!(world.datagram(1, OTHER, &success(&proof, Some((&md5(), Integrity::Sha1)))), Verdict::Mine);
+    assert!(Message::decode(&retry).unwrap().verify_with(&md5(), Integrity::Sha1).is_ok());
+    assert_eq!(world.datagram(1, OTHER, &success(&retry, Some((&md5(), Integrity::Sha1)))), Verdict::Mine);
     let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("answered") };
     assert_eq!((answer.tag, answer.from, answer.integrity), (7, addr(OTHER), Some(Integrity::Sha1)));
 
-    // Both servers are known now.
+    // Now the client has a session with each server.
     for server in [SERVER, OTHER] {
-        ask(&mut world, Request::binding(SocketId(1), addr(server), 8), &long_term());
+        send_request(&mut world, Request::binding(SocketId(1), addr(server), 8), &long_term());
         assert!(Message::decode(&sent(&mut world)).unwrap().verify(&md5()).is_ok());
     }
 }
 
 #[test]
-fn rfc8489_10_the_server_left_behind_answers_no_more() {
+fn rfc8489_10_after_a_redirection_the_old_server_is_not_accepted() {
     let (mut world, there) = redirected();
-    hears(&mut world, &success(&there, Some((&md5(), Integrity::Sha1))));
+    receive(&mut world, &success(&there, Some((&md5(), Integrity::Sha1))));
     assert!(matches!(event(&mut world), TransactionEvent::Elsewhere(_)));
 }
 
 #[test]
-fn rfc8489_10_in_another_realm_the_credential_is_another() {
+fn rfc8489_10_a_challenge_of_another_realm_after_a_redirection_is_not_answered() {
     let (mut world, there) = redirected();
     let refusal = challenge("another nonce", None).realm(Some("evil.example")).to(&there);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
@@ -80,14 +80,14 @@ fn rfc8489_10_in_another_realm_the_credential_is_another() {
 }
 
 #[test]
-fn rfc8489_14_8_a_redirection_that_is_not_verified_is_not_followed() {
+fn rfc8489_14_8_an_unverified_redirection_is_not_followed() {
     let wrong = IntegrityKey::short_term("guess");
     let cases =
         [(None, IntegrityError::Missing), (Some((&wrong, Integrity::Sha1)), IntegrityError::Mismatch { at: 56 })];
     for (signed, why) in cases {
-        let mut world = proved(challenge(PLAIN, None));
-        let request = asked(&mut world, &long_term());
-        hears(&mut world, &redirection(&request, OTHER, signed));
+        let mut world = authenticated(challenge(PLAIN, None));
+        let request = sent_request(&mut world, &long_term());
+        receive(&mut world, &redirection(&request, OTHER, signed));
         let lines = world.run(60_000);
         assert!(lines.iter().all(|line| !line.contains(OTHER)), "{lines:?}");
         assert!(lines[6].contains(&format!("{:?}", Unusable::Integrity(why))), "{}", lines[6]);
@@ -95,50 +95,51 @@ fn rfc8489_14_8_a_redirection_that_is_not_verified_is_not_followed() {
 }
 
 #[test]
-fn rfc8489_14_8_a_redirection_of_a_request_that_proved_nothing_is_not_followed() {
-    let mut world = asker();
-    let request = asked(&mut world, &long_term());
-    hears(&mut world, &redirection(&request, OTHER, None));
-    hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
+fn rfc8489_14_8_a_redirection_of_an_unauthenticated_request_is_not_followed() {
+    let mut world = requester();
+    let request = sent_request(&mut world, &long_term());
+    receive(&mut world, &redirection(&request, OTHER, None));
+    receive(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
     assert_eq!(world.lines(), [""; 0]);
-    let proof = retried(&mut world, &request, challenge(PLAIN, None));
-    hears(&mut world, &success(&proof, Some((&md5(), Integrity::Sha1))));
-    assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1), "the right server still counts");
+    let retry = retried(&mut world, &request, challenge(PLAIN, None));
+    receive(&mut world, &success(&retry, Some((&md5(), Integrity::Sha1))));
+    assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1), "the response of the right server is accepted");
 }
 
 #[test]
-fn rfc8489_10_no_server_is_asked_again_within_five_minutes() {
+fn rfc8489_10_no_server_gets_a_request_twice_within_five_minutes() {
     let (mut world, there) = redirected();
     let refusal = challenge("another nonce", None).to(&there);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
-    let proof = sent(&mut world);
-    let back = redirection(&proof, SERVER, Some((&md5(), Integrity::Sha1)));
+    let retry = sent(&mut world);
+    let back = redirection(&retry, SERVER, Some((&md5(), Integrity::Sha1)));
     assert_eq!(world.datagram(1, OTHER, &back), Verdict::Mine);
     assert_eq!(unusable(&mut world), Unusable::Alternate(RedirectError::Circle));
     assert!(world.machine.is_empty());
 }
 
 #[test]
-fn a_redirection_to_nowhere_ends_the_request() {
+fn a_redirection_without_a_usable_server_ends_the_request() {
     for (to, why) in [("224.0.0.1:3478", RedirectError::Unaddressable), ("[2001:db8::9]:3478", RedirectError::NoServer)]
     {
-        let mut world = proved(challenge(PLAIN, None));
-        let request = asked(&mut world, &long_term());
-        hears(&mut world, &redirection(&request, to, Some((&md5(), Integrity::Sha1))));
+        let mut world = authenticated(challenge(PLAIN, None));
+        let request = sent_request(&mut world, &long_term());
+        receive(&mut world, &redirection(&request, to, Some((&md5(), Integrity::Sha1))));
         assert_eq!(unusable(&mut world), Unusable::Alternate(why));
     }
-    let mut world = proved(challenge(PLAIN, None));
-    let request = asked(&mut world, &long_term());
-    hears(&mut world, &error(&request, 300, Some((&md5(), Integrity::Sha1))));
+    let mut world = authenticated(challenge(PLAIN, None));
+    let request = sent_request(&mut world, &long_term());
+    receive(&mut world, &error(&request, 300, Some((&md5(), Integrity::Sha1))));
     assert_eq!(unusable(&mut world), Unusable::Alternate(RedirectError::NoServer));
 }
 
 #[test]
-fn the_longest_way_that_one_request_can_be_led_is_bounded() {
-    // Each server says 401 in three realms and 438 once, and then sends on to the next; the realm of the first binds.
-    let mut world = asker();
+fn the_number_of_transactions_of_one_request_is_bounded() {
+    // Each server sends 401 with three realms, 438 once, and then a redirection. The realm of the first server is
+    // kept.
+    let mut world = requester();
     let (mut requests, mut at) = (0, addr(SERVER));
-    ask(&mut world, binding(7), &long_term());
+    send_request(&mut world, binding(7), &long_term());
     for hop in 0..6_u8 {
         let next = format!("192.0.2.{}:3478", 10 + hop);
         let realms: &[&str] = if hop == 0 { &["one", "two", "three"] } else { &["three"] };
@@ -165,23 +166,24 @@ fn the_longest_way_that_one_request_can_be_led_is_bounded() {
 }
 
 #[test]
-fn a_stream_leads_to_one_server_and_its_owner_hears_where_to_go() {
-    let mut world = proved(challenge(ALGORITHMS, Some(BEST_FIRST)));
-    ask(&mut world, binding(7).schedule(Schedule::reliable(Duration::from_secs(39))), &long_term());
+fn a_redirection_on_a_stream_is_reported_to_the_owner() {
+    let mut world = authenticated(challenge(ALGORITHMS, Some(BEST_FIRST)));
+    send_request(&mut world, binding(7).schedule(Schedule::reliable(Duration::from_secs(39))), &long_term());
     let request = sent(&mut world);
     let bytes = redirection(&request, OTHER, Some((&sha256(), Integrity::SHA256)));
     assert_eq!(world.stream(1, SERVER, &bytes), Verdict::Mine);
-    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("the redirection itself") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("no response") };
     assert_eq!(answer.integrity, Some(Integrity::SHA256));
     assert_eq!(Message::decode(&answer.message).unwrap().alternate_server(), Some(addr(OTHER)));
-    let why = "not redirected by 192.0.2.1:3478: the redirection leads to where this stream does not";
+    let why = "not redirected by 192.0.2.1:3478: the stream of the request is not connected to the server of the \
+               redirection";
     assert!(world.notes.0.iter().any(|note| note.contains(why)), "{:?}", world.notes.0);
 }
 
 #[test]
-fn a_stream_does_not_lead_back() {
-    let mut world = proved(challenge(PLAIN, None));
-    ask(&mut world, binding(7).schedule(Schedule::reliable(Duration::from_secs(39))), &long_term());
+fn a_redirection_on_a_stream_to_the_same_server_ends_the_request() {
+    let mut world = authenticated(challenge(PLAIN, None));
+    send_request(&mut world, binding(7).schedule(Schedule::reliable(Duration::from_secs(39))), &long_term());
     let request = sent(&mut world);
     let bytes = redirection(&request, SERVER, Some((&md5(), Integrity::Sha1)));
     assert_eq!(world.stream(1, SERVER, &bytes), Verdict::Mine);
@@ -189,21 +191,21 @@ fn a_stream_does_not_lead_back() {
 }
 
 #[test]
-fn a_request_that_one_address_alone_may_answer_is_not_sent_elsewhere() {
-    let mut world = proved(challenge(PLAIN, None));
-    ask(&mut world, binding(7).from(AnswerFrom::Exactly(addr(SERVER))), &long_term());
+fn a_request_with_a_fixed_response_address_is_not_redirected() {
+    let mut world = authenticated(challenge(PLAIN, None));
+    send_request(&mut world, binding(7).from(AnswerFrom::Exactly(addr(SERVER))), &long_term());
     let request = sent(&mut world);
-    hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
+    receive(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1));
-    assert!(world.notes.0.iter().any(|note| note.contains("takes no answer from where the redirection leads")));
+    assert!(world.notes.0.iter().any(|note| note.contains("accepts no response from the server of the redirection")));
 }
 
 #[test]
-fn what_is_known_of_a_server_in_another_realm_is_not_used_after_a_redirection() {
-    let mut world = proved(challenge(PLAIN, None));
-    // The other server is known, in its own realm.
+fn a_session_of_another_realm_is_not_used_after_a_redirection() {
+    let mut world = authenticated(challenge(PLAIN, None));
+    // The client has a session with the other server, in another realm.
     let key = IntegrityKey::long_term_md5(super::USER, "other.example", super::PASSWORD);
-    ask(&mut world, Request::binding(SocketId(1), addr(OTHER), 8), &long_term());
+    send_request(&mut world, Request::binding(SocketId(1), addr(OTHER), 8), &long_term());
     let first = sent(&mut world);
     let refusal = challenge("there", None).realm(Some("other.example")).to(&first);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
@@ -211,9 +213,9 @@ fn what_is_known_of_a_server_in_another_realm_is_not_used_after_a_redirection() 
     assert_eq!(world.datagram(1, OTHER, &success(&second, Some((&key, Integrity::Sha1)))), Verdict::Mine);
     event(&mut world);
 
-    let request = asked(&mut world, &long_term());
+    let request = sent_request(&mut world, &long_term());
     assert_eq!(Message::decode(&request).unwrap().realm().unwrap(), REALM);
-    hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
+    receive(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
     let there = sent(&mut world);
-    assert!(!kinds(&there).contains(&AttributeType::REALM), "bare, until it names the realm");
+    assert!(!kinds(&there).contains(&AttributeType::REALM), "the request has no credentials before the challenge");
 }

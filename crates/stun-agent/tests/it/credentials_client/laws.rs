@@ -1,7 +1,7 @@
-//! The laws of every machine, with credentials and a server that challenges.
+//! The laws of machines, with credentials and a server that challenges.
 
 use super::{ALGORITHMS, BEST_FIRST, BOTH, PASSWORD, PLAIN, USER, challenge, md5, response, sha256, stale};
-use crate::laws::asker_steps_with;
+use crate::laws::requester_steps_with;
 use crate::world::addr;
 use core::time::Duration;
 use portolan_machine::{Instant, Output, SocketId};
@@ -10,7 +10,7 @@ use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Messag
 use portolan_stun_agent::{Credential, Request, TransactionCommand, TransactionEvent, Transactions};
 use proptest::prelude::*;
 
-/// Credentials that the server knows, one that it does not know, and none.
+/// Credentials that are valid for the server, one that is invalid, and none.
 fn any_credential() -> impl Strategy<Value = Option<Credential>> + Clone {
     prop_oneof![
         2 => Just(Some(Credential::long_term(USER, PASSWORD))),
@@ -22,7 +22,7 @@ fn any_credential() -> impl Strategy<Value = Option<Credential>> + Clone {
     ]
 }
 
-/// A server that knows the user: challenges who proves nothing, calls every third nonce stale, redirects now and then.
+/// A server that, by the first byte of the id, challenges, sends a 438, redirects, or sends a success response.
 fn server(at: Instant, output: &Output<TransactionEvent<u8>>) -> Vec<Step> {
     let Output::Transmit(sent) = output else { return vec![] };
     let request = Message::decode(&sent.payload).unwrap();
@@ -61,7 +61,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn requests_with_credentials_keep_the_laws(script in asker_steps_with(any_credential()), seed in any::<u64>()) {
+    fn requests_with_credentials_keep_the_laws(script in requester_steps_with(any_credential()), seed in any::<u64>()) {
         let context = Context { seed, handed_in: &SOCKETS, ..Context::default() };
         let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, server);
         let kept = laws::check_all(&Transactions::<u8>::new, &whole, &context);
@@ -70,7 +70,7 @@ proptest! {
 }
 
 #[test]
-fn the_conversations_of_the_laws_get_far() {
+fn the_runs_of_the_laws_reach_verified_responses() {
     let mut verified = 0;
     let mut transactions = 0;
     for seed in 0..20 {

@@ -1,9 +1,9 @@
 //! RFC 8489 §9.2 for a client.
 
 use super::{
-    ALGORITHMS, ANONYMITY, BEST_FIRST, BOTH, Challenge, MD5_ONLY, PASSWORD, PLAIN, REALM, SERVER, USER, ask, asked,
-    asker, binding, challenge, error, event, hears, id, integrity_of, kinds, last_note, long_term, md5, proved,
-    response, retried, sent, sha256, stale, success, unusable,
+    ALGORITHMS, ANONYMITY, BEST_FIRST, BOTH, Challenge, MD5_ONLY, PASSWORD, PLAIN, REALM, SERVER, USER, authenticated,
+    binding, challenge, error, event, id, integrity_of, kinds, last_note, long_term, md5, receive, requester, response,
+    retried, send_request, sent, sent_request, sha256, stale, success, unusable,
 };
 use crate::world::addr;
 use core::time::Duration;
@@ -25,32 +25,36 @@ const CREDENTIALS: [AttributeType; 8] = [
     AttributeType::MESSAGE_INTEGRITY_SHA256,
 ];
 
-/// What a first request and its challenge lead to.
+/// The reason for which a request ends after this challenge.
 fn declined(credential: &Credential, challenge: Challenge<'_>) -> Unusable {
-    let mut world = asker();
-    let first = asked(&mut world, credential);
-    hears(&mut world, &challenge.to(&first));
+    let mut world = requester();
+    let first = sent_request(&mut world, credential);
+    receive(&mut world, &challenge.to(&first));
     assert_eq!(world.machine.len(), 0);
     unusable(&mut world)
 }
 
 #[test]
-fn rfc8489_9_2_3_1_the_first_request_proves_nothing() {
-    let mut world = asker();
-    ask(&mut world, binding(7).attribute(&Attribute::Lifetime(600)).unwrap(), &long_term());
+fn rfc8489_9_2_3_1_the_first_request_has_no_credentials() {
+    let mut world = requester();
+    send_request(&mut world, binding(7).attribute(&Attribute::Lifetime(600)).unwrap(), &long_term());
     let request = sent(&mut world);
     assert_eq!(kinds(&request), [AttributeType::LIFETIME]);
     assert!(kinds(&request).iter().all(|kind| !CREDENTIALS.contains(kind)));
-    hears(&mut world, &success(&request, None));
-    assert_eq!(integrity_of(&event(&mut world)), None, "a server that asks for nothing answers");
-    assert_eq!(kinds(&asked(&mut world, &long_term())), [], "and is asked so again");
+    receive(&mut world, &success(&request, None));
+    assert_eq!(
+        integrity_of(&event(&mut world)),
+        None,
+        "a server that requires no credentials sends a success response"
+    );
+    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "and the next request has no credentials");
 }
 
 #[test]
-fn rfc8489_9_2_5_a_401_is_answered_with_name_realm_and_nonce_in_a_new_transaction() {
-    for nonce in [PLAIN, "a nonce of before RFC 8489"] {
-        let mut world = asker();
-        ask(&mut world, binding(7).attribute(&Attribute::Lifetime(600)).unwrap(), &long_term());
+fn rfc8489_9_2_5_a_401_is_answered_with_username_realm_and_nonce_in_a_new_transaction() {
+    for nonce in [PLAIN, "a nonce without a cookie"] {
+        let mut world = requester();
+        send_request(&mut world, binding(7).attribute(&Attribute::Lifetime(600)).unwrap(), &long_term());
         let first = sent(&mut world);
         let second = retried(&mut world, &first, challenge(nonce, None));
         assert_ne!(id(&second), id(&first));
@@ -64,11 +68,11 @@ fn rfc8489_9_2_5_a_401_is_answered_with_name_realm_and_nonce_in_a_new_transactio
 }
 
 #[test]
-fn the_schedule_of_the_new_transaction_begins_anew() {
-    let mut world = asker();
-    let first = asked(&mut world, &long_term());
+fn the_schedule_restarts_with_the_new_transaction() {
+    let mut world = requester();
+    let first = sent_request(&mut world, &long_term());
     let mut lines = world.run(1600);
-    hears(&mut world, &challenge(PLAIN, None).to(&first));
+    receive(&mut world, &challenge(PLAIN, None).to(&first));
     lines.extend(world.run(60_000));
     let at: Vec<_> = lines.iter().map(|line| line[..6].trim().parse::<u64>().unwrap()).collect();
     assert_eq!(at, [500, 1500, 1600, 2100, 3100, 5100, 9100, 17_100, 33_100, 41_100]);
@@ -76,7 +80,7 @@ fn the_schedule_of_the_new_transaction_begins_anew() {
 }
 
 #[test]
-fn rfc8489_9_2_5_the_first_known_algorithm_is_taken_and_the_list_sent_back_as_it_came() {
+fn rfc8489_9_2_5_the_first_supported_algorithm_is_chosen_and_the_list_is_returned_unchanged() {
     let odd = PasswordAlgorithm { number: 0x1234, parameters: &[1, 2, 3, 4, 5] };
     let marked = PasswordAlgorithm { number: 2, parameters: &[9] };
     let cases: [(&[PasswordAlgorithm<'_>], _, _); 4] = [
@@ -86,10 +90,10 @@ fn rfc8489_9_2_5_the_first_known_algorithm_is_taken_and_the_list_sent_back_as_it
         (&[marked, PasswordAlgorithm::MD5], PasswordAlgorithm::MD5, md5()),
     ];
     for (algorithms, chosen, key) in cases {
-        let mut world = asker();
-        let first = asked(&mut world, &long_term());
+        let mut world = requester();
+        let first = sent_request(&mut world, &long_term());
         let refusal = challenge(ALGORITHMS, Some(algorithms)).to(&first);
-        hears(&mut world, &refusal);
+        receive(&mut world, &refusal);
         let second = sent(&mut world);
         let message = Message::decode(&second).unwrap();
         // RFC 8489 §9.2.5: MESSAGE-INTEGRITY-SHA256 only.
@@ -98,13 +102,13 @@ fn rfc8489_9_2_5_the_first_known_algorithm_is_taken_and_the_list_sent_back_as_it
         assert_eq!(verified.password_algorithm(), Some(chosen));
         let offered = Message::decode(&refusal).unwrap().password_algorithms().unwrap();
         assert_eq!(verified.password_algorithms().unwrap().as_bytes(), offered.as_bytes());
-        hears(&mut world, &success(&second, Some((&key, Integrity::SHA256))));
+        receive(&mut world, &success(&second, Some((&key, Integrity::SHA256))));
         assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::SHA256));
     }
 }
 
 #[test]
-fn rfc8489_9_2_5_without_a_known_algorithm_there_is_no_retry() {
+fn rfc8489_9_2_5_without_a_supported_algorithm_there_is_no_retry() {
     let odd = [PasswordAlgorithm { number: 0x1234, parameters: &[] }];
     for algorithms in [&odd[..], &[]] {
         let why = declined(&long_term(), challenge(ALGORITHMS, Some(algorithms)));
@@ -113,12 +117,12 @@ fn rfc8489_9_2_5_without_a_known_algorithm_there_is_no_retry() {
 }
 
 #[test]
-fn rfc8489_9_2_5_the_name_is_hashed_where_the_nonce_says_so_and_only_there() {
+fn rfc8489_9_2_5_userhash_is_sent_only_with_the_feature_bit_of_the_nonce() {
     for (nonce, algorithms) in
         [(ANONYMITY, None), (BOTH, Some(BEST_FIRST)), (PLAIN, None), (ALGORITHMS, Some(BEST_FIRST))]
     {
-        let mut world = asker();
-        let first = asked(&mut world, &long_term());
+        let mut world = requester();
+        let first = sent_request(&mut world, &long_term());
         let second = retried(&mut world, &first, challenge(nonce, algorithms));
         let message = Message::decode(&second).unwrap();
         let anonymous = nonce == ANONYMITY || nonce == BOTH;
@@ -129,33 +133,37 @@ fn rfc8489_9_2_5_the_name_is_hashed_where_the_nonce_says_so_and_only_there() {
 }
 
 #[test]
-fn who_wants_to_stay_anonymous_does() {
+fn an_anonymous_credential_never_sends_the_username() {
     let anonymous = Credential::long_term_anonymous(USER, PASSWORD);
     let why = declined(&anonymous, challenge(ALGORITHMS, Some(BEST_FIRST)));
     assert_eq!(why, Unusable::Challenge(ChallengeError::NoAnonymity));
-    let mut world = asker();
-    let first = asked(&mut world, &anonymous);
+    let mut world = requester();
+    let first = sent_request(&mut world, &anonymous);
     let second = retried(&mut world, &first, challenge(ANONYMITY, None));
     assert!(Message::decode(&second).unwrap().verify(&md5()).unwrap().userhash().is_some());
 }
 
 #[test]
-fn rfc8489_9_2_5_a_nonce_that_announces_algorithms_without_them_is_not_answered() {
+fn rfc8489_9_2_5_a_challenge_without_the_announced_algorithms_is_not_answered() {
     let why = Unusable::Challenge(ChallengeError::BidDown);
     assert_eq!(declined(&long_term(), challenge(ALGORITHMS, None)), why);
-    assert_eq!(declined(&long_term(), challenge(PLAIN, Some(BEST_FIRST))), why, "nor the other way round");
+    assert_eq!(
+        declined(&long_term(), challenge(PLAIN, Some(BEST_FIRST))),
+        why,
+        "nor algorithms without the feature bit"
+    );
     assert_eq!(declined(&long_term(), challenge("no cookie", Some(MD5_ONLY))), why);
 
-    let mut world = proved(challenge(ALGORITHMS, Some(BEST_FIRST)));
-    let request = asked(&mut world, &long_term());
-    hears(&mut world, &stale("obMatJos2gAAAn2", None).to(&request));
-    assert_eq!(unusable(&mut world), why, "a 438 as well");
+    let mut world = authenticated(challenge(ALGORITHMS, Some(BEST_FIRST)));
+    let request = sent_request(&mut world, &long_term());
+    receive(&mut world, &stale("obMatJos2gAAAn2", None).to(&request));
+    assert_eq!(unusable(&mut world), why, "the same for a 438");
     assert!(last_note(&world).ends_with("[RFC 8489 §9.2.1]"), "{}", last_note(&world));
 }
 
 #[test]
-fn rfc8489_9_2_1_no_challenge_leads_to_less_than_the_one_before() {
-    let less = [
+fn rfc8489_9_2_1_a_challenge_with_less_security_than_before_is_not_answered() {
+    let weaker = [
         stale("obMatJos2gAAAn2", Some(BEST_FIRST)),
         stale("obMatJos2wAAAn2", Some(MD5_ONLY)),
         stale("obMatJos2QAAAn2", None),
@@ -163,19 +171,19 @@ fn rfc8489_9_2_1_no_challenge_leads_to_less_than_the_one_before() {
         stale("no cookie", None),
         challenge("no cookie", None).realm(Some("another realm")),
     ];
-    for challenge_with_less in less {
-        let mut world = proved(challenge(BOTH, Some(BEST_FIRST)));
-        let request = asked(&mut world, &long_term());
-        hears(&mut world, &challenge_with_less.to(&request));
-        assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Weaker), "{challenge_with_less:?}");
-        // It is not forgotten either: the next request is proved as before.
-        let next = asked(&mut world, &long_term());
+    for weaker_challenge in weaker {
+        let mut world = authenticated(challenge(BOTH, Some(BEST_FIRST)));
+        let request = sent_request(&mut world, &long_term());
+        receive(&mut world, &weaker_challenge.to(&request));
+        assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Weaker), "{weaker_challenge:?}");
+        // The session is kept: the next request is signed as before.
+        let next = sent_request(&mut world, &long_term());
         assert!(Message::decode(&next).unwrap().verify_with(&sha256(), Integrity::SHA256).is_ok());
     }
-    let mut world = proved(challenge(PLAIN, None));
-    let request = asked(&mut world, &long_term());
-    let more = retried(&mut world, &request, stale(BOTH, Some(BEST_FIRST)));
-    assert!(Message::decode(&more).unwrap().verify(&sha256()).is_ok(), "more is welcome");
+    let mut world = authenticated(challenge(PLAIN, None));
+    let request = sent_request(&mut world, &long_term());
+    let stronger = retried(&mut world, &request, stale(BOTH, Some(BEST_FIRST)));
+    assert!(Message::decode(&stronger).unwrap().verify(&sha256()).is_ok(), "a stronger challenge is answered");
 }
 
 #[test]
@@ -183,67 +191,71 @@ fn rfc8489_9_2_5_a_438_is_answered_with_its_nonce_and_the_same_realm() {
     for (before, after, algorithms, key) in
         [(PLAIN, "obMatJos2AAAAn2", None, md5()), (BOTH, "obMatJos2wAAAn2", Some(BEST_FIRST), sha256())]
     {
-        let mut world = proved(challenge(before, algorithms));
-        let request = asked(&mut world, &long_term());
+        let mut world = authenticated(challenge(before, algorithms));
+        let request = sent_request(&mut world, &long_term());
         let again = retried(&mut world, &request, stale(after, algorithms).realm(Some("another realm")));
         let message = Message::decode(&again).unwrap();
         let verified = message.verify(&key).unwrap();
         assert_eq!((verified.realm().unwrap(), verified.nonce().unwrap()), (REALM.into(), after.into()));
         assert!(verified.username().is_some() != verified.userhash().is_some());
         let integrity = if algorithms.is_some() { Integrity::SHA256 } else { Integrity::Sha1 };
-        hears(&mut world, &success(&again, Some((&key, integrity))));
+        receive(&mut world, &success(&again, Some((&key, integrity))));
         event(&mut world);
-        let next = asked(&mut world, &long_term());
-        assert_eq!(Message::decode(&next).unwrap().nonce().unwrap(), after, "the new one is kept");
+        let next = sent_request(&mut world, &long_term());
+        assert_eq!(Message::decode(&next).unwrap().nonce().unwrap(), after, "the new nonce is kept");
     }
 }
 
 #[test]
-fn a_nonce_that_was_called_stale_is_never_sent_again() {
-    let mut world = proved(challenge(PLAIN, None));
-    let request = asked(&mut world, &long_term());
-    hears(&mut world, &stale(PLAIN, None).to(&request));
+fn a_stale_nonce_is_never_sent_again() {
+    let mut world = authenticated(challenge(PLAIN, None));
+    let request = sent_request(&mut world, &long_term());
+    receive(&mut world, &stale(PLAIN, None).to(&request));
     assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::SameNonce));
 
-    let request = asked(&mut world, &long_term());
+    let request = sent_request(&mut world, &long_term());
     let again = retried(&mut world, &request, stale("obMatJos2AAAAn2", None));
-    hears(&mut world, &stale("obMatJos2AAAAn3", None).to(&again));
-    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::TooMany), "and one is answered a request");
+    receive(&mut world, &stale("obMatJos2AAAAn3", None).to(&again));
+    assert_eq!(
+        unusable(&mut world),
+        Unusable::Challenge(ChallengeError::TooMany),
+        "one 438 is answered for each request"
+    );
     assert_eq!(declined(&long_term(), stale(PLAIN, None)), Unusable::Challenge(ChallengeError::NothingStale));
 }
 
 #[test]
-fn rfc8489_9_2_5_a_401_that_changes_nothing_is_not_answered() {
-    let mut world = asker();
-    let first = asked(&mut world, &long_term());
+fn rfc8489_9_2_5_a_401_with_the_same_realm_is_not_answered() {
+    let mut world = requester();
+    let first = sent_request(&mut world, &long_term());
     let second = retried(&mut world, &first, challenge(ALGORITHMS, Some(BEST_FIRST)));
-    hears(&mut world, &challenge("obMatJos2gAAAn2", Some(BEST_FIRST)).to(&second));
+    receive(&mut world, &challenge("obMatJos2gAAAn2", Some(BEST_FIRST)).to(&second));
     assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::WrongCredentials));
 
-    // What was learnt of a server that refuses is worth nothing: the next request begins anew.
-    let mut world = proved(challenge(PLAIN, None));
-    let request = asked(&mut world, &long_term());
+    // After the refusal the session is removed: the next request has no credentials.
+    let mut world = authenticated(challenge(PLAIN, None));
+    let request = sent_request(&mut world, &long_term());
     assert!(kinds(&request).contains(&AttributeType::NONCE));
-    hears(&mut world, &challenge("obMatJos2AAAAn2", None).to(&request));
+    receive(&mut world, &challenge("obMatJos2AAAAn2", None).to(&request));
     assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::WrongCredentials));
-    assert_eq!(kinds(&asked(&mut world, &long_term())), []);
+    assert_eq!(kinds(&sent_request(&mut world, &long_term())), []);
 }
 
 #[test]
-fn realms_that_change_are_followed_three_times() {
-    let mut world = asker();
-    let mut request = asked(&mut world, &long_term());
+fn at_most_three_challenges_of_different_realms_are_answered() {
+    let mut world = requester();
+    let mut request = sent_request(&mut world, &long_term());
     for realm in ["one", "two", "three"] {
         request = retried(&mut world, &request, challenge(PLAIN, None).realm(Some(realm)));
         let key = IntegrityKey::long_term_md5(USER, realm, PASSWORD);
         assert!(Message::decode(&request).unwrap().verify(&key).is_ok());
     }
-    hears(&mut world, &challenge(PLAIN, None).realm(Some("four")).to(&request));
+    receive(&mut world, &challenge(PLAIN, None).realm(Some("four")).to(&request));
     assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::TooMany));
 }
 
 #[test]
-fn a_challenge_that_cannot_be_read_is_not_answered() {
+fn an_incomplete_challenge_is_not_answered() {
     use AttributeType as A;
     let no_nonce = Challenge { nonce: None, ..challenge(PLAIN, None) };
     let cases = [
@@ -257,64 +269,64 @@ fn a_challenge_that_cannot_be_read_is_not_answered() {
     let many = [PasswordAlgorithm::SHA256; 65];
     let why = declined(&long_term(), challenge(ALGORITHMS, Some(&many)));
     assert_eq!(why, Unusable::Challenge(ChallengeError::TooLong(A::PASSWORD_ALGORITHMS)));
-    let mut world = asker();
-    let first = asked(&mut world, &long_term());
+    let mut world = requester();
+    let first = sent_request(&mut world, &long_term());
     retried(&mut world, &first, challenge(ALGORITHMS, Some(&many[..64])));
 
-    let mut world = asker();
-    let first = asked(&mut world, &long_term());
+    let mut world = requester();
+    let first = sent_request(&mut world, &long_term());
     let mut garbled = challenge(PLAIN, None).to(&first);
     let at = garbled.windows(REALM.len()).position(|window| window == REALM.as_bytes()).unwrap();
     garbled[at] = 0xff;
-    hears(&mut world, &garbled);
+    receive(&mut world, &garbled);
     assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Lacks(A::REALM)), "not UTF-8");
 }
 
 #[test]
-fn a_request_that_would_grow_past_any_message_ends() {
-    let mut world = asker();
+fn a_request_that_is_too_long_with_its_credential_ends() {
+    let mut world = requester();
     let full = vec![0; 65_400];
-    ask(&mut world, binding(7).attribute(&Attribute::Padding(&full)).unwrap(), &long_term());
+    send_request(&mut world, binding(7).attribute(&Attribute::Padding(&full)).unwrap(), &long_term());
     let first = sent(&mut world);
     let (nonce, realm) = ("n".repeat(120), "r".repeat(120));
-    hears(&mut world, &challenge(&nonce, None).realm(Some(&realm)).to(&first));
+    receive(&mut world, &challenge(&nonce, None).realm(Some(&realm)).to(&first));
     assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Unwritable));
 }
 
 #[test]
-fn rfc8489_9_2_3_2_later_requests_use_what_was_learnt() {
-    let mut world = proved(challenge(BOTH, Some(BEST_FIRST)));
-    let later = asked(&mut world, &long_term());
+fn rfc8489_9_2_3_2_later_requests_use_the_session() {
+    let mut world = authenticated(challenge(BOTH, Some(BEST_FIRST)));
+    let later = sent_request(&mut world, &long_term());
     use AttributeType as A;
     let expected =
         [A::USERHASH, A::NONCE, A::REALM, A::PASSWORD_ALGORITHMS, A::PASSWORD_ALGORITHM, A::MESSAGE_INTEGRITY_SHA256];
     assert_eq!(kinds(&later), expected);
     assert!(Message::decode(&later).unwrap().verify(&sha256()).is_ok());
 
-    // By this credential to this server, and by no other to no other.
+    // The session is used only with this credential and this server.
     for other in [Credential::long_term(USER, "another"), Credential::long_term("another", PASSWORD)] {
-        assert_eq!(kinds(&asked(&mut world, &other)), []);
+        assert_eq!(kinds(&sent_request(&mut world, &other)), []);
     }
-    ask(&mut world, Request::binding(SocketId(1), addr("192.0.2.1:3479"), 8), &long_term());
+    send_request(&mut world, Request::binding(SocketId(1), addr("192.0.2.1:3479"), 8), &long_term());
     assert_eq!(kinds(&sent(&mut world)), []);
     world.machine.forget(&long_term());
-    assert_eq!(kinds(&asked(&mut world, &long_term())), [], "forgotten");
+    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "the session was removed");
 }
 
 #[test]
-fn only_what_was_verified_is_kept() {
-    let mut world = asker();
-    let first = asked(&mut world, &long_term());
+fn only_a_verified_session_is_kept() {
+    let mut world = requester();
+    let first = sent_request(&mut world, &long_term());
     retried(&mut world, &first, challenge(PLAIN, None));
-    assert_eq!(kinds(&asked(&mut world, &long_term())), [], "challenged, and not yet answered");
+    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "the retry was not answered yet");
 }
 
 #[test]
-fn of_thirty_two_servers_what_was_learnt_is_kept() {
-    let mut world = asker();
+fn sessions_of_32_servers_are_kept() {
+    let mut world = requester();
     let server = |n: u8| format!("192.0.2.{n}:3478");
     for n in 1..=33 {
-        ask(&mut world, Request::binding(SocketId(1), addr(&server(n)), 7), &long_term());
+        send_request(&mut world, Request::binding(SocketId(1), addr(&server(n)), 7), &long_term());
         let first = sent(&mut world);
         assert_eq!(world.datagram(1, &server(n), &challenge(PLAIN, None).to(&first)), Verdict::Mine);
         let second = sent(&mut world);
@@ -322,44 +334,44 @@ fn of_thirty_two_servers_what_was_learnt_is_kept() {
         event(&mut world);
     }
     for (n, known) in [(1, false), (2, true), (33, true)] {
-        ask(&mut world, Request::binding(SocketId(1), addr(&server(n)), 7), &long_term());
+        send_request(&mut world, Request::binding(SocketId(1), addr(&server(n)), 7), &long_term());
         assert_eq!(!kinds(&sent(&mut world)).is_empty(), known, "server {n}");
     }
 }
 
 #[test]
-fn rfc8489_9_2_5_a_400_that_is_not_signed_counts_as_not_received() {
-    let mut world = proved(challenge(PLAIN, None));
-    let request = asked(&mut world, &long_term());
-    hears(&mut world, &error(&request, 400, None));
+fn rfc8489_9_2_5_an_unauthenticated_400_is_ignored() {
+    let mut world = authenticated(challenge(PLAIN, None));
+    let request = sent_request(&mut world, &long_term());
+    receive(&mut world, &error(&request, 400, None));
     assert_eq!(
         last_note(&world),
-        "message from 192.0.2.1:3478 dropped: its 400 is not authenticated [RFC 8489 §9.2.5]"
+        "message from 192.0.2.1:3478 dropped: its error 400 is not authenticated [RFC 8489 §9.2.5]"
     );
     let lines = world.run(60_000);
-    assert_eq!(lines.last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers", "resulting in a time-out");
+    assert_eq!(lines.last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers", "RFC 8489 §9.2.5: a timeout");
 
-    let request = asked(&mut world, &long_term());
-    hears(&mut world, &error(&request, 400, Some((&md5(), Integrity::Sha1))));
+    let request = sent_request(&mut world, &long_term());
+    receive(&mut world, &error(&request, 400, Some((&md5(), Integrity::Sha1))));
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1));
 }
 
 #[test]
-fn rfc8489_9_2_5_any_response_that_lost_its_algorithms_is_ignored() {
-    let mut world = proved(challenge(ALGORITHMS, Some(BEST_FIRST)));
-    let request = asked(&mut world, &long_term());
+fn rfc8489_9_2_5_a_response_without_the_announced_algorithms_is_ignored() {
+    let mut world = authenticated(challenge(ALGORITHMS, Some(BEST_FIRST)));
+    let request = sent_request(&mut world, &long_term());
     let nonce = Attribute::Nonce(ALGORITHMS.into());
     let signed = Some((&sha256(), Integrity::SHA256));
-    hears(&mut world, &response(&request, Class::SuccessResponse, &[nonce], None));
-    hears(&mut world, &response(&request, Class::SuccessResponse, &[nonce], signed.as_ref().map(|&(k, i)| (k, i))));
+    receive(&mut world, &response(&request, Class::SuccessResponse, &[nonce], None));
+    receive(&mut world, &response(&request, Class::SuccessResponse, &[nonce], signed.as_ref().map(|&(k, i)| (k, i))));
     assert_eq!(world.lines(), [""; 0]);
-    assert!(last_note(&world).contains("announces PASSWORD-ALGORITHMS and there is none"));
-    hears(&mut world, &success(&request, Some((&sha256(), Integrity::SHA256))));
+    assert!(last_note(&world).contains("announces PASSWORD-ALGORITHMS, which is missing"));
+    receive(&mut world, &success(&request, Some((&sha256(), Integrity::SHA256))));
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::SHA256));
 }
 
 #[test]
-fn rfc8489_9_2_5_over_udp_what_is_not_verified_counts_as_not_received() {
+fn rfc8489_9_2_5_over_udp_an_unverified_response_is_ignored() {
     let wrong = IntegrityKey::short_term("guess");
     let cases = [
         (None, IntegrityError::Missing),
@@ -367,11 +379,11 @@ fn rfc8489_9_2_5_over_udp_what_is_not_verified_counts_as_not_received() {
         (Some((&wrong, Integrity::Sha1)), IntegrityError::Missing),
     ];
     for (signed, why) in cases {
-        let mut world = proved(challenge(ALGORITHMS, Some(BEST_FIRST)));
-        let request = asked(&mut world, &long_term());
-        hears(&mut world, &success(&request, signed));
-        hears(&mut world, &error(&request, 500, None));
-        hears(&mut world, &success(&request, signed));
+        let mut world = authenticated(challenge(ALGORITHMS, Some(BEST_FIRST)));
+        let request = sent_request(&mut world, &long_term());
+        receive(&mut world, &success(&request, signed));
+        receive(&mut world, &error(&request, 500, None));
+        receive(&mut world, &success(&request, signed));
         let lines = world.run(60_000);
         assert_eq!(lines.len(), 7, "{lines:?}");
         assert!(lines[6].contains(&format!("{:?}", Unusable::Integrity(why))), "{}", lines[6]);
@@ -379,10 +391,10 @@ fn rfc8489_9_2_5_over_udp_what_is_not_verified_counts_as_not_received() {
 }
 
 #[test]
-fn rfc8489_9_2_5_over_a_stream_what_is_not_verified_ends_the_request_at_once() {
-    let mut world = asker();
+fn rfc8489_9_2_5_over_a_stream_an_unverified_response_ends_the_request() {
+    let mut world = requester();
     let reliable = binding(7).schedule(Schedule::reliable(Duration::from_millis(39_500)));
-    ask(&mut world, reliable, &long_term());
+    send_request(&mut world, reliable, &long_term());
     let first = sent(&mut world);
     let bytes = challenge(PLAIN, None).to(&first);
     let (front, back) = bytes.split_at(30);
@@ -395,50 +407,50 @@ fn rfc8489_9_2_5_over_a_stream_what_is_not_verified_ends_the_request_at_once() {
 }
 
 #[test]
-fn an_unverified_answer_to_an_earlier_transaction_is_no_reason_for_the_end() {
-    let mut world = proved(challenge(PLAIN, None));
-    let request = asked(&mut world, &long_term());
-    hears(&mut world, &success(&request, None));
+fn an_unverified_response_to_an_earlier_transaction_is_not_the_reason_of_the_end() {
+    let mut world = authenticated(challenge(PLAIN, None));
+    let request = sent_request(&mut world, &long_term());
+    receive(&mut world, &success(&request, None));
     retried(&mut world, &request, stale("obMatJos2AAAAn2", None));
     assert_eq!(world.run(60_000).last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers");
 }
 
 #[test]
 fn rfc8489_9_2_5_after_a_response_with_algorithms_only_sha256_is_used() {
-    let mut world = proved(challenge(PLAIN, None));
-    let request = asked(&mut world, &long_term());
+    let mut world = authenticated(challenge(PLAIN, None));
+    let request = sent_request(&mut world, &long_term());
     let mut buffer = [0; 256];
     let mut writer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id(&request)).unwrap();
     writer.add_password_algorithms(BEST_FIRST).unwrap();
     let bytes = writer.message_integrity(&md5()).unwrap().finish().to_vec();
-    hears(&mut world, &bytes);
+    receive(&mut world, &bytes);
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1));
-    let next = asked(&mut world, &long_term());
-    assert_eq!(kinds(&next), [], "asks for a challenge that has them");
-    let proof = retried(&mut world, &next, challenge(ALGORITHMS, Some(BEST_FIRST)));
-    assert!(Message::decode(&proof).unwrap().verify_with(&sha256(), Integrity::SHA256).is_ok());
+    let next = sent_request(&mut world, &long_term());
+    assert_eq!(kinds(&next), [], "the request has no credentials, to get a challenge with algorithms");
+    let retry = retried(&mut world, &next, challenge(ALGORITHMS, Some(BEST_FIRST)));
+    assert!(Message::decode(&retry).unwrap().verify_with(&sha256(), Integrity::SHA256).is_ok());
 }
 
 #[test]
-fn rfc8489_9_2_2_in_the_key_there_are_no_quotes_and_no_trailing_nulls() {
-    let mut world = asker();
-    let first = asked(&mut world, &Credential::long_term("\"user\"\0", "pass\0\0"));
+fn rfc8489_9_2_2_the_key_has_no_quotes_and_no_trailing_nulls() {
+    let mut world = requester();
+    let first = sent_request(&mut world, &Credential::long_term("\"user\"\0", "pass\0\0"));
     let second = retried(&mut world, &first, challenge(PLAIN, None).realm(Some("\"realm\"")));
     let key = IntegrityKey::long_term_md5("user", "realm", "pass");
     let verified = Message::decode(&second).unwrap();
     let verified = verified.verify(&key).unwrap();
-    assert_eq!(verified.realm().unwrap(), "\"realm\"", "copied as it came");
+    assert_eq!(verified.realm().unwrap(), "\"realm\"", "the realm is returned unchanged");
 }
 
 #[test]
-fn the_id_that_the_owner_knows_still_names_the_request() {
-    let mut world = asker();
-    let known = ask(&mut world, binding(7), &long_term());
+fn the_first_id_still_names_the_request_after_a_challenge() {
+    let mut world = requester();
+    let known = send_request(&mut world, binding(7), &long_term());
     let first = sent(&mut world);
     let second = retried(&mut world, &first, challenge(PLAIN, None));
     world.with(|machine, cx| machine.set_tail(cx, known, Duration::from_secs(1))).unwrap();
     assert_eq!(world.machine.pending().map(|(id, ..)| id).collect::<Vec<_>>(), [id(&second)]);
-    hears(&mut world, &challenge("late", None).to(&first));
+    receive(&mut world, &challenge("late", None).to(&first));
     assert_eq!(world.lines(), [""; 0]);
     assert!(last_note(&world).contains("request 010101010101010101010101 was challenged already"));
     world.with(|machine, cx| machine.cancel(cx, known)).unwrap();
@@ -448,47 +460,47 @@ fn the_id_that_the_owner_knows_still_names_the_request() {
 }
 
 #[test]
-fn however_many_wait_a_challenge_never_fills_the_queue() {
-    let mut world = asker();
+fn retries_after_a_challenge_never_fill_the_queue() {
+    let mut world = requester();
     for tag in 0..255 {
-        ask(&mut world, binding(tag), &long_term());
+        send_request(&mut world, binding(tag), &long_term());
     }
     let requests: Vec<_> = world.outputs();
     let mut retries = 0;
     for round in 0..2 {
         for output in &requests {
             let portolan_machine::Output::Transmit(sent) = output else { panic!("a request") };
-            hears(&mut world, &challenge(PLAIN, None).to(&sent.payload));
+            receive(&mut world, &challenge(PLAIN, None).to(&sent.payload));
         }
         let sent = world.outputs().len();
         assert!(sent <= 256 - 255, "round {round}: {sent}");
         retries += sent;
     }
-    assert_eq!(retries, 2, "what found no room finds it when the challenge comes again");
+    assert_eq!(retries, 2, "a retry without room is sent after a repeated challenge");
 }
 
 #[test]
-fn the_story_is_told_with_its_clauses() {
-    let mut world = asker();
-    let first = asked(&mut world, &long_term());
+fn the_notes_of_a_request_name_their_clauses() {
+    let mut world = requester();
+    let first = sent_request(&mut world, &long_term());
     let second = retried(&mut world, &first, challenge(BOTH, Some(BEST_FIRST)));
     let third = retried(&mut world, &second, stale("obMatJos2wAAAn2", Some(BEST_FIRST)));
-    hears(&mut world, &success(&third, Some((&sha256(), Integrity::SHA256))));
+    receive(&mut world, &success(&third, Some((&sha256(), Integrity::SHA256))));
     let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("answered") };
     assert_eq!((answer.id, answer.sends, answer.nth), (id(&third), 1, 1));
     assert_eq!(
         world.notes.0,
         [
             "request 010101010101010101010101 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
-            "request 010101010101010101010101 challenged by 192.0.2.1:3478 with 401, 020202020202020202020202 takes its \
-             place [RFC 8489 §9.2.5]",
-            "request 020202020202020202020202 is proved with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
-             [RFC 8489 §9.2.5]",
+            "request 010101010101010101010101 challenged by 192.0.2.1:3478 with 401, 020202020202020202020202 replaces \
+             it [RFC 8489 §9.2.5]",
+            "request 020202020202020202020202 is authenticated with password algorithm 2, USERHASH and \
+             MESSAGE-INTEGRITY-SHA256 [RFC 8489 §9.2.5]",
             "request 020202020202020202020202 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
-            "192.0.2.1:3478 calls the nonce of request 020202020202020202020202 stale, 030303030303030303030303 takes its \
-             place [RFC 8489 §9.2.5]",
-            "request 030303030303030303030303 is proved with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
+            "request 020202020202020202020202 has a stale nonce for 192.0.2.1:3478, 030303030303030303030303 replaces it \
              [RFC 8489 §9.2.5]",
+            "request 030303030303030303030303 is authenticated with password algorithm 2, USERHASH and \
+             MESSAGE-INTEGRITY-SHA256 [RFC 8489 §9.2.5]",
             "request 030303030303030303030303 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
             "request 030303030303030303030303 answered by 192.0.2.1:3478 [RFC 8489 §6.3.3]",
         ]

@@ -1,4 +1,4 @@
-//! What attackers send: a bit turned in what a user signed, other people's nonces, and anything at all.
+//! Hostile requests: flipped bits in signed requests, nonces of other clients, and random attributes.
 
 use super::*;
 use crate::responses::{Server, config};
@@ -22,44 +22,45 @@ fn short_term() -> Authenticator {
 }
 
 #[test]
-fn no_bit_of_a_signed_request_can_be_turned() {
+fn a_signed_request_with_any_bit_flipped_is_not_admitted() {
     let nonce = nonce(&long_term(), 0, CLIENT);
     let named = [Attribute::Username(USER.into()), Attribute::Software("portolan".into())];
     let key = IntegrityKey::short_term(PASSWORD);
     for sign in [Sign::Sha1, Sign::Sha256, Sign::Both] {
         for (authenticator, draft) in [
             (long_term(), Draft { sign, ..Draft::complete(&nonce) }),
-            (long_term(), Draft { sign, ..Draft::classic(&nonce) }),
+            (long_term(), Draft { sign, ..Draft::rfc5389(&nonce) }),
             (short_term(), Draft::new(&named, key.clone(), sign)),
         ] {
             let original = Draft { fingerprint: true, ..draft }.bytes();
             let (first, end) = integrity(&original);
-            let (mut turned, mut refused) = (0, 0);
+            let (mut flipped, mut refused) = (0, 0);
             for bit in 0..original.len() * 8 {
                 let mut bytes = original.clone();
                 bytes[bit / 8] ^= 1 << (bit % 8);
                 let Ok(request) = Message::decode(&bytes) else { continue };
-                turned += 1;
+                flipped += 1;
                 let Judgement::Admitted(admitted) = authenticator.judge(at(1), addr(CLIENT), &request) else {
                     refused += 1;
                     continue;
                 };
-                // What is taken reads as it was signed; only what no integrity covers may differ.
+                // An admitted message has the signed attributes. Only bytes that no integrity covers differ.
                 let read: Vec<_> = admitted.message.fields().take_while(|field| field.at < first).collect();
                 let written = Message::decode(&original).unwrap();
                 assert_eq!(read, written.fields().take_while(|field| field.at < first).collect::<Vec<_>>());
                 assert_eq!(bytes[..first], original[..first], "bit {bit}");
-                // MESSAGE-INTEGRITY does not cover its sister: whoever hides that leaves the weaker one to be judged.
-                let hides_sister = sign == Sign::Both && (first + 24..first + 28).contains(&(bit / 8));
-                assert!(bit / 8 >= end || hides_sister, "bit {bit} of {sign:?}");
+                // MESSAGE-INTEGRITY does not cover MESSAGE-INTEGRITY-SHA256. If that is hidden, the weaker one is
+                // verified.
+                let hides_sha256 = sign == Sign::Both && (first + 24..first + 28).contains(&(bit / 8));
+                assert!(bit / 8 >= end || hides_sha256, "bit {bit} of {sign:?}");
             }
-            assert!(refused >= (end - 20) * 8 - 64 && turned > refused, "{refused} of {turned}");
+            assert!(refused >= (end - 20) * 8 - 64 && flipped > refused, "{refused} of {flipped}");
         }
     }
 }
 
 #[test]
-fn a_responder_does_not_take_a_turned_fingerprint_either() {
+fn a_responder_rejects_a_request_with_any_bit_flipped() {
     let mut world = serving(long_term());
     let nonce = nonce(&long_term(), 0, CLIENT);
     let original = Draft { fingerprint: true, ..Draft::complete(&nonce) }.bytes();
@@ -69,7 +70,7 @@ fn a_responder_does_not_take_a_turned_fingerprint_either() {
         let _verdict = world.datagram(1, CLIENT, &bytes);
         for output in world.outputs() {
             let Output::Transmit(reply) = output else { panic!("only replies") };
-            // A turned type makes of FINGERPRINT something behind the integrity that nobody reads.
+            // With a flipped type, FINGERPRINT is an attribute after the integrity, which is ignored.
             let hidden = (original.len() - 8..original.len() - 6).contains(&(bit / 8));
             assert!(code(&reply.payload).is_some() || hidden, "bit {bit}");
         }
@@ -127,9 +128,9 @@ fn any_request() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Nobody without the key gets more than a rejection, of its bounded length, and nothing of it stays.
+    /// A request without the key gets a rejection of bounded length, and leaves no state.
     #[test]
-    fn whoever_has_no_key_gets_a_bounded_rejection(requests in proptest::collection::vec(any_request(), 1..6), short in any::<bool>()) {
+    fn requests_without_the_key_get_only_short_rejections(requests in proptest::collection::vec(any_request(), 1..6), short in any::<bool>()) {
         let authenticator = if short { short_term() } else { long_term() };
         let mut world = serving(authenticator.clone());
         for bytes in &requests {
@@ -143,7 +144,7 @@ proptest! {
                 prop_assert!(!kinds(&reply.payload).iter().any(|kind| integrities.contains(kind)));
             }
         }
-        // A request that comes after all of them is judged as by one that never heard them.
+        // A later request gets the same response as from a new responder.
         let last = requests.last().unwrap();
         let _verdict = world.datagram(1, CLIENT, last);
         let mut fresh = serving(authenticator);
@@ -151,9 +152,9 @@ proptest! {
         prop_assert_eq!(world.outputs(), fresh.outputs());
     }
 
-    /// No bytes at all make it panic, or answer what is no request.
+    /// No bytes cause a panic, or a response to a message that is not a request.
     #[test]
-    fn any_bytes_are_judged(bytes in prop_oneof![any_request(), proptest::collection::vec(any::<u8>(), 0..100)], seconds: u64) {
+    fn only_requests_are_rejected_and_no_bytes_panic(bytes in prop_oneof![any_request(), proptest::collection::vec(any::<u8>(), 0..100)], seconds: u64) {
         if let Ok(message) = Message::decode(&bytes) {
             for authenticator in [short_term(), long_term()] {
                 let judged = authenticator.judge(at(seconds), addr(CLIENT), &message);
@@ -163,13 +164,13 @@ proptest! {
         }
     }
 
-    /// A user's own signature over a nonce that was given to another address is 438, whatever the addresses and times.
+    /// A valid signature over a nonce of another address is 438, for all addresses and times.
     #[test]
     fn the_nonce_of_another_address_is_438(own: ([u8; 4], u16), other: ([u8; 4], u16), given in 0..100_000_u64, later in 0..100_000_u64) {
         prop_assume!(own != other);
         let (own, other) = (core::net::SocketAddr::from(own), core::net::SocketAddr::from(other));
         let nonce = nonce(&long_term(), given, &other.to_string());
-        for draft in [Draft::complete(&nonce), Draft::classic(&nonce)] {
+        for draft in [Draft::complete(&nonce), Draft::rfc5389(&nonce)] {
             let bytes = draft.bytes();
             let judged = long_term().judge(at(given + later), own, &Message::decode(&bytes).unwrap());
             let Judgement::Rejected(why) = judged else { panic!("{judged:?}") };

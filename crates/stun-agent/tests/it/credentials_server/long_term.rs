@@ -1,4 +1,4 @@
-//! RFC 8489 §9.2.4 in its order, §9.2.1, and what §14 asks of the attributes that a server sends and takes.
+//! RFC 8489 §9.2.4 in its order, §9.2.1, and the rules of §14 for the attributes of a server.
 
 use super::*;
 use portolan_stun::{IntegrityError, ResponseClass, Text, userhash};
@@ -12,7 +12,7 @@ fn fresh() -> String {
     nonce(&long_term(), 0, CLIENT)
 }
 
-fn judged(draft: &Draft<'_>) -> Fate {
+fn judged(draft: &Draft<'_>) -> JudgeResult {
     judge(&long_term(), 1, &draft.bytes())
 }
 
@@ -25,7 +25,7 @@ fn is_challenge(reply: &[u8], expected: u16) {
 }
 
 #[test]
-fn rfc8489_9_2_4_without_integrity_it_is_401_with_realm_nonce_and_algorithms() {
+fn rfc8489_9_2_4_without_integrity_the_response_is_401_with_realm_nonce_and_algorithms() {
     let nonce = fresh();
     for draft in [
         Draft::new(&[], IntegrityKey::short_term(""), Sign::Nothing),
@@ -50,10 +50,10 @@ fn rfc8489_9_2_4_no_two_sources_get_the_same_nonce() {
 }
 
 #[test]
-fn rfc8489_9_2_4_without_name_realm_or_nonce_it_is_400_and_says_nothing_more() {
+fn rfc8489_9_2_4_without_username_realm_or_nonce_the_response_is_a_bare_400() {
     let nonce = fresh();
     for missing in [AttributeType::USERNAME, AttributeType::REALM, AttributeType::NONCE] {
-        for draft in [Draft::complete(&nonce), Draft::classic(&nonce)] {
+        for draft in [Draft::complete(&nonce), Draft::rfc5389(&nonce)] {
             let draft = draft.without(missing);
             assert_eq!(judged(&draft), Err((Some(400), RejectionKind::Incomplete)), "{missing}");
             let reply = rejection(&long_term(), 1, CLIENT, &draft.bytes());
@@ -70,15 +70,15 @@ fn rfc8489_9_2_4_without_name_realm_or_nonce_it_is_400_and_says_nothing_more() {
 fn rfc8489_9_2_4_with_neither_algorithm_attribute_the_password_is_md5() {
     let nonce = fresh();
     for sign in [Sign::Sha1, Sign::Sha256, Sign::Both] {
-        assert_eq!(judged(&Draft { sign, ..Draft::classic(&nonce) }), Ok(USER.into()), "{sign:?}");
+        assert_eq!(judged(&Draft { sign, ..Draft::rfc5389(&nonce) }), Ok(USER.into()), "{sign:?}");
         let sha256 = IntegrityKey::long_term_sha256(USER, REALM, PASSWORD);
-        let other = judged(&Draft { sign, key: sha256, ..Draft::classic(&nonce) });
+        let other = judged(&Draft { sign, key: sha256, ..Draft::rfc5389(&nonce) });
         assert!(matches!(other, Err((Some(401), RejectionKind::Integrity(_)))), "{other:?}");
     }
 }
 
 #[test]
-fn rfc8489_9_2_4_both_algorithm_attributes_must_be_there_and_match() {
+fn rfc8489_9_2_4_both_algorithm_attributes_must_be_present_and_match() {
     let nonce = fresh();
     let (md5, sha256) = (PasswordAlgorithm::MD5, PasswordAlgorithm::SHA256);
     let odd = PasswordAlgorithm { number: 1, parameters: &[1] };
@@ -86,7 +86,7 @@ fn rfc8489_9_2_4_both_algorithm_attributes_must_be_there_and_match() {
     let cases: [(Option<PasswordAlgorithm<'_>>, Option<&[PasswordAlgorithm<'_>]>); 11] = [
         (Some(sha256), None),
         (None, Some(&OFFER)),
-        // An attacker in between took the better one away, or changed the order (§9.2.1).
+        // An attacker on the path removed the stronger algorithm, or changed the order (§9.2.1).
         (Some(md5), Some(&[md5])),
         (Some(md5), Some(&[md5, sha256])),
         (Some(sha256), Some(&[sha256])),
@@ -111,16 +111,16 @@ fn rfc8489_9_2_4_both_algorithm_attributes_must_be_there_and_match() {
 }
 
 #[test]
-fn rfc8489_9_2_1_a_bit_that_was_taken_away_is_found_out_by_the_nonce() {
-    // The attacker shows the client a cookie without features and no PASSWORD-ALGORITHMS: the client falls back to MD5.
+fn rfc8489_9_2_1_a_removed_feature_bit_makes_the_nonce_invalid() {
+    // The attacker removes the feature bits and PASSWORD-ALGORITHMS, so that the client uses MD5.
     let bid_down = fresh().replacen("obMatJos2wAAA", "obMatJos2AAAA", 1);
     for nonce in [bid_down.as_str(), "f//499k954d6OL34oL9FSTvy64sA"] {
-        let draft = Draft::classic(nonce);
+        let draft = Draft::rfc5389(nonce);
         assert_eq!(judged(&draft), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
         is_challenge(&rejection(&long_term(), 1, CLIENT, &draft.bytes()), 438);
-        // Without the bit the lists are not compared (§9.2.4); the nonce does not pass all the same.
-        let lone = Draft { algorithms: None, ..Draft::complete(nonce) };
-        assert_eq!(judged(&lone), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
+        // Without the bit the lists are not compared (§9.2.4). The nonce is invalid all the same.
+        let without_list = Draft { algorithms: None, ..Draft::complete(nonce) };
+        assert_eq!(judged(&without_list), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
     }
 }
 
@@ -135,25 +135,26 @@ fn rfc8489_9_2_4_an_unknown_user_and_a_wrong_password_get_the_same_401() {
     is_challenge(&expected, 401);
 
     let anonymous = || Draft::complete(&nonce).without(AttributeType::USERNAME);
-    let elsewhere = Draft::complete(&nonce).without(AttributeType::REALM).with(Attribute::Realm("example.com".into()));
+    let other_realm =
+        Draft::complete(&nonce).without(AttributeType::REALM).with(Attribute::Realm("example.com".into()));
     for unknown in [
         anonymous().with(Attribute::Username("mallory".into())),
         anonymous().with(Attribute::Username("".into())),
         anonymous().with(Attribute::Username(Text::from_wire(b"\xff\xfe"))),
         anonymous().with(Attribute::Username("Alice".into())),
         anonymous().with(Attribute::Userhash(&hash)),
-        elsewhere,
+        other_realm,
     ] {
         assert_eq!(judged(&unknown), Err((Some(401), RejectionKind::UnknownUser)));
         assert_eq!(rejection(&long_term(), 1, CLIENT, &unknown.bytes()), expected);
     }
-    // Nor is somebody who signs with the key that strangers are compared with.
+    // A request that is signed with the dummy key of unknown users is rejected too.
     let empty = Draft { key: IntegrityKey::from_bytes(&[]), ..anonymous().with(Attribute::Username("mallory".into())) };
     assert_eq!(judged(&empty), Err((Some(401), RejectionKind::UnknownUser)));
 }
 
 #[test]
-fn rfc8489_9_2_4_where_both_integrities_are_there_sha256_counts() {
+fn rfc8489_9_2_4_of_both_integrity_attributes_sha256_counts() {
     let nonce = fresh();
     let (right, wrong) = (IntegrityKey::long_term_sha256(USER, REALM, PASSWORD), IntegrityKey::short_term("guess"));
     for (sha1, sha256, taken) in [(&wrong, &right, true), (&right, &wrong, false)] {
@@ -168,7 +169,7 @@ fn rfc8489_9_2_4_where_both_integrities_are_there_sha256_counts() {
 }
 
 #[test]
-fn rfc8489_9_2_4_a_nonce_that_is_not_valid_is_438_with_one_that_is() {
+fn rfc8489_9_2_4_an_invalid_nonce_is_438_with_a_valid_one() {
     let draft = |nonce: &str| Draft::complete(nonce).bytes();
     let (own, other) = (fresh(), nonce(&long_term(), 0, "198.51.100.8:40000"));
     let foreign = nonce(&Authenticator::long_term(REALM, &[8; 32], users()).unwrap(), 0, CLIENT);
@@ -182,11 +183,11 @@ fn rfc8489_9_2_4_a_nonce_that_is_not_valid_is_438_with_one_that_is() {
         let again = Message::decode(&reply).unwrap().nonce().unwrap().to_string();
         assert_eq!(judge(&long_term(), seconds, &draft(&again)), Ok(USER.into()), "the NONCE value MUST be valid");
     }
-    assert_eq!(judge(&long_term(), 599, &draft(&own)), Ok(USER.into()), "to its last second");
+    assert_eq!(judge(&long_term(), 599, &draft(&own)), Ok(USER.into()), "the nonce is valid in its last second");
 }
 
 #[test]
-fn the_owner_sets_the_lifetime_and_may_make_all_nonces_stale() {
+fn the_owner_sets_the_lifetime_and_can_make_all_nonces_stale() {
     let mut short = long_term().nonce_lifetime(Duration::from_secs(5));
     let bytes = Draft::complete(&nonce(&short, 0, CLIENT)).bytes();
     assert_eq!(judge(&short, 4, &bytes), Ok(USER.into()));
@@ -198,19 +199,19 @@ fn the_owner_sets_the_lifetime_and_may_make_all_nonces_stale() {
     assert_eq!(
         judge(&short, 9, &renewed),
         Err((Some(438), RejectionKind::Nonce(NonceError::Expired))),
-        "five seconds still"
+        "the lifetime is still five seconds"
     );
 }
 
 #[test]
-fn rfc8489_9_2_4_the_first_rule_that_is_broken_decides() {
+fn rfc8489_9_2_4_the_first_violated_rule_decides() {
     let stale = nonce(&long_term(), 0, "198.51.100.8:40000");
     let mallory = || Attribute::Username("mallory".into());
     let odd = |draft: Draft<'static>| Draft { algorithms: Some(&OFFER[..1]), ..draft };
     let stale: &'static str = stale.leak();
     let named = |draft: Draft<'static>| draft.without(AttributeType::USERNAME).with(mallory());
     let wrong = |draft: Draft<'static>| Draft { key: IntegrityKey::short_term("guess"), ..draft };
-    // Each breaks one rule less than the one before.
+    // Each request violates one rule less than the request before.
     let kinds = [
         judged(&Draft {
             sign: Sign::Nothing,
@@ -246,13 +247,13 @@ fn rfc8489_9_2_4_a_response_is_signed_with_sha256_unless_the_request_named_no_al
         .without(AttributeType::PASSWORD_ALGORITHM)
         .with(Attribute::PasswordAlgorithm(PasswordAlgorithm::MD5));
     let by_sha1 = Draft { sign: Sign::Sha1, ..Draft::complete(&nonce) };
-    let classic_by_sha256 = Draft { sign: Sign::Sha256, ..Draft::classic(&nonce) };
+    let rfc5389_by_sha256 = Draft { sign: Sign::Sha256, ..Draft::rfc5389(&nonce) };
     for (draft, key, expected) in [
         (Draft::complete(&nonce), &sha256, AttributeType::MESSAGE_INTEGRITY_SHA256),
         (by_sha1, &sha256, AttributeType::MESSAGE_INTEGRITY_SHA256),
         (chose_md5, &md5, AttributeType::MESSAGE_INTEGRITY_SHA256),
-        (Draft::classic(&nonce), &md5, AttributeType::MESSAGE_INTEGRITY),
-        (classic_by_sha256, &md5, AttributeType::MESSAGE_INTEGRITY),
+        (Draft::rfc5389(&nonce), &md5, AttributeType::MESSAGE_INTEGRITY),
+        (rfc5389_by_sha256, &md5, AttributeType::MESSAGE_INTEGRITY),
     ] {
         let bytes = draft.bytes();
         let request = Message::decode(&bytes).unwrap();
@@ -267,13 +268,13 @@ fn rfc8489_9_2_4_a_response_is_signed_with_sha256_unless_the_request_named_no_al
 }
 
 #[test]
-fn rfc8489_9_2_4_a_user_may_be_named_by_userhash_where_the_bit_says_so() {
+fn rfc8489_9_2_4_userhash_is_accepted_only_with_its_feature_bit() {
     let hash = userhash(USER, REALM);
     let anonymous = |nonce: &str| {
         let draft = Draft::complete(nonce).without(AttributeType::USERNAME);
         draft.with(Attribute::Userhash(&hash)).bytes()
     };
-    assert_eq!(judge(&long_term(), 1, &anonymous(&fresh())), Ok(USER.into()), "told by name");
+    assert_eq!(judge(&long_term(), 1, &anonymous(&fresh())), Ok(USER.into()), "the user is reported by name");
     let plain = long_term().without_anonymity();
     let given = nonce(&plain, 0, CLIENT);
     assert_eq!(Features::of(given.as_bytes()), Some(Features::PASSWORD_ALGORITHMS));
@@ -282,8 +283,8 @@ fn rfc8489_9_2_4_a_user_may_be_named_by_userhash_where_the_bit_says_so() {
 }
 
 #[test]
-fn stored_keys_are_enough_and_each_serves_its_algorithm_alone() {
-    // `user:realm:pass` is the RFC's own example (§9.2.2).
+fn a_stored_key_is_used_for_its_algorithm_only() {
+    // `user:realm:pass` is the example of the RFC (§9.2.2).
     let md5: [u8; 16] = hex("8493fbc53ba582fb4c044c456bdc40eb").try_into().unwrap();
     let mut users = Users::long_term("realm");
     users.add_keys("user", Some(&md5), None).unwrap();
@@ -291,28 +292,28 @@ fn stored_keys_are_enough_and_each_serves_its_algorithm_alone() {
     let nonce = nonce(&stored, 0, CLIENT);
     let named =
         [Attribute::Username("user".into()), Attribute::Realm("realm".into()), Attribute::Nonce((&*nonce).into())];
-    let classic = Draft::new(&named, IntegrityKey::long_term_md5("user", "realm", "pass"), Sign::Sha1);
-    assert_eq!(judge(&stored, 1, &classic.bytes()), Ok("user".into()));
-    let modern = Draft::new(&named, IntegrityKey::long_term_sha256("user", "realm", "pass"), Sign::Sha256)
+    let rfc5389 = Draft::new(&named, IntegrityKey::long_term_md5("user", "realm", "pass"), Sign::Sha1);
+    assert_eq!(judge(&stored, 1, &rfc5389.bytes()), Ok("user".into()));
+    let rfc8489 = Draft::new(&named, IntegrityKey::long_term_sha256("user", "realm", "pass"), Sign::Sha256)
         .with(Attribute::PasswordAlgorithm(PasswordAlgorithm::SHA256));
-    let modern = Draft { algorithms: Some(&OFFER), ..modern };
-    assert_eq!(judge(&stored, 1, &modern.bytes()), Err((Some(401), RejectionKind::UnknownUser)));
+    let rfc8489 = Draft { algorithms: Some(&OFFER), ..rfc8489 };
+    assert_eq!(judge(&stored, 1, &rfc8489.bytes()), Err((Some(401), RejectionKind::UnknownUser)));
 }
 
 #[test]
-fn without_md5_only_sha256_is_offered_and_taken() {
+fn without_md5_only_sha256_is_offered_and_accepted() {
     let strict = long_term().without_md5();
     let nonce = nonce(&strict, 0, CLIENT);
-    let reply = rejection(&strict, 0, CLIENT, &Draft::classic(&nonce).bytes());
+    let reply = rejection(&strict, 0, CLIENT, &Draft::rfc5389(&nonce).bytes());
     assert!(Message::decode(&reply).unwrap().password_algorithms().unwrap().iter().eq([PasswordAlgorithm::SHA256]));
     assert_eq!(reply.len(), 112);
-    assert_eq!(judge(&strict, 1, &Draft::classic(&nonce).bytes()), Err((Some(401), RejectionKind::UnknownUser)));
-    let modern = Draft { algorithms: Some(&OFFER[..1]), ..Draft::complete(&nonce) };
-    assert_eq!(judge(&strict, 1, &modern.bytes()), Ok(USER.into()));
+    assert_eq!(judge(&strict, 1, &Draft::rfc5389(&nonce).bytes()), Err((Some(401), RejectionKind::UnknownUser)));
+    let rfc8489 = Draft { algorithms: Some(&OFFER[..1]), ..Draft::complete(&nonce) };
+    assert_eq!(judge(&strict, 1, &rfc8489.bytes()), Ok(USER.into()));
 }
 
 #[test]
-fn rfc8489_9_2_indications_are_not_protected_and_responses_not_judged() {
+fn rfc8489_9_2_indications_and_responses_are_discarded() {
     let nonce = fresh();
     for class in [Class::Indication, Class::SuccessResponse, Class::ErrorResponse] {
         let draft = Draft { class, ..Draft::complete(&nonce) };
@@ -321,12 +322,12 @@ fn rfc8489_9_2_indications_are_not_protected_and_responses_not_judged() {
 }
 
 #[test]
-fn rfc8489_14_6_a_truncated_integrity_is_not_taken() {
+fn rfc8489_14_6_a_truncated_integrity_is_rejected() {
     let (nonce, key) = (fresh(), IntegrityKey::long_term_md5(USER, REALM, PASSWORD));
     for length in [16, 20, 24, 28] {
         let mut buffer = [0; 512];
         let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
-        Draft::classic(&nonce).attributes.iter().for_each(|attribute| writer.add(attribute).unwrap());
+        Draft::rfc5389(&nonce).attributes.iter().for_each(|attribute| writer.add(attribute).unwrap());
         let bytes = writer.message_integrity_sha256_truncated(&key, length).unwrap().finish();
         let judged = judge(&long_term(), 1, bytes);
         assert!(
@@ -337,7 +338,7 @@ fn rfc8489_14_6_a_truncated_integrity_is_not_taken() {
 }
 
 #[test]
-fn rfc8489_b_1_the_sample_request_is_its_users_and_its_nonce_nobodys() {
+fn rfc8489_b_1_the_sample_request_authenticates_its_user_and_its_nonce_is_invalid() {
     const B1: &str = "
         2112a442 78ad3433c6ad72c029da412e
         001e0020 4a3cf38f ef6992bd a952c678 0417da0f 24819415 569e60b2 05c46e41 407f1704
@@ -353,7 +354,7 @@ fn rfc8489_b_1_the_sample_request_is_its_users_and_its_nonce_nobodys() {
         users.add("\u{30de}\u{30c8}\u{30ea}\u{30c3}\u{30af}\u{30b9}", password).unwrap();
         Authenticator::long_term(REALM, &[7; 32], users).unwrap()
     };
-    // The integrity is judged before the nonce: 438 says that the user was found by its USERHASH and the key is right.
+    // The integrity is checked before the nonce. So a 438 shows that the USERHASH was found and the key is right.
     for sample in [md5, sha256] {
         let stale = Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs)));
         assert_eq!(judge(&server("TheMatrIX"), 0, &hex(&sample)), stale);
@@ -364,7 +365,7 @@ fn rfc8489_b_1_the_sample_request_is_its_users_and_its_nonce_nobodys() {
 }
 
 #[test]
-fn rfc8489_14_9_the_realm_is_short_and_so_is_every_challenge() {
+fn rfc8489_14_9_the_length_of_the_realm_and_of_challenges_is_bounded() {
     let server = |realm: &str| Authenticator::long_term(realm, &[7; 32], Users::long_term(realm));
     for length in [0, 128, 1000] {
         assert_eq!(server(&"r".repeat(length)).unwrap_err(), AuthenticatorError::Realm { length });
@@ -390,13 +391,13 @@ fn users_are_bounded_and_checked() {
     assert_eq!(Users::short_term().add_keys("one", Some(&[0; 16]), None), Err(UsersError::Mechanism));
     assert_eq!((users.add("one", "1"), users.add(&"u".repeat(508), "2")), (Ok(()), Ok(())));
     assert_eq!(users.add("three", "3"), Err(UsersError::Full { limit: 2 }));
-    assert_eq!((users.add("one", "another"), users.len()), (Ok(()), 2), "a known one may change the password");
+    assert_eq!((users.add("one", "another"), users.len()), (Ok(()), 2), "an existing user can get a new password");
     assert_eq!((users.remove("one"), users.remove("one"), users.len()), (true, false, 1));
     assert_eq!((users.add("three", "3"), users.is_empty()), (Ok(()), false));
 }
 
 #[test]
-fn users_of_another_realm_are_nobody() {
+fn users_of_another_realm_are_unknown() {
     let mut users = Users::long_term("example.com");
     users.add(USER, PASSWORD).unwrap();
     let server = Authenticator::long_term(REALM, &[7; 32], users).unwrap();

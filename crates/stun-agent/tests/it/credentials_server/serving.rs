@@ -1,4 +1,4 @@
-//! A responder that asks for credentials: what it answers, counts and tells, over UDP and over a stream.
+//! A responder that requires credentials: its responses, counters and notes, over UDP and over a stream.
 
 use super::*;
 use crate::responses::{Server, config};
@@ -29,7 +29,7 @@ fn replies(world: &mut Server) -> Vec<Vec<u8>> {
     world.outputs().into_iter().map(reply).collect()
 }
 
-fn ask(world: &mut Server, bytes: &[u8]) -> Vec<u8> {
+fn send_request(world: &mut Server, bytes: &[u8]) -> Vec<u8> {
     assert_eq!(world.datagram(1, CLIENT, bytes), Verdict::Mine);
     let mut replies = replies(world);
     assert_eq!(replies.len(), 1);
@@ -41,19 +41,19 @@ fn bare() -> Vec<u8> {
 }
 
 fn challenged(world: &mut Server) -> String {
-    let reply = ask(world, &bare());
+    let reply = send_request(world, &bare());
     Message::decode(&reply).unwrap().nonce().unwrap().to_string()
 }
 
 #[test]
-fn a_client_is_challenged_proves_itself_and_gets_a_signed_answer() {
+fn a_client_is_challenged_and_then_gets_a_signed_response() {
     let mut world = server();
-    let reply = ask(&mut world, &bare());
-    assert_eq!((code(&reply), reply.len()), (Some(401), 116), "5.8 times the 20 bytes that were asked with");
+    let reply = send_request(&mut world, &bare());
+    assert_eq!((code(&reply), reply.len()), (Some(401), 116), "5.8 times the 20 bytes of the request");
     let nonce = Message::decode(&reply).unwrap().nonce().unwrap().to_string();
 
     world.now = 599_000;
-    let reply = ask(&mut world, &Draft { fingerprint: true, ..Draft::complete(&nonce) }.bytes());
+    let reply = send_request(&mut world, &Draft { fingerprint: true, ..Draft::complete(&nonce) }.bytes());
     use AttributeType as A;
     assert_eq!(kinds(&reply), [A::XOR_MAPPED_ADDRESS, A::MESSAGE_INTEGRITY_SHA256, A::FINGERPRINT]);
     let message = Message::decode(&reply).unwrap();
@@ -61,16 +61,16 @@ fn a_client_is_challenged_proves_itself_and_gets_a_signed_answer() {
     assert_eq!(verified.xor_mapped_address(), Some(addr(CLIENT)));
     assert_eq!(message.check_fingerprint(), Ok(()));
 
-    let reply = ask(&mut world, &Draft::classic(&nonce).bytes());
+    let reply = send_request(&mut world, &Draft::rfc5389(&nonce).bytes());
     assert_eq!(kinds(&reply), [A::XOR_MAPPED_ADDRESS, A::MESSAGE_INTEGRITY]);
     assert!(Message::decode(&reply).unwrap().verify(&IntegrityKey::long_term_md5(USER, REALM, PASSWORD)).is_ok());
 
     world.now = 600_000;
-    assert_eq!(code(&ask(&mut world, &Draft::complete(&nonce).bytes())), Some(438));
+    assert_eq!(code(&send_request(&mut world, &Draft::complete(&nonce).bytes())), Some(438));
 }
 
 #[test]
-fn each_rejection_is_counted_and_told_with_its_clause() {
+fn each_rejection_is_counted_and_noted_with_its_clause() {
     let mut world = server();
     let nonce = challenged(&mut world);
     let wrong = Draft { key: IntegrityKey::short_term("guess"), ..Draft::complete(&nonce) };
@@ -83,7 +83,7 @@ fn each_rejection_is_counted_and_told_with_its_clause() {
         Draft::complete("f//499k954d6OL34oL9FSTvy64sA"),
         Draft::complete(&nonce),
     ] {
-        let _reply = ask(&mut world, &draft.bytes());
+        let _reply = send_request(&mut world, &draft.bytes());
     }
     assert_eq!(
         world.notes.0,
@@ -92,10 +92,10 @@ fn each_rejection_is_counted_and_told_with_its_clause() {
             "request from 198.51.100.7:40000 rejected with error 400: its credentials are not complete [RFC 8489 §9.2.4]",
             "request from 198.51.100.7:40000 rejected with error 400: its password algorithms are not those that were \
              offered [RFC 8489 §9.2.4]",
-            "request from 198.51.100.7:40000 rejected with error 401: its user is not known here [RFC 8489 §9.2.4]",
-            "request from 198.51.100.7:40000 rejected with error 401: byte 112: the message integrity is not that of this \
-             key and these bytes [RFC 8489 §9.2.4]",
-            "request from 198.51.100.7:40000 rejected with error 438: the nonce was not given to this client [RFC 8489 \
+            "request from 198.51.100.7:40000 rejected with error 401: its user is unknown [RFC 8489 §9.2.4]",
+            "request from 198.51.100.7:40000 rejected with error 401: byte 112: the message integrity does not match the \
+             key and the bytes [RFC 8489 §9.2.4]",
+            "request from 198.51.100.7:40000 rejected with error 438: the nonce was not issued to this client [RFC 8489 \
              §9.2.4]",
             "request from 198.51.100.7:40000 answered [RFC 8489 §6.3.1.1]",
         ]
@@ -120,50 +120,50 @@ fn each_rejection_is_counted_and_told_with_its_clause() {
 }
 
 #[test]
-fn rfc8489_6_3_1_unknown_attributes_are_told_to_users_only_and_signed() {
+fn rfc8489_6_3_1_unknown_attributes_are_listed_only_for_users_and_signed() {
     let mut world = server();
     let nonce = challenged(&mut world);
     let odd = Attribute::Unknown { kind: AttributeType::new(0x7777), value: &[] };
     let unsigned = Draft { sign: Sign::Nothing, ..Draft::complete(&nonce).with(odd) };
-    assert_eq!(code(&ask(&mut world, &unsigned.bytes())), Some(401));
-    let reply = ask(&mut world, &Draft::complete(&nonce).with(odd).bytes());
+    assert_eq!(code(&send_request(&mut world, &unsigned.bytes())), Some(401));
+    let reply = send_request(&mut world, &Draft::complete(&nonce).with(odd).bytes());
     use AttributeType as A;
     assert_eq!(code(&reply), Some(420));
     assert_eq!(kinds(&reply), [A::ERROR_CODE, A::UNKNOWN_ATTRIBUTES, A::MESSAGE_INTEGRITY_SHA256]);
     assert!(Message::decode(&reply).unwrap().verify(&IntegrityKey::long_term_sha256(USER, REALM, PASSWORD)).is_ok());
     let malformed = Attribute::Unknown { kind: AttributeType::RESPONSE_PORT, value: &[] };
-    let reply = ask(&mut world, &Draft::complete(&nonce).with(malformed).bytes());
-    assert_eq!((code(&reply), kinds(&reply).len()), (Some(400), 2), "a 400 of the server's own is signed too");
+    let reply = send_request(&mut world, &Draft::complete(&nonce).with(malformed).bytes());
+    assert_eq!((code(&reply), kinds(&reply).len()), (Some(400), 2), "a 400 to an authenticated request is signed too");
 }
 
 #[test]
-fn what_is_not_covered_asks_for_nothing() {
+fn attributes_after_the_integrity_have_no_effect() {
     let mut world = server();
     let nonce = challenged(&mut world);
-    // Slipped in after the integrity: CHANGE-REQUEST would be 420, RESPONSE-PORT would send the answer elsewhere.
+    // Added after the integrity. CHANGE-REQUEST would cause a 420, RESPONSE-PORT would change the destination.
     let mut bytes = Draft { sign: Sign::Both, ..Draft::complete(&nonce) }.bytes();
-    let plain = ask(&mut world, &bytes);
+    let plain = send_request(&mut world, &bytes);
     bytes.extend([0, 3, 0, 4, 0, 0, 0, 6, 0, 0x27, 0, 4, 0x15, 0xb3, 0, 0, 0x77, 0x77, 0, 0]);
     let length = u16::try_from(bytes.len() - 20).unwrap();
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
-    assert_eq!(ask(&mut world, &bytes), plain);
+    assert_eq!(send_request(&mut world, &bytes), plain);
     let request = Message::decode(&bytes).unwrap();
     let judged = long_term().judge(at(0), addr(CLIENT), &request);
     let Judgement::Admitted(admitted) = judged else { panic!("{judged:?}") };
     assert_eq!(admitted.message.fields().count(), 5);
     assert!(!admitted.message.has(AttributeType::CHANGE_REQUEST));
-    // And credentials that stand there are not there.
+    // A USERNAME after the integrity is ignored too.
     let unnamed = Draft { class: Class::Request, ..Draft::complete(&nonce).without(AttributeType::USERNAME) };
     let mut bytes = unnamed.bytes();
     bytes.extend([0, 6, 0, 5]);
     bytes.extend(b"alice\0\0\0");
     let length = u16::try_from(bytes.len() - 20).unwrap();
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
-    assert_eq!(code(&ask(&mut world, &bytes)), Some(400));
+    assert_eq!(code(&send_request(&mut world, &bytes)), Some(400));
 }
 
 #[test]
-fn rfc8489_6_3_2_indications_and_responses_are_never_answered_whoever_signed_them() {
+fn rfc8489_6_3_2_signed_indications_and_responses_are_never_answered() {
     let mut users = Users::short_term();
     users.add(USER, PASSWORD).unwrap();
     for mut world in [server(), over(Authenticator::short_term(users))] {
@@ -178,7 +178,7 @@ fn rfc8489_6_3_2_indications_and_responses_are_never_answered_whoever_signed_the
 }
 
 #[test]
-fn short_term_credentials_are_answered_in_kind_and_padding_is_returned() {
+fn short_term_requests_get_the_same_integrity_attribute_and_padding() {
     let mut users = Users::short_term();
     users.add(USER, PASSWORD).unwrap();
     let mut world = over(Authenticator::short_term(users));
@@ -187,11 +187,11 @@ fn short_term_credentials_are_answered_in_kind_and_padding_is_returned() {
         let named = [Attribute::Username(USER.into()), Attribute::Padding(&padding)];
         Draft::new(&named, IntegrityKey::short_term(PASSWORD), sign).bytes()
     };
-    let reply = ask(&mut world, &draft(Sign::Sha1));
+    let reply = send_request(&mut world, &draft(Sign::Sha1));
     let verified = Message::decode(&reply).unwrap();
     let verified = verified.verify_with(&IntegrityKey::short_term(PASSWORD), portolan_stun::Integrity::Sha1).unwrap();
     assert_eq!(verified.padding_len(), Some(1000));
-    assert_eq!(code(&ask(&mut world, &draft(Sign::Nothing))), Some(400));
+    assert_eq!(code(&send_request(&mut world, &draft(Sign::Nothing))), Some(400));
     assert_eq!(
         world.notes.0[1],
         "request from 198.51.100.7:40000 rejected with error 400: its credentials are not complete [RFC 8489 §9.1.3]"
@@ -199,7 +199,7 @@ fn short_term_credentials_are_answered_in_kind_and_padding_is_returned() {
 }
 
 #[test]
-fn over_a_stream_it_is_the_same() {
+fn a_stream_client_is_challenged_and_then_gets_a_signed_response() {
     let mut world = World::new(Responder::new(&config(&[LOCAL], &[]).credentials(long_term())).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     let mut opened = 0;
@@ -212,27 +212,27 @@ fn over_a_stream_it_is_the_same() {
     }
     let accepted = SocketEvent::Accepted { socket: SocketId(100), local: addr(LOCAL), remote: addr(CLIENT) };
     assert_eq!(world.socket_event(opened, accepted), Verdict::Mine);
-    let mut say = |bytes: &[u8]| {
+    let mut exchange = |bytes: &[u8]| {
         for piece in bytes.chunks(33) {
             assert_eq!(world.stream(100, CLIENT, piece), Verdict::Mine);
         }
-        let said = world.outputs().into_iter().find_map(|output| match output {
+        let sent = world.outputs().into_iter().find_map(|output| match output {
             Output::Transmit(transmit) => Some(transmit),
             Output::Socket(_) | Output::Event(_) | Output::Wait(_) => None,
         });
-        let said = said.unwrap();
-        assert_eq!((said.socket, said.remote), (SocketId(100), addr(CLIENT)));
-        said.payload.to_vec()
+        let sent = sent.unwrap();
+        assert_eq!((sent.socket, sent.remote), (SocketId(100), addr(CLIENT)));
+        sent.payload.to_vec()
     };
-    let challenge = say(&bare());
+    let challenge = exchange(&bare());
     assert_eq!(code(&challenge), Some(401));
     let nonce = Message::decode(&challenge).unwrap().nonce().unwrap().to_string();
-    let reply = say(&Draft::complete(&nonce).bytes());
+    let reply = exchange(&Draft::complete(&nonce).bytes());
     assert!(Message::decode(&reply).unwrap().verify(&IntegrityKey::long_term_sha256(USER, REALM, PASSWORD)).is_ok());
 }
 
 #[test]
-fn with_an_alternate_a_rejection_comes_from_where_it_was_asked_and_a_user_is_answered_from_elsewhere() {
+fn change_request_applies_to_authenticated_requests_only() {
     let locals = [LOCAL, "192.0.2.2:3478", "192.0.2.1:3479", "192.0.2.2:3479"].map(addr);
     let config = config(&[LOCAL], &["192.0.2.2:3479"]).credentials(long_term());
     let socket = |local| SocketId(locals.iter().position(|other| *other == local).unwrap() as u64 + 1);
@@ -252,7 +252,7 @@ fn with_an_alternate_a_rejection_comes_from_where_it_was_asked_and_a_user_is_ans
 }
 
 #[test]
-fn rejections_count_against_the_rate_and_what_waits_is_bounded() {
+fn rejections_count_against_the_rate_and_the_output_queue_is_bounded() {
     let rate = Rate::per_second(NonZeroU32::new(5).unwrap());
     let config = config(&[LOCAL], &[]).credentials(long_term());
     let mut world: Server = World::new(Responder::over(&config.clone().rate(Some(rate)), |_| SocketId(1)).unwrap());
@@ -274,25 +274,25 @@ fn rejections_count_against_the_rate_and_what_waits_is_bounded() {
 #[test]
 fn without_an_authenticator_credentials_change_nothing() {
     let mut world: Server = World::new(Responder::over(&config(&[LOCAL], &[]), |_| SocketId(1)).unwrap());
-    let reply = ask(&mut world, &bare());
-    for draft in [Draft::complete("x"), Draft::classic("y"), Draft { sign: Sign::Both, ..Draft::complete("z") }] {
-        assert_eq!(ask(&mut world, &draft.bytes()), reply);
+    let reply = send_request(&mut world, &bare());
+    for draft in [Draft::complete("x"), Draft::rfc5389("y"), Draft { sign: Sign::Both, ..Draft::complete("z") }] {
+        assert_eq!(send_request(&mut world, &draft.bytes()), reply);
     }
     assert!(!world.machine.stats().to_string().contains("rejected"));
 }
 
 #[test]
-fn nothing_that_is_printed_shows_a_secret() {
+fn debug_and_notes_show_no_secret() {
     let mut world = server();
     let nonce = challenged(&mut world);
     let bytes = Draft::complete(&nonce).bytes();
     let request = Message::decode(&bytes).unwrap();
     let judged = long_term().judge(at(0), addr(CLIENT), &request);
-    let _reply = ask(&mut world, &bytes);
+    let _reply = send_request(&mut world, &bytes);
     let shown = format!("{:?} {judged:?} {:?} {:?}", long_term(), world.machine, world.notes);
     let all = format!("{shown} {} {}", world.machine.stats(), ResponderCommand::Start);
     assert!(all.contains("IntegrityKey(..)") && all.contains("users: 1"), "{all}");
-    // Neither as text nor as the bytes of a list: the password, its hashes, the secret of the nonces.
+    // The password, its hashes and the secret of the nonces appear neither as text nor as a list of bytes.
     let bytes_of = |text: &[u8]| format!("{text:?}").trim_matches(['[', ']']).to_owned();
     let md5 = hex("0f0a3885abb01c43142966068e3462d3");
     let sha256 = hex("5fe9239f4e6ef6b2ba16716e21c8898eb1c0b3055d474daff456a2d9a6ebb6ae");

@@ -16,15 +16,15 @@ fn draft(sign: Sign) -> Draft<'static> {
     Draft::new(&[Attribute::Username(NAME.into())], IntegrityKey::short_term(SECRET), sign)
 }
 
-/// What becomes of it as a request, and as an indication.
-fn both(mut draft: Draft<'_>) -> [Fate; 2] {
+/// Judges the message as a request, and as an indication.
+fn both(mut draft: Draft<'_>) -> [JudgeResult; 2] {
     [Class::Request, Class::Indication].map(|class| {
         draft.class = class;
         judge(&short_term(), 0, &draft.bytes())
     })
 }
 
-fn rejected(code: u16, kind: RejectionKind) -> [Fate; 2] {
+fn rejected(code: u16, kind: RejectionKind) -> [JudgeResult; 2] {
     [Err((Some(code), kind)), Err((None, kind))]
 }
 
@@ -38,7 +38,7 @@ fn rfc8489_9_1_3_without_integrity_or_username_a_request_is_400_and_an_indicatio
 }
 
 #[test]
-fn rfc8489_9_1_3_a_username_that_is_not_valid_is_401_or_discarded() {
+fn rfc8489_9_1_3_an_unknown_username_is_401_or_discarded() {
     let unknown = || rejected(401, RejectionKind::UnknownUser);
     for name in [Text::new("evtj:h6vZ"), Text::new(""), Text::from_wire(b"evtj:h6v\xff"), Text::new("evtj:h6vY\0")] {
         for sign in [Sign::Sha1, Sign::Sha256] {
@@ -46,13 +46,13 @@ fn rfc8489_9_1_3_a_username_that_is_not_valid_is_401_or_discarded() {
             assert_eq!(both(draft), unknown(), "{name:?}");
         }
     }
-    // The key that unknown users are compared with makes nobody of a stranger.
+    // The dummy key of unknown users does not authenticate a user.
     let empty = Draft::new(&[Attribute::Username("mallory".into())], IntegrityKey::from_bytes(&[]), Sign::Sha256);
     assert_eq!(both(empty), unknown());
 }
 
 #[test]
-fn rfc8489_9_1_3_an_integrity_that_does_not_match_is_401_or_discarded() {
+fn rfc8489_9_1_3_a_wrong_integrity_is_401_or_discarded() {
     for sign in [Sign::Sha1, Sign::Sha256, Sign::Both] {
         let wrong = Draft { key: IntegrityKey::short_term("guess"), ..draft(sign) };
         let at = if sign == Sign::Both { 36 + 24 } else { 36 };
@@ -62,7 +62,7 @@ fn rfc8489_9_1_3_an_integrity_that_does_not_match_is_401_or_discarded() {
 }
 
 #[test]
-fn rfc8489_9_1_3_where_both_are_present_sha256_counts() {
+fn rfc8489_9_1_3_of_both_integrity_attributes_sha256_counts() {
     let (right, wrong) = (IntegrityKey::short_term(SECRET), IntegrityKey::short_term("guess"));
     for (sha1, sha256, taken) in [(&wrong, &right, true), (&right, &wrong, false)] {
         let mut buffer = [0; 128];
@@ -94,7 +94,7 @@ fn rfc8489_9_1_3_a_response_has_the_integrity_of_its_request_and_no_username() {
 }
 
 #[test]
-fn rfc8489_9_1_3_a_rejection_carries_no_integrity_and_no_username() {
+fn rfc8489_9_1_3_a_rejection_has_no_integrity_and_no_username() {
     let unknown = Draft::new(&[Attribute::Username("x".into())], IntegrityKey::short_term(SECRET), Sign::Sha1);
     let wrong = Draft { key: IntegrityKey::short_term("guess"), ..draft(Sign::Both) };
     for (draft, expected, length) in [(draft(Sign::Nothing), 400, 40), (unknown, 401, 44), (wrong, 401, 44)] {
@@ -108,7 +108,7 @@ fn rfc8489_9_1_3_a_rejection_carries_no_integrity_and_no_username() {
 }
 
 #[test]
-fn rfc5769_2_1_the_sample_request_is_its_users() {
+fn rfc5769_2_1_the_sample_request_authenticates_its_user() {
     let sample = hex("
         00010058 2112a442 b7e7a701bc34d686fa87dfae
         80220010 5354554e 20746573 7420636c 69656e74
@@ -125,7 +125,7 @@ fn rfc5769_2_1_the_sample_request_is_its_users() {
 }
 
 #[test]
-fn no_response_is_judged() {
+fn responses_are_discarded() {
     for class in [Class::SuccessResponse, Class::ErrorResponse] {
         let bytes = Draft { class, ..draft(Sign::Sha256) }.bytes();
         assert_eq!(judge(&short_term(), 0, &bytes), Err((None, RejectionKind::NotARequest)));

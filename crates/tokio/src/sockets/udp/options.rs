@@ -20,7 +20,7 @@ mod system {
     use std::io::Result;
     use std::os::fd::AsFd;
 
-    /// The state of the options of one socket; `None` where the system does not know an option.
+    /// The state of the options of one socket; `None` where the system does not support an option.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in super::super) struct SocketOptions {
         ipv4: Ipv4Options,
@@ -125,7 +125,7 @@ mod system {
         option.get(socket).ok()
     }
 
-    /// Sets an option; does nothing for `None`. An error means that the system does not know the option.
+    /// Sets an option; does nothing for `None`. An error means that the system does not support the option.
     fn set<T, O: SetSockOpt<Val = T>>(socket: &impl AsFd, option: O, value: Option<T>) {
         if let Some(value) = value {
             let _unknown = option.set(socket, &value);

@@ -1,8 +1,8 @@
-//! Servers that lie: nothing that they can say makes a request loop, or believe them, or tell the password.
+//! Hostile servers: no response causes a loop, is accepted without authentication, or reveals the password.
 
 use super::{
-    ALGORITHMS, ANONYMITY, BEST_FIRST, BOTH, Challenge, MD5_ONLY, PASSWORD, PLAIN, REALM, USER, asked, asker,
-    challenge, long_term, md5, response, sha256, success,
+    ALGORITHMS, ANONYMITY, BEST_FIRST, BOTH, Challenge, MD5_ONLY, PASSWORD, PLAIN, REALM, USER, challenge, long_term,
+    md5, requester, response, sent_request, sha256, success,
 };
 use crate::world::{World, addr};
 use alloc::collections::BTreeSet;
@@ -12,7 +12,7 @@ use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Messag
 use portolan_stun_agent::{Credential, Request, TransactionEvent, Transactions};
 use proptest::prelude::*;
 
-/// What a server says to a request.
+/// The response of a server to a request.
 #[derive(Clone, Debug)]
 struct Reply {
     code: Option<u16>,
@@ -23,12 +23,12 @@ struct Reply {
     signed: Signed,
 }
 
-/// How it is signed.
+/// The integrity of a response.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Signed {
     No,
     Wrongly(Integrity),
-    /// With the key and the attribute of the request that it answers.
+    /// With the key and the integrity attribute of its request.
     Rightly,
 }
 
@@ -41,7 +41,7 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         1 => Just(Some(400)),
         1 => Just(Some(420)),
     ];
-    let realm = prop_oneof![4 => Just(Some(REALM)), 1 => Just(Some("evil")), 1 => Just(Some("two")), 1 => Just(None)];
+    let realm = prop_oneof![4 => Just(Some(REALM)), 1 => Just(Some("one")), 1 => Just(Some("two")), 1 => Just(None)];
     let nonces = [PLAIN, ALGORITHMS, ANONYMITY, BOTH, "obMatJos2AAAAn2", "obMatJos2gAAAn2", "obMatJos2wAAAn3", "n"];
     let nonce = prop_oneof![12 => prop::sample::select(nonces.to_vec()).prop_map(Some), 1 => Just(None)];
     let algorithms = prop_oneof![3 => Just(None), 3 => Just(Some(BEST_FIRST)), 1 => Just(Some(MD5_ONLY))];
@@ -67,7 +67,7 @@ fn any_reply() -> impl Strategy<Value = Reply> {
     )
 }
 
-/// The key of a request, and which attribute its response has.
+/// The key of a request, and the integrity attribute of its response.
 fn keys(request: &Message<'_>) -> Option<(IntegrityKey, Integrity)> {
     let realm = request.realm().and_then(|realm| realm.as_str().map(String::from)).unwrap_or_default();
     let keys = [
@@ -123,14 +123,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn whatever_servers_say_requests_end_believe_no_lies_and_keep_the_password(
+    fn with_any_responses_requests_end_and_accept_only_authenticated_responses(
         credential in any_credential(),
         replies in proptest::collection::vec(any_reply(), 1..80),
-        asks in 1..4_u32,
+        count in 1..4_u32,
     ) {
         let mut world = World::new(Transactions::<u32>::new());
         let mut replies = replies.iter();
-        for tag in 0..asks {
+        for tag in 0..count {
             let request = Request::binding(SocketId(1), addr("192.0.2.1:3478"), tag);
             world.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap();
             let (mut sent, mut seen) = (vec![], BTreeSet::new());
@@ -141,22 +141,22 @@ proptest! {
                             let bytes = transmit.payload.to_vec();
                             prop_assert!(!bytes.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes()));
                             let message = Message::decode(&bytes).unwrap();
-                            let is_proof = message.nonce().is_some();
-                            prop_assert!(!is_proof || keys(&message).is_some(), "who names itself proves it");
+                            let has_nonce = message.nonce().is_some();
+                            prop_assert!(!has_nonce || keys(&message).is_some(), "a request with a nonce is signed");
                             seen.insert(message.transaction_id());
                             sent.push((transmit.remote, bytes));
                         }
                         Output::Event(TransactionEvent::Answered(answer)) => {
                             prop_assert_eq!(answer.tag, tag);
                             let (_, request) = sent.iter().find(|(_, bytes)| super::id(bytes) == answer.id).unwrap();
-                            let proved = keys(&Message::decode(request).unwrap()).is_some();
+                            let is_authenticated = keys(&Message::decode(request).unwrap()).is_some();
                             let message = Message::decode(&answer.message).unwrap();
-                            prop_assert_eq!(answer.integrity.is_some(), proved);
-                            prop_assert_eq!(is_signed_for(&message, request).is_some(), proved);
+                            prop_assert_eq!(answer.integrity.is_some(), is_authenticated);
+                            prop_assert_eq!(is_signed_for(&message, request).is_some(), is_authenticated);
                             break 'request;
                         }
                         Output::Event(_) => break 'request,
-                        Output::Socket(_) | Output::Wait(_) => unreachable!("it has neither"),
+                        Output::Socket(_) | Output::Wait(_) => unreachable!("requests have no such output"),
                     }
                 }
                 let (remote, request) = sent.last().cloned().unwrap();
@@ -164,7 +164,7 @@ proptest! {
                     Some(reply) => {
                         let _verdict = world.datagram(1, &remote.to_string(), &write(&request, reply));
                     }
-                    // Silence: what is pending sends again, and ends.
+                    // Without a response the pending request is retransmitted, and ends.
                     None => {
                         let until = world.now + 60_000;
                         let lines = world.run(until);
@@ -180,9 +180,9 @@ proptest! {
 }
 
 #[test]
-fn the_lies_reach_deep() {
-    // Else the property above would prove little: by an honest sequence of replies all that it watches for happens.
-    let honest = |code, nonce, signed| Reply {
+fn valid_responses_reach_all_stages_of_the_property() {
+    // This test shows that the responses of the property above can reach a challenge, a redirection and a success.
+    let valid = |code, nonce, signed| Reply {
         code,
         realm: Some(REALM),
         nonce: Some(nonce),
@@ -190,12 +190,12 @@ fn the_lies_reach_deep() {
         alternate: Some(addr("192.0.2.2:3478")),
         signed,
     };
-    let mut world = asker();
-    let mut request = asked(&mut world, &long_term());
+    let mut world = requester();
+    let mut request = sent_request(&mut world, &long_term());
     for reply in [
-        honest(Some(401), ALGORITHMS, Signed::No),
-        honest(Some(438), "obMatJos2gAAAn2", Signed::No),
-        honest(Some(300), "obMatJos2gAAAn2", Signed::Rightly),
+        valid(Some(401), ALGORITHMS, Signed::No),
+        valid(Some(438), "obMatJos2gAAAn2", Signed::No),
+        valid(Some(300), "obMatJos2gAAAn2", Signed::Rightly),
     ] {
         assert_eq!(world.datagram(1, "192.0.2.1:3478", &write(&request, &reply)), portolan_machine::Verdict::Mine);
         request = super::sent(&mut world);
@@ -203,13 +203,13 @@ fn the_lies_reach_deep() {
     let challenge: Challenge<'_> = challenge(ALGORITHMS, Some(BEST_FIRST));
     let _verdict = world.datagram(1, "192.0.2.2:3478", &challenge.to(&request));
     request = super::sent(&mut world);
-    let bytes = write(&request, &honest(None, ALGORITHMS, Signed::Rightly));
+    let bytes = write(&request, &valid(None, ALGORITHMS, Signed::Rightly));
     let _verdict = world.datagram(1, "192.0.2.2:3478", &bytes);
     assert_eq!(super::integrity_of(&super::event(&mut world)), Some(Integrity::SHA256));
 }
 
 #[test]
-fn an_answer_with_any_bit_flipped_is_no_answer() {
+fn a_response_with_any_bit_flipped_is_not_accepted() {
     let short = |only| Credential::short_term_with(USER, PASSWORD, only);
     let password = IntegrityKey::short_term(PASSWORD);
     let cases = [
@@ -219,19 +219,23 @@ fn an_answer_with_any_bit_flipped_is_no_answer() {
         (long_term(), Some(challenge(BOTH, Some(BEST_FIRST))), sha256(), Integrity::SHA256),
     ];
     for (credential, challenge, key, integrity) in cases {
-        let mut world = asker();
-        let mut request = asked(&mut world, &credential);
+        let mut world = requester();
+        let mut request = sent_request(&mut world, &credential);
         if let Some(challenge) = challenge {
             request = super::retried(&mut world, &request, challenge);
         }
-        let honest = success(&request, Some((&key, integrity)));
-        for bit in 0..honest.len() * 8 {
-            let mut flipped = honest.clone();
+        let valid = success(&request, Some((&key, integrity)));
+        for bit in 0..valid.len() * 8 {
+            let mut flipped = valid.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let _verdict = world.datagram(1, "192.0.2.1:3478", &flipped);
             assert_eq!(world.lines(), [""; 0], "bit {bit} of {flipped:02x?}");
         }
-        let _verdict = world.datagram(1, "192.0.2.1:3478", &honest);
-        assert_eq!(super::integrity_of(&super::event(&mut world)), Some(integrity), "which is one");
+        let _verdict = world.datagram(1, "192.0.2.1:3478", &valid);
+        assert_eq!(
+            super::integrity_of(&super::event(&mut world)),
+            Some(integrity),
+            "the unchanged response is accepted"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! A probe without STUN: it holds both ends of every packet, and so observes the NAT directly.
+//! A probe without STUN: it has the sockets at both ends, and so measures the NAT directly.
 //!
-//! One lost packet proves nothing. A packet that should arrive is retransmitted until it does. Silence counts only if
-//! packets of the contacted endpoint arrive at the same time.
+//! The result does not depend on one packet. A packet that should arrive is retransmitted until it arrives. A missing
+//! packet counts only if packets of the contacted endpoint arrive at the same time.
 
 use core::cell::Cell;
 use core::net::{IpAddr, SocketAddr};
@@ -13,8 +13,8 @@ use std::thread;
 use libtest_mimic::Failed;
 
 use crate::Outcome;
-use crate::kinds::{Dependence, Family, Kind, Presence, Truth};
-use crate::recipes::{Mapping, Passing};
+use crate::kinds::{Classification, Dependence, Family, Kind, Presence};
+use crate::rules::{Mapping, Policy};
 use crate::topology::Topology;
 
 /// The ports of the servers: the port of STUN (RFC 8489 §8) and the next one.
@@ -31,7 +31,7 @@ pub(crate) struct Probe<'a> {
     /// Alternate address, second port.
     other_address: UdpSocket,
     /// The address of another host, first port.
-    someone_else: UdpSocket,
+    other_host: UdpSocket,
     /// The number of the last packet.
     last: Cell<u64>,
 }
@@ -41,24 +41,24 @@ impl<'a> Probe<'a> {
     pub(crate) fn new(kind: &'a Kind, topology: &'a Topology) -> Outcome<Self> {
         let [first, second] = PORTS;
         let plan = &topology.plan;
-        let bind = |address, port| topology.servers.bind(SocketAddr::new(address, port)).and_then(patient);
+        let bind = |address, port| topology.servers.bind(SocketAddr::new(address, port)).and_then(with_timeout);
         Ok(Self {
             topology,
             kind,
             contacted: bind(plan.primary, first)?,
             other_port: bind(plan.primary, second)?,
             other_address: bind(plan.alternate, second)?,
-            someone_else: topology.second.bind(SocketAddr::new(plan.second, first)).and_then(patient)?,
+            other_host: topology.second.bind(SocketAddr::new(plan.second, first)).and_then(with_timeout)?,
             last: Cell::new(0),
         })
     }
 
     /// Measures what the network does to UDP.
-    pub(crate) fn find(&self) -> Outcome<Truth> {
+    pub(crate) fn measure(&self) -> Outcome<Classification> {
         let client = self.client()?;
         let Some(seen) = self.seen_by_contacted(&client)? else {
             self.tcp_works()?;
-            return Ok(Truth::Blocked);
+            return Ok(Classification::Blocked);
         };
         let mapping = self.mapping()?;
         let filtering = self.filtering()?;
@@ -67,17 +67,17 @@ impl<'a> Probe<'a> {
             (true, Dependence::AddressDependent | Dependence::AddressAndPortDependent) => Presence::Firewall,
             (false, _) => Presence::Nat,
         };
-        let classic = match self.kind.truth {
-            // RFC 3489 §5 derives the classic name from the rest, so only the product can have it wrong.
-            Truth::Behavior { classic, .. } => classic,
-            Truth::Blocked => "blocked",
+        let classic = match self.kind.expected {
+            // RFC 3489 §5 derives the classic name from the rest, so only the binary can compute it wrongly.
+            Classification::Behavior { classic, .. } => classic,
+            Classification::Blocked => "blocked",
         };
-        Ok(Truth::Behavior { presence, mapping, filtering, classic })
+        Ok(Classification::Behavior { presence, mapping, filtering, classic })
     }
 
     /// Opens a socket at the client that has not sent yet.
     fn client(&self) -> Outcome<UdpSocket> {
-        self.topology.client.bind(SocketAddr::new(self.topology.plan.client, 0)).and_then(patient)
+        self.topology.client.bind(SocketAddr::new(self.topology.plan.client, 0)).and_then(with_timeout)
     }
 
     fn seen_by_contacted(&self, client: &UdpSocket) -> Outcome<Option<SocketAddr>> {
@@ -89,8 +89,8 @@ impl<'a> Probe<'a> {
         for _ in 0..TRIES {
             let sent = self.token();
             client.send_to(&sent, server.local_addr()?)?;
-            while let Some((came, source)) = receive(server)? {
-                if came == sent {
+            while let Some((received, source)) = receive(server)? {
+                if received == sent {
                     return Ok(Some(source));
                 }
             }
@@ -109,7 +109,7 @@ impl<'a> Probe<'a> {
             if mapped(&self.other_port)? != contacted {
                 return Ok(Dependence::AddressAndPortDependent);
             }
-            if mapped(&self.other_address)? != contacted || mapped(&self.someone_else)? != contacted {
+            if mapped(&self.other_address)? != contacted || mapped(&self.other_host)? != contacted {
                 found = Dependence::AddressDependent;
             }
             if mapped(&self.contacted)? != contacted {
@@ -123,15 +123,15 @@ impl<'a> Probe<'a> {
     fn filtering(&self) -> Outcome<Dependence> {
         let client = self.client()?;
         let public = self.seen_by_contacted(&client)?.ok_or(LOST)?;
-        let (mut port_came, mut address_came, mut controls) = (false, false, 0);
+        let (mut port_received, mut address_received, mut controls) = (false, false, 0);
         for _ in 0..self.rounds() {
             let (from_port, from_address, control) = (self.token(), self.token(), self.token());
             self.other_port.send_to(&from_port, public)?;
             self.other_address.send_to(&from_address, public)?;
             self.contacted.send_to(&control, public)?;
             while let Some((token, source)) = receive(&client)? {
-                port_came |= source == self.other_port.local_addr()?;
-                address_came |= source == self.other_address.local_addr()?;
+                port_received |= source == self.other_port.local_addr()?;
+                address_received |= source == self.other_address.local_addr()?;
                 if token == control {
                     controls += 1;
                     break;
@@ -140,22 +140,24 @@ impl<'a> Probe<'a> {
         }
         // A packet that arrived after its control packet.
         while let Some((_, source)) = receive(&client)? {
-            port_came |= source == self.other_port.local_addr()?;
-            address_came |= source == self.other_address.local_addr()?;
+            port_received |= source == self.other_port.local_addr()?;
+            address_received |= source == self.other_address.local_addr()?;
         }
-        match (address_came, port_came) {
-            _ if controls <= self.rounds() / 3 => Err("not even the contacted server got through".into()),
+        match (address_received, port_received) {
+            _ if controls <= self.rounds() / 3 => Err("too few control packets of the contacted server arrived".into()),
             (true, true) => Ok(Dependence::EndpointIndependent),
             (false, true) => Ok(Dependence::AddressDependent),
             (false, false) => Ok(Dependence::AddressAndPortDependent),
-            (true, false) => Err("another address got through, but not another port of the contacted one".into()),
+            (true, false) => {
+                Err("packets of another address arrived, but none of another port of the contacted address".into())
+            }
         }
     }
 
     /// Checks the port allocation of the kind: preserving, sequential, or neither.
     pub(crate) fn check_ports(&self) -> Outcome {
         let Some(router) = self.kind.outermost() else { return Ok(()) };
-        if self.kind.truth == Truth::Blocked {
+        if self.kind.expected == Classification::Blocked {
             return Ok(());
         }
         let (mut kept, mut ports) = (0, vec![]);
@@ -164,7 +166,7 @@ impl<'a> Probe<'a> {
             let public = self.seen_by_contacted(&client)?.ok_or(LOST)?;
             kept += usize::from(public.port() == client.local_addr()?.port());
             ports.push(public.port());
-            if !self.may_be_seen_as(public.ip()) {
+            if !self.is_expected_source(public.ip()) {
                 return Err(format!("the client is seen as {public}").into());
             }
         }
@@ -174,10 +176,10 @@ impl<'a> Probe<'a> {
             Mapping::Counting => counted,
             Mapping::Random | Mapping::PerAddress | Mapping::PerEndpoint | Mapping::Pool => kept == 0 && !counted,
         };
-        if right { Ok(()) } else { Err(format!("{:?} gave the ports {ports:?}", router.mapping).into()) }
+        if right { Ok(()) } else { Err(format!("{:?} allocated the ports {ports:?}", router.mapping).into()) }
     }
 
-    fn may_be_seen_as(&self, address: IpAddr) -> bool {
+    fn is_expected_source(&self, address: IpAddr) -> bool {
         let plan = &self.topology.plan;
         let translated = self.kind.outermost().is_some_and(|router| router.mapping != Mapping::None);
         if translated { plan.external.contains(&address) } else { plan.client == address }
@@ -186,31 +188,31 @@ impl<'a> Probe<'a> {
     /// Checks whether two sockets of the client reach each other by their external endpoints, as the kind says.
     pub(crate) fn check_hairpin(&self) -> Outcome {
         let Some(router) = self.kind.outermost() else { return Ok(()) };
-        if self.kind.truth == Truth::Blocked || router.mapping == Mapping::None {
+        if self.kind.expected == Classification::Blocked || router.mapping == Mapping::None {
             return Ok(());
         }
         let (one, other) = (self.client()?, self.client()?);
         let one_public = self.seen_by_contacted(&one)?.ok_or(LOST)?;
         let other_public = self.seen_by_contacted(&other)?.ok_or(LOST)?;
-        let mut came = 0;
+        let mut received = 0;
         for _ in 0..3 {
             // Both directions, because each socket may need to send first.
             other.send_to(&self.token(), one_public)?;
             one.send_to(&self.token(), other_public)?;
             while let Some((_, source)) = receive(&one)? {
-                came += usize::from(source == other_public);
+                received += usize::from(source == other_public);
             }
         }
-        match (came > 0, router.hairpin) {
+        match (received > 0, router.hairpin) {
             (true, true) | (false, false) => Ok(()),
-            (true, false) => Err("a packet to the other's external endpoint came back in".into()),
-            (false, true) => Err("no packet to the other's external endpoint came back in".into()),
+            (true, false) => Err("a packet to the external endpoint of the other socket arrived".into()),
+            (false, true) => Err("no packet to the external endpoint of the other socket arrived".into()),
         }
     }
 
     /// Checks the rate of packet loss, within five standard deviations.
     pub(crate) fn check_loss(&self) -> Outcome {
-        if self.kind.truth == Truth::Blocked {
+        if self.kind.expected == Classification::Blocked {
             return Ok(());
         }
         let client = self.client()?;
@@ -232,10 +234,10 @@ impl<'a> Probe<'a> {
         }
         let (sent, share) = (f64::from(sent), f64::from(self.kind.loss()) / 100.0);
         let spread = 5.0 * (sent * share * (1.0 - share)).sqrt();
-        for (way, came) in [("out", out), ("back", back)] {
-            let lost = sent - f64::from(came);
+        for (way, received) in [("out", out), ("back", back)] {
+            let lost = sent - f64::from(received);
             if (lost - sent * share).abs() > spread {
-                return Err(format!("{lost} of {sent} packets were lost on the way {way}").into());
+                return Err(format!("{lost} of {sent} packets were lost in the direction {way}").into());
             }
         }
         Ok(())
@@ -252,17 +254,17 @@ impl<'a> Probe<'a> {
         thread::sleep(lifetime - margin);
         let token = self.token();
         self.contacted.send_to(&token, early_public)?;
-        if receive(&early)?.is_none_or(|(came, _)| came != token) {
-            return Err("the mapping went before its time".into());
+        if receive(&early)?.is_none_or(|(received, _)| received != token) {
+            return Err("the mapping expired too early".into());
         }
         thread::sleep(2 * margin);
         self.contacted.send_to(&self.token(), late_public)?;
-        if receive(&late)?.is_some() { Err("the mapping outlived its time".into()) } else { Ok(()) }
+        if receive(&late)?.is_some() { Err("the mapping did not expire".into()) } else { Ok(()) }
     }
 
     /// Checks that a network without UDP still has TCP on one of the usual ports: accepted or refused.
     fn tcp_works(&self) -> Outcome {
-        let only_443 = self.kind.outermost().is_some_and(|router| router.passing == Passing::OnlyTcp443);
+        let only_443 = self.kind.outermost().is_some_and(|router| router.policy == Policy::OnlyTcp443);
         let [stun, _] = PORTS;
         for (port, expected) in [(443, true), (stun, !only_443)] {
             let server = SocketAddr::new(self.topology.plan.primary, port);
@@ -300,7 +302,7 @@ pub(crate) fn check_family(kind: &Kind, topology: &Topology) -> Outcome {
     topology.client.inside(|| {
         let any = if other.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
         let reached = UdpSocket::bind(any).and_then(|socket| socket.connect(other));
-        if reached.is_ok() { Err(format!("there is a way to {other}").into()) } else { Ok(()) }
+        if reached.is_ok() { Err(format!("there is a route to {other}").into()) } else { Ok(()) }
     })
 }
 
@@ -318,7 +320,7 @@ fn receive(socket: &UdpSocket) -> Outcome<Option<([u8; 8], SocketAddr)>> {
     }
 }
 
-fn patient(socket: UdpSocket) -> Outcome<UdpSocket> {
+fn with_timeout(socket: UdpSocket) -> Outcome<UdpSocket> {
     socket.set_read_timeout(Some(WAIT))?;
     Ok(socket)
 }

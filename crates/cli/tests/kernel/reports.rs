@@ -7,15 +7,15 @@ use std::ffi::OsStr;
 use serde_json::Value;
 
 use crate::Outcome;
-use crate::binary::{portolan, portolan_asking};
-use crate::kinds::{BLACK_HOLE, Family, Kind, Presence, Truth, named};
+use crate::binary::{portolan, portolan_with_servers};
+use crate::kinds::{BLACK_HOLE, Classification, Family, Kind, Presence, named};
 use crate::namespace::Namespace;
-use crate::peer::PORTS;
+use crate::probe::PORTS;
 use crate::process::{Finished, Process};
 use crate::topology::Topology;
 
 /// A network with its servers running.
-pub(crate) struct Scene {
+pub(crate) struct TestNetwork {
     topology: Topology,
     kind: &'static Kind,
     /// The servers of the command line, in this order.
@@ -23,7 +23,7 @@ pub(crate) struct Scene {
     _running: Vec<Process>,
 }
 
-impl Scene {
+impl TestNetwork {
     /// Creates the network, and starts a server with two addresses and a plain server on another host.
     pub(crate) fn of(kind: &'static Kind) -> Outcome<Self> {
         let topology = Topology::build(kind)?;
@@ -39,7 +39,7 @@ impl Scene {
         Ok(Self { topology, kind, servers: [primary, plain], _running: running })
     }
 
-    /// Does the same for a kind of the table.
+    /// Creates the network of a kind in the table.
     pub(crate) fn named(kind: &str) -> Outcome<Self> {
         Self::of(named(kind).ok_or("no such kind")?)
     }
@@ -53,7 +53,7 @@ impl Scene {
 
     /// Runs `portolan nat` until it ends.
     fn run(&self, more: &[&str]) -> Outcome<Run> {
-        Run::of(self.start(more)?.finish(PATIENCE)?)
+        Run::of(self.start(more)?.finish(TIMEOUT)?)
     }
 }
 
@@ -90,14 +90,14 @@ impl Run {
     /// Checks a value of the report.
     fn expect(&self, family: Family, path: &str, expected: &Value) -> Outcome {
         let found = self.family(family)?.pointer(path).unwrap_or(&Value::Null);
-        if found == expected { Ok(()) } else { Err(self.complaint(path, &found.to_string(), &expected.to_string())) }
+        if found == expected { Ok(()) } else { Err(self.mismatch(path, &found.to_string(), &expected.to_string())) }
     }
 
     fn expect_code(&self, expected: i32) -> Outcome {
         if self.finished.code == Some(expected) {
             return Ok(());
         }
-        Err(self.complaint("exit code", &format!("{:?}", self.finished.code), &expected.to_string()))
+        Err(self.mismatch("exit code", &format!("{:?}", self.finished.code), &expected.to_string()))
     }
 
     fn expect_within(&self, limit: Duration) -> Outcome {
@@ -105,24 +105,24 @@ impl Run {
         if elapsed <= limit.as_secs_f64() * 1000.0 {
             return Ok(());
         }
-        Err(self.complaint("elapsed_ms", &elapsed.to_string(), &format!("at most {limit:?}")))
+        Err(self.mismatch("elapsed_ms", &elapsed.to_string(), &format!("at most {limit:?}")))
     }
 
-    fn complaint(&self, what: &str, found: &str, expected: &str) -> libtest_mimic::Failed {
+    fn mismatch(&self, what: &str, found: &str, expected: &str) -> libtest_mimic::Failed {
         let Finished { stderr, .. } = &self.finished;
         format!("{what} is {found}, not {expected}\nreport: {:#}\nstderr: {stderr}", self.report).into()
     }
 
     /// Checks the report against the network.
-    fn check(&self, scene: &Scene) -> Outcome {
-        self.check_within(scene, QUICK)
+    fn check(&self, network: &TestNetwork) -> Outcome {
+        self.check_within(network, MAX_DURATION)
     }
 
     /// Checks a run with more measurements, which may take longer.
-    fn check_within(&self, scene: &Scene, limit: Duration) -> Outcome {
-        let kind = scene.kind;
+    fn check_within(&self, network: &TestNetwork, limit: Duration) -> Outcome {
+        let kind = network.kind;
         if self.at("/schema") != "portolan.nat/1" {
-            return Err(self.complaint("/schema", &self.at("/schema").to_string(), "portolan.nat/1"));
+            return Err(self.mismatch("/schema", &self.at("/schema").to_string(), "portolan.nat/1"));
         }
         let other = match kind.family {
             Family::V4 => Family::V6,
@@ -132,19 +132,19 @@ impl Run {
             self.expect(other, "/nat", &"unavailable".into())?;
         }
         self.expect_code(0)?;
-        match kind.truth {
-            Truth::Blocked => {
+        match kind.expected {
+            Classification::Blocked => {
                 self.expect(kind.family, "/type", &"blocked".into())?;
                 self.expect(kind.family, "/mapping/value", &Value::Null)?;
                 self.expect(kind.family, "/filtering/value", &Value::Null)?;
                 self.expect_within(Duration::from_secs(2))
             }
-            Truth::Behavior { presence, mapping, filtering, classic } => {
+            Classification::Behavior { presence, mapping, filtering, classic } => {
                 self.expect(kind.family, "/nat", &presence.word().into())?;
                 self.expect(kind.family, "/mapping/value", &mapping.word().into())?;
                 self.expect(kind.family, "/filtering/value", &filtering.word().into())?;
                 self.expect(kind.family, "/type", &classic.into())?;
-                self.check_endpoints(scene, presence)?;
+                self.check_endpoints(network, presence)?;
                 if kind.loss() == 0 { self.expect_within(limit) } else { Ok(()) }
             }
         }
@@ -152,19 +152,19 @@ impl Run {
 
     /// Checks the endpoints of the client: the local one, the possible public ones, and whether the local one belongs
     /// to a carrier.
-    fn check_endpoints(&self, scene: &Scene, presence: Presence) -> Outcome {
-        let entry = self.family(scene.kind.family)?;
-        let plan = &scene.topology.plan;
+    fn check_endpoints(&self, network: &TestNetwork, presence: Presence) -> Outcome {
+        let entry = self.family(network.kind.family)?;
+        let plan = &network.topology.plan;
         let read = |value: &Value| value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
         let local = entry.pointer("/local").and_then(read);
         if local.is_none_or(|local| local.ip() != plan.client) {
-            return Err(self.complaint("/local", &format!("{local:?}"), &plan.client.to_string()));
+            return Err(self.mismatch("/local", &format!("{local:?}"), &plan.client.to_string()));
         }
         let public: Vec<Option<SocketAddr>> =
             entry.pointer("/public").and_then(Value::as_array).into_iter().flatten().map(read).collect();
         let double = entry.pointer("/double_nat/value").is_some_and(|double| *double == true);
-        if double != scene.kind.carrier {
-            return Err(self.complaint("/double_nat/value", &double.to_string(), &scene.kind.carrier.to_string()));
+        if double != network.kind.carrier {
+            return Err(self.mismatch("/double_nat/value", &double.to_string(), &network.kind.carrier.to_string()));
         }
         let right = |seen: &Option<SocketAddr>| match presence {
             Presence::Nothing | Presence::Firewall => *seen == local,
@@ -173,62 +173,64 @@ impl Run {
         if !public.is_empty() && public.iter().all(right) {
             return Ok(());
         }
-        Err(self.complaint("/public", &format!("{public:?}"), &format!("of {:?}", plan.external)))
+        Err(self.mismatch("/public", &format!("{public:?}"), &format!("of {:?}", plan.external)))
     }
 
     /// Whether the report has no wrong value, but an unknown one because of loss.
-    fn is_unknown_for_loss(&self, scene: &Scene) -> Outcome<bool> {
-        let Truth::Behavior { presence, mapping, filtering, .. } = scene.kind.truth else { return Ok(false) };
-        let entry = self.family(scene.kind.family)?;
+    fn is_unknown_for_loss(&self, network: &TestNetwork) -> Outcome<bool> {
+        let Classification::Behavior { presence, mapping, filtering, .. } = network.kind.expected else {
+            return Ok(false);
+        };
+        let entry = self.family(network.kind.family)?;
         let mut unknown = false;
-        for (path, truth) in [("/mapping", mapping.word()), ("/filtering", filtering.word())] {
+        for (path, expected) in [("/mapping", mapping.word()), ("/filtering", filtering.word())] {
             let found = entry.pointer(path).unwrap_or(&Value::Null);
             let value = found.pointer("/value").unwrap_or(&Value::Null);
             let lossy = found.pointer("/unknown").is_some_and(|why| why == "high-loss");
-            if *value != truth && !(value.is_null() && lossy) {
-                return Err(self.complaint(path, &found.to_string(), truth));
+            if *value != expected && !(value.is_null() && lossy) {
+                return Err(self.mismatch(path, &found.to_string(), expected));
             }
             unknown |= lossy;
         }
-        self.expect(scene.kind.family, "/nat", &presence.word().into())?;
+        self.expect(network.kind.family, "/nat", &presence.word().into())?;
         Ok(unknown)
     }
 }
 
 /// Three runs in a row, all of them correct.
 pub(crate) fn three_in_a_row(kind: &'static Kind) -> Outcome {
-    let scene = Scene::of(kind)?;
+    let network = TestNetwork::of(kind)?;
     for number in 1..=3 {
-        let run = scene.run(&[])?;
-        run.check(&scene).map_err(|why| format!("run {number}: {}", why.message().unwrap_or_default()))?;
+        let run = network.run(&[])?;
+        run.check(&network).map_err(|why| format!("run {number}: {}", why.message().unwrap_or_default()))?;
     }
     Ok(())
 }
 
 /// Three runs in a row with high loss, of which one may be inconclusive.
 pub(crate) fn three_in_high_loss(kind: &'static Kind) -> Outcome {
-    let scene = Scene::of(kind)?;
+    let network = TestNetwork::of(kind)?;
     let mut unknown = 0;
     for _ in 0..3 {
-        let run = scene.run(&[])?;
-        if run.is_unknown_for_loss(&scene)? {
+        let run = network.run(&[])?;
+        if run.is_unknown_for_loss(&network)? {
             run.expect_code(3)?;
             unknown += 1;
         } else {
-            run.check(&scene)?;
+            run.check(&network)?;
         }
     }
-    if unknown <= 1 { Ok(()) } else { Err(format!("{unknown} of 3 runs told nothing").into()) }
+    if unknown <= 1 { Ok(()) } else { Err(format!("{unknown} of 3 runs gave no result").into()) }
 }
 
 /// Twenty clients behind one lossy router, all of them correct. Five run at a time, because the server limits the rate
 /// of responses to one address.
 pub(crate) fn twenty_clients(kind: &str) -> Outcome {
-    let scene = Scene::named(kind)?;
+    let network = TestNetwork::named(kind)?;
     for _ in 0..4 {
-        let clients = (0..5).map(|_| scene.start(&[])).collect::<Outcome<Vec<_>>>()?;
+        let clients = (0..5).map(|_| network.start(&[])).collect::<Outcome<Vec<_>>>()?;
         for client in clients {
-            Run::of(client.finish(PATIENCE)?)?.check(&scene)?;
+            Run::of(client.finish(TIMEOUT)?)?.check(&network)?;
         }
     }
     Ok(())
@@ -236,60 +238,60 @@ pub(crate) fn twenty_clients(kind: &str) -> Outcome {
 
 /// Checks the port allocation that `--ports` reports.
 pub(crate) fn ports(kind: &str, expected: &str) -> Outcome {
-    let scene = Scene::named(kind)?;
-    let run = scene.run(&["--ports"])?;
-    run.check_within(&scene, UNHURRIED)
-        .and_then(|()| run.expect(scene.kind.family, "/port_allocation/value", &expected.into()))
+    let network = TestNetwork::named(kind)?;
+    let run = network.run(&["--ports"])?;
+    run.check_within(&network, MAX_DURATION_WITH_OPTIONS)
+        .and_then(|()| run.expect(network.kind.family, "/port_allocation/value", &expected.into()))
 }
 
 /// Checks the hairpinning that `--hairpin` reports.
 pub(crate) fn hairpin(kind: &str, expected: &str) -> Outcome {
-    let scene = Scene::named(kind)?;
-    let run = scene.run(&["--hairpin"])?;
-    run.check_within(&scene, UNHURRIED).and_then(|()| run.expect(scene.kind.family, "/hairpin/value", &expected.into()))
+    let network = TestNetwork::named(kind)?;
+    let run = network.run(&["--hairpin"])?;
+    run.check_within(&network, MAX_DURATION_WITH_OPTIONS)
+        .and_then(|()| run.expect(network.kind.family, "/hairpin/value", &expected.into()))
 }
 
 /// The exit code says whether a requirement is met.
 pub(crate) fn requirements() -> Outcome {
-    let scene = Scene::named("ei_apd")?;
-    scene.run(&["--require", "mapping=eim,filtering=apdf"])?.expect_code(0)?;
-    scene.run(&["--require", "mapping=eim,filtering=eif"])?.expect_code(1)
+    let network = TestNetwork::named("ei_apd")?;
+    network.run(&["--require", "mapping=eim,filtering=apdf"])?.expect_code(0)?;
+    network.run(&["--require", "mapping=eim,filtering=eif"])?.expect_code(1)
 }
 
 /// Without `--server`, the servers of the environment variable are used.
 pub(crate) fn servers_of_the_environment() -> Outcome {
-    let scene = Scene::named("ei_ei")?;
-    let [first, other] = scene.servers;
-    let client = scene
-        .topology
-        .client
-        .inside(|| Ok(Process::start(portolan_asking(&format!("{first},{other}"), &["nat", "--format", "json"])?)?))?;
-    Run::of(client.finish(PATIENCE)?)?.check(&scene)
+    let network = TestNetwork::named("ei_ei")?;
+    let [first, other] = network.servers;
+    let client = network.topology.client.inside(|| {
+        Ok(Process::start(portolan_with_servers(&format!("{first},{other}"), &["nat", "--format", "json"])?)?)
+    })?;
+    Run::of(client.finish(TIMEOUT)?)?.check(&network)
 }
 
 /// Without a network, the command says so, names the simulated network, and ends with code 2.
 pub(crate) fn offline(arguments: &[&str]) -> Outcome {
     let nowhere = Namespace::alone("nowhere")?;
-    let finished = start(&nowhere, &[&["nat"], arguments].concat())?.finish(PATIENCE)?;
-    says(&finished, 2, &["offline", "lab"])
+    let finished = start(&nowhere, &[&["nat"], arguments].concat())?.finish(TIMEOUT)?;
+    check_output(&finished, 2, &["offline", "lab"])
 }
 
 /// The same with server names, as in the built-in list: the resolver cannot be reached either.
 pub(crate) fn offline_by_name() -> Outcome {
     let nowhere = Namespace::alone("nowhere")?;
     let names = "stun.example.org,stun.example.net:19302";
-    let process = nowhere.inside(|| Ok(Process::start(portolan_asking(names, &["nat"])?)?))?;
-    says(&process.finish(PATIENCE)?, 2, &["offline", "lab"])
+    let process = nowhere.inside(|| Ok(Process::start(portolan_with_servers(names, &["nat"])?)?))?;
+    check_output(&process.finish(TIMEOUT)?, 2, &["offline", "lab"])
 }
 
 /// With an empty list of servers, the message names --server if there is a network, and says offline otherwise.
-pub(crate) fn nobody_to_ask() -> Outcome {
+pub(crate) fn no_server() -> Outcome {
     let nowhere = Namespace::alone("nowhere")?;
     let somewhere = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
     for (host, word) in [(&nowhere, "offline"), (&somewhere.client, "--server")] {
-        let finished = start(host, &["nat"])?.finish(PATIENCE)?;
-        says(&finished, 2, &[word, "lab"])?;
-        one_line(&finished)?;
+        let finished = start(host, &["nat"])?.finish(TIMEOUT)?;
+        check_output(&finished, 2, &[word, "lab"])?;
+        check_one_line(&finished)?;
     }
     Ok(())
 }
@@ -298,16 +300,16 @@ pub(crate) fn nobody_to_ask() -> Outcome {
 pub(crate) fn black_hole() -> Outcome {
     let topology = Topology::build(&BLACK_HOLE)?;
     let server = SocketAddr::new(topology.plan.primary, PORTS[0]).to_string();
-    let finished = start(&topology.client, &["nat", "--server", &server])?.finish(PATIENCE)?;
-    says(&finished, 2, &["offline", "lab"])
+    let finished = start(&topology.client, &["nat", "--server", &server])?.finish(TIMEOUT)?;
+    check_output(&finished, 2, &["offline", "lab"])
 }
 
 /// A name that does not exist ends in one line with the name.
 pub(crate) fn unknown_name() -> Outcome {
     let topology = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
-    let finished = start(&topology.client, &["nat", "--server", "stun.example.org"])?.finish(PATIENCE)?;
-    says(&finished, 2, &["stun.example.org"])?;
-    one_line(&finished)
+    let finished = start(&topology.client, &["nat", "--server", "stun.example.org"])?.finish(TIMEOUT)?;
+    check_output(&finished, 2, &["stun.example.org"])?;
+    check_one_line(&finished)
 }
 
 /// A resolver that never responds does not delay the command beyond its timeout.
@@ -315,13 +317,13 @@ pub(crate) fn silent_resolver() -> Outcome {
     let topology = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
     let _resolver = topology.client.bind("127.0.0.1:53".parse()?)?;
     let arguments = ["nat", "--timeout", "1", "--server", "stun.example.org"];
-    let finished = start(&topology.client, &arguments)?.finish(PATIENCE)?;
+    let finished = start(&topology.client, &arguments)?.finish(TIMEOUT)?;
     let bounds = Duration::from_millis(300)..Duration::from_millis(1500);
     if !bounds.contains(&finished.took) {
-        return Err(format!("the resolver was not asked, or waited for too long: {finished:?}").into());
+        return Err(format!("the command did not query the resolver, or waited too long: {finished:?}").into());
     }
-    says(&finished, 2, &["stun.example.org"])?;
-    one_line(&finished)
+    check_output(&finished, 2, &["stun.example.org"])?;
+    check_one_line(&finished)
 }
 
 /// The server stops cleanly on a signal, and prints its counters.
@@ -330,11 +332,11 @@ pub(crate) fn server_ends() -> Outcome {
     host.ip("link set lo up\n")?;
     let server = serve(&host, &["--listen", "127.0.0.1:3478", "--alternate", "127.0.0.2:3479"], 4)?;
     let client = start(&host, &["nat", "--server", "127.0.0.1:3478", "--format", "json"])?;
-    let run = Run::of(client.finish(PATIENCE)?)?;
+    let run = Run::of(client.finish(TIMEOUT)?)?;
     run.expect(Family::V4, "/type", &"open".into())?;
     server.terminate()?;
-    let finished = server.finish(PATIENCE)?;
-    says(&finished, 0, &[])?;
+    let finished = server.finish(TIMEOUT)?;
+    check_output(&finished, 0, &[])?;
     let counters = finished.stderr.chars().any(|letter| matches!(letter, '1'..='9'));
     if counters { Ok(()) } else { Err(format!("no counters at the end: {finished:?}").into()) }
 }
@@ -343,7 +345,7 @@ pub(crate) fn server_ends() -> Outcome {
 pub(crate) fn serve(host: &Namespace, arguments: &[&str], sockets: usize) -> Outcome<Process> {
     let mut server = start(host, &[&["serve"], arguments].concat())?;
     for _ in 0..sockets {
-        server.wait_for("listening", PATIENCE)?;
+        server.wait_for("listening", TIMEOUT)?;
     }
     Ok(server)
 }
@@ -354,17 +356,17 @@ pub(crate) fn start<A: AsRef<OsStr> + Sync>(host: &Namespace, arguments: &[A]) -
 }
 
 /// Checks the exit code, and that these words are on one of the outputs.
-fn says(finished: &Finished, code: i32, words: &[&str]) -> Outcome {
-    let said = format!("{}{}", finished.stdout, finished.stderr).to_lowercase();
-    match words.iter().find(|word| !said.contains(*word)) {
+fn check_output(finished: &Finished, code: i32, words: &[&str]) -> Outcome {
+    let output = format!("{}{}", finished.stdout, finished.stderr).to_lowercase();
+    match words.iter().find(|word| !output.contains(*word)) {
         None if finished.code == Some(code) => Ok(()),
         None => Err(format!("the exit code is not {code}: {finished:?}").into()),
-        Some(word) => Err(format!("no word of \"{word}\": {finished:?}").into()),
+        Some(word) => Err(format!("\"{word}\" is missing: {finished:?}").into()),
     }
 }
 
 /// Checks that standard error has one line, and no panic.
-fn one_line(finished: &Finished) -> Outcome {
+fn check_one_line(finished: &Finished) -> Outcome {
     if finished.stderr.lines().count() == 1 && !finished.stderr.contains("panicked") {
         return Ok(());
     }
@@ -372,8 +374,8 @@ fn one_line(finished: &Finished) -> Outcome {
 }
 
 /// The upper bound of any run.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
 /// The upper bound of a classification without loss: the last of seven transmissions, its timeout, and a busy machine.
-const QUICK: Duration = Duration::from_millis(1500);
+const MAX_DURATION: Duration = Duration::from_millis(1500);
 /// The upper bound of a run with optional measurements.
-const UNHURRIED: Duration = Duration::from_millis(2500);
+const MAX_DURATION_WITH_OPTIONS: Duration = Duration::from_millis(2500);

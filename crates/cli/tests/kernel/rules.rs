@@ -20,7 +20,7 @@ pub(crate) struct Router {
     /// Whether the router accepts unsolicited packets itself, so that they enter its connection table.
     pub(crate) open_input: bool,
     /// The traffic that passes.
-    pub(crate) passing: Passing,
+    pub(crate) policy: Policy,
     /// The loss in percent, in each direction.
     pub(crate) loss: u8,
     /// The lifetime of an idle mapping in seconds.
@@ -52,7 +52,7 @@ pub(crate) enum Mapping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filtering {
     /// Any source.
-    Anyone,
+    AnySource,
     /// Any port of a contacted address.
     Address,
     /// The contacted addresses and ports.
@@ -61,7 +61,7 @@ pub(crate) enum Filtering {
 
 /// The traffic that a router lets pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Passing {
+pub(crate) enum Policy {
     /// Everything that mapping and filtering allow.
     All,
     /// No UDP.
@@ -78,7 +78,7 @@ pub(crate) const HOME: Router = Router {
     filtering: Filtering::AddressAndPort,
     hairpin: false,
     open_input: false,
-    passing: Passing::All,
+    policy: Policy::All,
     loss: 0,
     lifetime: 30,
 };
@@ -165,11 +165,11 @@ impl Router {
         if self.loss > 0 {
             rules.push(format!("numgen random mod 100 < {} drop", self.loss));
         }
-        match self.passing {
-            Passing::All => {}
-            Passing::Nothing => rules.push("drop".to_owned()),
-            Passing::NoUdp => rules.push("meta l4proto udp drop".to_owned()),
-            Passing::OnlyTcp443 => {
+        match self.policy {
+            Policy::All => {}
+            Policy::Nothing => rules.push("drop".to_owned()),
+            Policy::NoUdp => rules.push("meta l4proto udp drop".to_owned()),
+            Policy::OnlyTcp443 => {
                 rules.push("iifname \"lan\" tcp dport != 443 drop".to_owned());
                 rules.push("meta l4proto != tcp drop".to_owned());
             }
@@ -178,7 +178,7 @@ impl Router {
         rules.push("ct state established,related accept".to_owned());
         if self.mapping != Mapping::None {
             rules.push("ct status dnat accept".to_owned());
-        } else if self.filtering == Filtering::Anyone {
+        } else if self.filtering == Filtering::AnySource {
             rules.push("accept".to_owned());
         } else if self.filtering == Filtering::Address {
             rules.push(format!("meta l4proto udp {address} daddr . udp dport . {address} saddr @perm accept"));
@@ -219,7 +219,7 @@ impl Router {
             _ if self.mapping == Mapping::OneToOne => {
                 rules.push(format!("iifname \"wan\" dnat to {}", site.inside));
             }
-            Filtering::Anyone => rules.push(format!("iifname \"wan\" meta l4proto udp {TO_OWNER}")),
+            Filtering::AnySource => rules.push(format!("iifname \"wan\" meta l4proto udp {TO_OWNER}")),
             Filtering::Address => {
                 rules.push(format!("iifname \"wan\" meta l4proto udp udp dport . ip saddr @perm {TO_OWNER}"));
             }
@@ -228,7 +228,7 @@ impl Router {
         if self.hairpin {
             let allowed = match self.filtering {
                 Filtering::AddressAndPort => "udp dport . udp sport @hp",
-                Filtering::Anyone | Filtering::Address => "",
+                Filtering::AnySource | Filtering::Address => "",
             };
             rules.push(format!("iifname \"lan\" ip daddr {} meta l4proto udp {allowed} {TO_OWNER}", site.external));
         }

@@ -5,7 +5,7 @@ use portolan_stun::Message;
 
 /// The fields of one response.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reading {
+pub(super) struct ResponseFields {
     /// XOR-MAPPED-ADDRESS.
     pub(super) xored: Option<SocketAddr>,
     /// MAPPED-ADDRESS.
@@ -16,7 +16,7 @@ pub(super) struct Reading {
     pub(super) error: Option<u16>,
 }
 
-impl Reading {
+impl ResponseFields {
     /// Reads a message that the transactions have accepted as a response.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let Ok(message) = Message::decode(bytes) else { return Self::default() };

@@ -1,77 +1,76 @@
-//! Numbers, addresses and whole runs out of a fuzzer's bytes.
+//! Converts the bytes of a fuzzer to numbers, addresses and scripts.
 //!
-//! Rules of this file: bytes are taken from the front, an empty feed gives zeros, so that every input means something and a
-//! shorter one means less.
+//! Bytes are consumed from the front. After the last byte the reader returns zeros, so every input is valid.
 
 use portolan_machine::{Closure, Instant, Refusal, SocketEvent, SocketId, Unreachability};
 use portolan_sim::laws::{Action, OwnedDatagram, OwnedInput, Step};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Bytes that are used up from the front.
+/// A reader that consumes bytes from the front.
 #[derive(Clone, Copy, Debug)]
-pub struct Feed<'a>(&'a [u8]);
+pub struct ByteReader<'a>(&'a [u8]);
 
-/// The addresses of both sides in a run: few, so that they meet.
-pub const PLACES: [&str; 5] =
+/// The addresses of both sides in a run. The list is short, so that packets often match a socket or a request.
+pub const ADDRESSES: [&str; 5] =
     ["192.0.2.1:3478", "192.0.2.2:3479", "192.0.2.1:3479", "[2001:db8::1]:3478", "198.51.100.7:40000"];
 
-impl<'a> Feed<'a> {
-    /// A feed of these bytes.
+impl<'a> ByteReader<'a> {
+    /// Returns a reader of these bytes.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Whether nothing is left.
+    /// Whether all bytes are consumed.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All that is left.
+    /// Returns the remaining bytes.
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 
-    /// One byte.
+    /// Returns the next byte.
     pub fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         *first
     }
 
-    /// A number below `bound`, at most 256.
+    /// Returns a number below `bound`, and below 256.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound.max(1)
     }
 
-    /// Yes or no.
+    /// Returns the lowest bit of the next byte.
     pub fn flag(&mut self) -> bool {
         self.byte() & 1 == 1
     }
 
-    /// Two bytes as a number.
+    /// Returns the next two bytes as a number.
     pub fn word(&mut self) -> u16 {
         u16::from_be_bytes([self.byte(), self.byte()])
     }
 
-    /// Eight bytes as a number.
-    pub fn long(&mut self) -> u64 {
+    /// Returns the next eight bytes as a number.
+    pub fn u64(&mut self) -> u64 {
         u64::from_be_bytes(std::array::from_fn(|_| self.byte()))
     }
 
-    /// Up to `count` bytes.
+    /// Returns the next `count` bytes, or fewer at the end.
     pub fn bytes(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    /// One of [`PLACES`].
-    pub fn place(&mut self) -> SocketAddr {
-        PLACES[self.below(PLACES.len())].parse().expect("an address")
+    /// Returns one of [`ADDRESSES`].
+    pub fn known_address(&mut self) -> SocketAddr {
+        ADDRESSES[self.below(ADDRESSES.len())].parse().expect("an address")
     }
 
-    /// Any address.
+    /// Returns any address.
     pub fn address(&mut self) -> SocketAddr {
         if self.flag() {
             let mut ip = [0; 16];
@@ -82,21 +81,21 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// A moment: mostly a little after `now`, seldom back at the origin or far ahead.
-    pub fn moment(&mut self, now: Instant) -> Instant {
+    /// Returns a time: mostly a few seconds after `now`, rarely the origin or a time far in the future.
+    pub fn time(&mut self, now: Instant) -> Instant {
         match self.byte() {
             0 => Instant::ORIGIN,
-            1 => Instant::from_origin(Duration::from_secs(self.long())),
+            1 => Instant::from_origin(Duration::from_secs(self.u64())),
             step @ 2..=127 => now + Duration::from_millis(u64::from(step)),
             step => now + Duration::from_millis(u64::from(step) * 37),
         }
     }
 
-    /// A run of at most `most` steps on `sockets` sockets; `command` makes the owner's part of it.
+    /// Returns a script of at most `most` steps on `sockets` sockets; `command` returns the text of a command.
     pub fn script(&mut self, most: usize, sockets: usize, mut command: impl FnMut(&mut Self) -> String) -> Vec<Step> {
         let (mut now, mut steps) = (Instant::ORIGIN, Vec::new());
         while !self.is_empty() && steps.len() < most {
-            let at = self.moment(now);
+            let at = self.time(now);
             now = at.max(now);
             let kind = self.byte();
             let action = match kind & 7 {
@@ -119,11 +118,11 @@ impl<'a> Feed<'a> {
     }
 
     fn datagram(&mut self, sockets: usize) -> OwnedDatagram {
-        let (socket, local, remote) = (self.socket(sockets), self.place(), self.place());
+        let (socket, local, remote) = (self.socket(sockets), self.known_address(), self.known_address());
         OwnedDatagram { socket, local, remote, payload: self.payload() }
     }
 
-    /// Bytes with a header that fits, or whatever lies there.
+    /// Returns a payload: mostly a message with a valid header, else the next bytes.
     fn payload(&mut self) -> Vec<u8> {
         let shape = self.byte();
         let length = self.below(64);
@@ -144,13 +143,13 @@ impl<'a> Feed<'a> {
 
     fn socket_event(&mut self) -> SocketEvent {
         match self.byte() % 6 {
-            0 | 1 => SocketEvent::Opened { local: self.place() },
+            0 | 1 => SocketEvent::Opened { local: self.known_address() },
             2 => SocketEvent::Accepted {
                 socket: SocketId(100 + u64::from(self.byte() & 7)),
-                local: self.place(),
-                remote: self.place(),
+                local: self.known_address(),
+                remote: self.known_address(),
             },
-            3 => SocketEvent::Unreachable { remote: self.place(), why: Unreachability::Port },
+            3 => SocketEvent::Unreachable { remote: self.known_address(), why: Unreachability::Port },
             4 => SocketEvent::Refused(Refusal::AddressInUse),
             _ => SocketEvent::Closed(Closure::Reset),
         }
