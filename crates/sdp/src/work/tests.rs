@@ -382,7 +382,7 @@ fn lint_is_linear() {
     for (name, make) in shapes {
         assert_linear(name, 1 << 16, 60, make, |text| drop(lint(&read(text.as_bytes()))));
     }
-    let lines: [(&str, fn(usize) -> String); 3] = [
+    let lines: [Shape; 3] = [
         ("rids", |index| format!("a=rid:r{index} send depend=r0\r\n")),
         ("sources", |index| format!("a=ssrc:{index} cname:a\r\n")),
         ("extensions", |index| format!("a=extmap:{} urn:x:{index}\r\n", index % 300 + 1)),

@@ -3,13 +3,13 @@
 mod corpus;
 mod examples;
 
+use alloc::collections::BTreeSet;
 use examples::{EXAMPLES, Example};
 use portolan_sdp::Session;
 use portolan_sdp::diagnostic::Severity;
 use portolan_sdp::lint::{Finding, Rule, lint};
 use portolan_strategies::sessions::nearly_valid;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
 

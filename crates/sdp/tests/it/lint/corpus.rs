@@ -2,10 +2,10 @@
 
 use crate::corpus::cases;
 use crate::field;
+use alloc::collections::BTreeMap;
 use portolan_sdp::diagnostic::Severity;
 use portolan_sdp::lint::{Finding, Rule, lint};
 use portolan_sdp::{Reader, Session};
-use std::collections::BTreeMap;
 
 fn session(text: &[u8]) -> Option<Session<'_>> {
     Some(Reader::lenient().read(text).ok()?.session)
