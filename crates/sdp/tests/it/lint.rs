@@ -178,7 +178,7 @@ fn half_of_the_credentials_is_found_once_at_its_level() {
     assert_eq!(halves("a=ice-lite\nm=audio 9 RTP/AVP 0"), [(Rule::IceWithoutCredentials, 1)]);
 }
 
-/// The files of `shared/cases/sdp`: what a person reported, and what lint says.
+/// Descriptions that people reported, and the findings in them.
 #[test]
 fn reported_descriptions_are_found() {
     const KEYS: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96\na=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuvwx\n\
