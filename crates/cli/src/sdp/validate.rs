@@ -9,6 +9,7 @@ use crate::error::Failure;
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
+use alloc::collections::BTreeSet;
 use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::Session;
@@ -16,7 +17,6 @@ use portolan_sdp::diagnostic::Severity;
 use portolan_sdp::lint::{self, lint};
 use portolan_sdp::offer_answer::{self, Flaw, validate};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "portolan.sdp.validate/1";
