@@ -5,6 +5,10 @@
 
 mod report;
 mod target;
+#[cfg(feature = "tls")]
+mod trust;
+#[cfg(not(feature = "tls"))]
+#[path = "stun/without_tls.rs"]
 mod trust;
 
 use crate::error::{CommandError, Failure};
@@ -167,8 +171,8 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Failure> {
         return Err(StunError::Unresolved("a stuns: URI uses TLS; leave --tcp out".into()).into());
     }
     let config = match (&args.ca_file, tls) {
-        (None, _) => DriverConfig::default(),
-        (Some(file), true) => trust::config(file).map_err(StunError::from)?,
+        (file, true) => trust::config(file.as_deref()).map_err(StunError::from)?,
+        (None, false) => DriverConfig::default(),
         (Some(_), false) => return Err(StunError::from(TrustError::Plain).into()),
     };
     let protocol = if tls {

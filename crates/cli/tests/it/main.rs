@@ -22,6 +22,7 @@ mod refusal;
 mod sdp;
 mod serve;
 mod stun;
+#[cfg(feature = "tls")]
 mod tls;
 
 use core::time::Duration;
