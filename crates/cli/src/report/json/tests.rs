@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::{Simulation, sample};
+use crate::report::{Comparison, Simulation, sample};
 use portolan_nat::behavior::{Mapping, NatKind};
 use portolan_nat::profile::{Evidence, Family as Measured, Report, Unknown};
 use serde_json::Value;
@@ -122,7 +122,7 @@ fn each_event_is_a_line_and_the_report_is_the_last() {
 fn a_simulation_says_so_and_a_story_is_told_when_there_is_one() {
     let mut data = report_data(sample::home());
     assert_eq!(parsed(&report(&data)).get("story"), None);
-    data.simulation = Some(Simulation { description: String::new(), is_right: Some(true) });
+    data.simulation = Some(Simulation { description: String::new(), comparison: Comparison::Right });
     data.story = vec!["0.000s it begins".to_owned()];
     let value = parsed(&report(&data));
     assert_eq!(value["simulated"], true);
