@@ -24,8 +24,8 @@ fn a_report_is_the_one_that_the_documentation_shows() {
     let text = report(&report_data(sample::home()));
     assert_eq!(parsed(&text), serde_json::from_str::<Value>(include_str!("home.json")).unwrap());
     // The order of the fields is for people: the most important fields come first.
-    let beginning = "{\"schema\":\"portolan.nat/1\",\"families\":[{\"family\":\"ipv4\",\"nat\":\"nat\",\"public\":\
-                     [\"203.0.113.9:40000\"],\"local\":\"192.168.1.7:40000\",\"mapping\":{\"value\":\
+    let beginning = "{\"schema\":\"portolan.nat/1\",\"families\":[{\"family\":\"ipv4\",\"vantage\":\"public\",\
+                     \"nat\":\"nat\",\"public\":[\"203.0.113.9:40000\"],\"local\":\"192.168.1.7:40000\",\"mapping\":{\"value\":\
                      \"endpoint-independent\",\"unknown\":null,\"p_wrong\":0.0,\"evidence\":[";
     assert!(text.starts_with(beginning), "{text}");
 }
