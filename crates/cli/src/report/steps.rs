@@ -92,7 +92,7 @@ fn unanswered(family: &FamilyReport) -> Vec<Step> {
             tcp.push(evidence.to_string());
         } else if matches!(evidence, Evidence::Unreachable { .. }) {
             let question = "Does an ICMP error name the reason?";
-            steps.push(Step::main(question, "RFC 8489 §6.3.4", format!("Yes: {evidence}."), String::new()));
+            steps.push(Step::main(question, "RFC 8489 §6.2.1", format!("Yes: {evidence}."), String::new()));
         }
     }
     if !tcp.is_empty() {
