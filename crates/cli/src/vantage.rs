@@ -58,6 +58,11 @@ impl Vantage {
         };
         most_public(true).or_else(|| most_public(false))
     }
+
+    /// Whether the results of a family describe the access to the Internet.
+    pub(crate) fn is_public(report: &FamilyReport) -> bool {
+        Self::of(report).is_none_or(|place| place == Self::Public)
+    }
 }
 
 /// RFC 6598: 100.64.0.0/10, between a customer and the NAT of a carrier.

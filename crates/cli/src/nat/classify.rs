@@ -81,14 +81,15 @@ fn usable_servers(plan: &Plan<'_>, printer: &mut Printer, resolved: Resolved) ->
     if servers.is_empty() {
         return Err(NatError::NoneResolved(unresolved.len()).into());
     }
-    for line in keep_most_public(&mut servers) {
-        printer.print_diagnostic(line);
+    let mut lines = keep_most_public(&mut servers);
+    let merged = merge_shared_addresses(&mut servers);
+    // The user did not choose the built-in servers.
+    if plan.origin == Origin::User {
+        lines.extend(merged);
     }
-    for merged in merge_shared_addresses(&mut servers) {
-        // The user did not choose the built-in servers.
-        if plan.origin == Origin::User {
-            printer.print_diagnostic(merged);
-        }
+    // Later runs of `--watch` print only changes.
+    if printer.events {
+        lines.iter().for_each(|line| printer.print_diagnostic(line));
     }
     Ok(servers)
 }

@@ -143,8 +143,7 @@ fn behind_nat(report: &FamilyReport) -> String {
 /// The classic names describe the access to the Internet.
 fn named(report: &FamilyReport) -> String {
     let name = report.classic_type();
-    let is_public = Vantage::of(report).is_none_or(|vantage| vantage == Vantage::Public);
-    if !is_public || matches!(name, ClassicType::Unknown | ClassicType::Other) {
+    if !Vantage::is_public(report) || matches!(name, ClassicType::Unknown | ClassicType::Other) {
         return ".".to_owned();
     }
     format!(": {}.", plain(name))
@@ -184,13 +183,10 @@ fn firewall(report: &FamilyReport) -> String {
 fn open(report: &FamilyReport) -> (String, &'static str) {
     match (report.filtering.value(), report.filtering.reason()) {
         (Some(_), _) => (
-            match Vantage::of(report) {
-                Some(Vantage::Loopback | Vantage::Private) => {
-                    "Nothing translates your address or filters packets on the way to the servers.".to_owned()
-                }
-                Some(Vantage::Public) | None => {
-                    format!("Nothing translates your address and any host may send to it{}", named(report))
-                }
+            if Vantage::is_public(report) {
+                format!("Nothing translates your address and any host may send to it{}", named(report))
+            } else {
+                "Nothing translates your address or filters packets on the way to the servers.".to_owned()
             },
             ANYONE,
         ),

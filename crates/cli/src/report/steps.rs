@@ -5,6 +5,7 @@
 
 use super::human::yes_no;
 use super::sentence::plain;
+use crate::vantage::Vantage;
 use core::fmt::{self, Write};
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
 use portolan_nat::profile::{Conclusion, Evidence, FamilyReport, Question, Reachability, Unknown};
@@ -230,7 +231,8 @@ fn classic(family: &FamilyReport) -> Option<Step> {
     let name = family.classic_type();
     let answer = format!("{}.", plain(name));
     let question = "Which name does RFC 3489 give to this combination?";
-    (name != ClassicType::Unknown).then(|| Step::extra(question, "RFC 3489 §5", answer))
+    // The names of RFC 3489 describe the access to the Internet.
+    (name != ClassicType::Unknown && Vantage::is_public(family)).then(|| Step::extra(question, "RFC 3489 §5", answer))
 }
 
 fn unknown<T>(axis: &str, conclusion: &Conclusion<T>) -> String {

@@ -81,9 +81,11 @@ fn a_server_that_is_not_public_has_a_vantage_and_no_classic_name() {
     for (address, vantage) in [("127.0.0.1:3478", "loopback"), ("10.0.0.1:3478", "private")] {
         let mut report = sample::home();
         report.families[0].servers.iter_mut().for_each(|server| server.address = address.parse().unwrap());
-        let text = without_colours(&report_data(report), None);
-        assert!(text.contains(&format!("    vantage     {vantage}, not the Internet\n")), "{text}");
-        assert!(!text.contains("classic") && !text.contains("open Internet"), "{text}");
+        for explain in [None, Some(ExplainLevel::Steps), Some(ExplainLevel::Packets)] {
+            let text = without_colours(&report_data(report.clone()), explain);
+            assert!(text.contains(&format!("    vantage     {vantage}, not the Internet\n")), "{text}");
+            assert!(!text.contains("classic") && !text.contains("port-restricted"), "{text}");
+        }
     }
 }
 
