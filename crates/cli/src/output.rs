@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_that_has_gone_is_no_failure_but_a_full_disk_is() {
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
         assert!(arrived(Err(ErrorKind::BrokenPipe.into())).is_ok());
         assert!(arrived(Err(ErrorKind::StorageFull.into())).is_err());
     }

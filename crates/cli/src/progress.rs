@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_keeps_its_end_and_never_wraps() {
+    fn a_long_progress_line_is_cut_and_never_wraps() {
         assert_eq!(tail("short"), "short");
         let long = tail(&"x".repeat(200));
         assert_eq!(long.chars().count(), WIDTH);

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_replaced_in_whatever_sentence_it_stands() {
+    fn an_address_is_replaced_in_every_sentence() {
         let mut redactor = Redactor::default();
         for (text, expected) in [
             ("84.19.3.7:3478 saw 91.4.5.6:40000", "192.0.2.1:3478 saw 192.0.2.2:40000"),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_server_names_go_and_longer_names_are_no_match() {
+    fn the_server_names_of_the_user_are_replaced_and_longer_names_are_kept() {
         let names = ["stun.example.org:3478", "example.org:5", "91.4.5.6:3478"];
         let mut redactor = Redactor::hiding(names.into_iter());
         assert_eq!(

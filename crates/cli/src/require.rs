@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_not_told_and_what_does_not_is() {
+    fn only_unmet_requirements_are_printed() {
         let home = sample::home();
         assert!(outcome("nat=nat, mapping=eim,filtering=adf|apdf,type=port-restricted", &home).is_empty());
         assert_eq!(
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubt_is_not_a_no_but_a_block_is() {
+    fn an_unknown_result_is_not_unmet_and_blocked_is_unmet() {
         let mut report = sample::home();
         report.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
         let short = read("filtering=apdf").check(&report);
@@ -279,12 +279,12 @@ mod tests {
     }
 
     #[test]
-    fn a_family_without_a_way_out_is_asked_nothing() {
+    fn an_unreachable_family_has_no_requirements() {
         assert!(outcome("mapping=adm", &sample::offline()).is_empty());
     }
 
     #[test]
-    fn a_text_that_is_no_requirement_is_refused_at_its_bad_part() {
+    fn an_invalid_requirement_is_refused_at_its_invalid_part() {
         for (text, error) in [
             ("", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering, type and vantage"),
             ("mapping=eim,", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering, type and vantage"),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn requirements_read_back_from_their_own_text() {
+    fn requirements_round_trip_through_text() {
         for text in ["nat=none|firewall", "mapping=address-dependent", "type=open|full-cone", "vantage=public|private"]
         {
             let requirement: Requirement = text.parse().unwrap();

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_resolver_that_never_answers_is_given_up_at_the_bound() {
+    async fn a_resolver_without_an_answer_is_given_up_at_the_limit() {
         let start = Instant::now();
         let resolved = resolve_all(&["never.example"], &BOTH, Duration::from_secs(2)).await;
         assert_eq!(start.elapsed().as_secs(), 2);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn two_known_servers_need_not_wait_for_a_third() {
+    async fn two_resolved_servers_do_not_wait_for_a_third() {
         let start = Instant::now();
         let list = ["192.0.2.1", "never.example", "192.0.2.2:9"];
         let resolved = resolve_all(&list, &BOTH, Duration::from_secs(5)).await;
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn with_one_known_server_half_the_time_is_left_to_ask_it() {
+    async fn one_resolved_server_leaves_half_of_the_time_for_the_measurement() {
         let start = Instant::now();
         let list = ["192.0.2.1", "never.example"];
         let resolved = resolve_all(&list, &BOTH, Duration::from_secs(5)).await;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_name_has_its_own_fate_and_keeps_its_place() {
+    async fn each_name_has_its_own_result_in_the_given_order() {
         let list = ["none.example", "four.example:5", "2001:db8::1", "twice.example"];
         let resolved = resolve_all(&list, &[Family::V4], Duration::from_secs(60)).await;
         let known: Vec<_> = resolved.servers.iter().map(|server| (&*server.name, server.addresses.len())).collect();

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_write_a_server_is_read() {
+    fn each_form_of_a_server_is_parsed() {
         for (text, meaning) in [
             ("stun.example.org", "stun.example.org:3478"),
             ("stun.example.org:19302", "stun.example.org:19302"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_is_refused_with_the_reason() {
+    fn an_invalid_server_is_refused_with_the_reason() {
         for (text, why) in [
             ("", ServerNameError::Empty),
             (":3478", ServerNameError::Empty),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_that_comes_along_reads_whole_and_names_nobody_twice() {
+    fn the_default_list_is_valid_and_has_no_duplicates() {
         let servers = built_in();
         assert_eq!(servers.len(), lines().count(), "a line of data/servers.txt does not parse");
         assert!((6..=8).contains(&servers.len()));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_replaces_the_list_and_an_empty_one_means_nobody() {
+    fn the_variable_replaces_the_list_and_an_empty_variable_means_no_servers() {
         let named = ["192.0.2.9".parse().unwrap()];
         assert_eq!(choose(&[], Some("")), Ok((vec![], Origin::User)));
         assert_eq!(choose(&[], Some(" ,\n")), Ok((vec![], Origin::User)));

@@ -42,7 +42,7 @@
 //! 12. **`forward` is equivalent to `handle`.** It returns `Some` only where `handle` would queue this one transmit
 //!     and nothing else. All later outputs are the same.
 //! 13. **No byte of a stream is dropped.** The outputs do not depend on how a stream is cut into chunks.
-//! 14. **State is bounded and released.** A flood from any number of peers leaves a bounded state; after all sockets are
+//! 14. **State is bounded and released.** A flood from any number of peers leaves a bounded state. When all sockets are
 //!     closed and all deadlines have passed, the state is as small as that of a new machine.
 //!
 //! # Modules

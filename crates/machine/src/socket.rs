@@ -11,7 +11,8 @@
 //! * A UDP socket is never connected: it receives datagrams from every address. A datagram for a full UDP send buffer
 //!   is dropped.
 //! * Backpressure on streams, towards the peer: the driver reads no more from a stream until the machine has taken all
-//!   bytes, while the machine has paused it ([`SocketOrder::Pause`]), and while more than 64 KiB wait to be sent on it.
+//!   bytes. The driver does not read while the machine has paused the stream ([`SocketOrder::Pause`]), and while more
+//!   than 64 KiB wait to be sent on it.
 //! * Backpressure on streams, towards the machine: [`SocketEvent::Full`] reports that more than 64 KiB wait to be
 //!   sent. [`SocketEvent::Writable`] reports that fewer than 32 KiB wait again. [`WhenFull`](crate::WhenFull) is the
 //!   rule for a transmit on a full stream. More than 256 KiB never wait: the stream is then closed with

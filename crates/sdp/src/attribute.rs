@@ -124,7 +124,7 @@ macro_rules! attributes {
                         Ok(()) => read(Self::$flag),
                         Err(error) => refused(error),
                     },)*
-                    _ => match Direction::named(name) {
+                    _ => match Direction::from_name(name) {
                         Some(direction) => match no_value(bytes, Direction::CLAUSE) {
                             Ok(()) => read(Self::Direction(direction)),
                             Err(error) => refused(error),

@@ -39,15 +39,18 @@ pub struct Diagnostic {
 pub enum Severity {
     /// Allowed by RFC 8866, but worth reporting.
     Remark,
+    /// Discouraged by an RFC, or forbidden although endpoints handle it. Only the rules of [`lint`](mod@crate::lint)
+    /// have this severity.
+    Warning,
     /// Not allowed by RFC 8866. A strict reader refuses the text; a lenient reader continues.
     Deviation,
     /// Every reader refuses it.
     Fatal,
 }
 
-/// The unit of a limit of the reader.
+/// The kind of a limit of the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Counted {
+pub enum LimitKind {
     /// Bytes of the description.
     Bytes,
     /// Lines.
@@ -107,8 +110,8 @@ pub enum Rule {
     NotADescription,
     /// The text exceeds a limit of the reader.
     Limit {
-        /// The unit of the limit.
-        counted: Counted,
+        /// The kind of the limit.
+        kind: LimitKind,
         /// The limit.
         most: usize,
     },
@@ -231,12 +234,12 @@ impl fmt::Display for Rule {
                 write!(f, "{kind} expected {}, found {}", error.expected, Found(error.found))
             }
             Self::NotADescription => f.write_str("this is no session description: no line is a letter and \"=\""),
-            Self::Limit { counted, most } => {
-                let word = match counted {
-                    Counted::Bytes => "bytes",
-                    Counted::Lines => "lines",
-                    Counted::Attributes => "attributes in a section",
-                    Counted::Media => "media descriptions",
+            Self::Limit { kind, most } => {
+                let word = match kind {
+                    LimitKind::Bytes => "bytes",
+                    LimitKind::Lines => "lines",
+                    LimitKind::Attributes => "attributes in a section",
+                    LimitKind::Media => "media descriptions",
                 };
                 write!(f, "more than {most} {word}")
             }

@@ -41,8 +41,8 @@ use core::fmt::{self, Write as _};
 pub struct Change<'s> {
     /// The place.
     pub place: Place<'s>,
-    /// The change.
-    pub what: ChangeKind<'s>,
+    /// The kind of the change, with its details.
+    pub kind: ChangeKind<'s>,
 }
 
 /// The place of a change.
@@ -283,14 +283,14 @@ struct Changes<'s> {
 }
 
 impl<'s> Changes<'s> {
-    fn push(&mut self, what: ChangeKind<'s>) {
-        self.list.push(Change { place: self.place, what });
+    fn push(&mut self, kind: ChangeKind<'s>) {
+        self.list.push(Change { place: self.place, kind });
     }
 }
 
 impl fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Plain(f), "{}: {}", Shown(&self.place), Shown(&self.what))
+        write!(Plain(f), "{}: {}", Shown(&self.place), Shown(&self.kind))
     }
 }
 

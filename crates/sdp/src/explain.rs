@@ -70,7 +70,7 @@ pub struct Item<'s> {
     /// The index of the media section, counted from 0; `None` before the first section.
     pub media: Option<usize>,
     /// The parsed value, or its error.
-    pub says: Result<LineValue<'s>, TypedError>,
+    pub value: Result<LineValue<'s>, TypedError>,
     session: &'s Session<'s>,
     /// The encoding of the payload type that the line refers to.
     codec: Option<Rtpmap<'s>>,
@@ -120,7 +120,7 @@ impl<'s> Iterator for Explanation<'s> {
         }
         let value = parse_line(line);
         let codec = value.ok().and_then(|value| self.codec(&value));
-        Some(Item { line, media: self.sections.checked_sub(1), says: value, session: self.session, codec })
+        Some(Item { line, media: self.sections.checked_sub(1), value, session: self.session, codec })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -199,7 +199,7 @@ impl<'s> Item<'s> {
     /// Returns the section of the RFC that defines the line.
     #[must_use]
     pub fn clause(&self) -> Citation {
-        match self.says {
+        match self.value {
             Ok(LineValue::Attribute(attribute)) => attribute.clause().unwrap_or(Kind::Attribute.clause()),
             Ok(_) => self.line.kind().clause(),
             Err(error) => error.error.clause,

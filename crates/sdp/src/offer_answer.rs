@@ -51,7 +51,8 @@ pub use capabilities::{
     BundlePolicy, Capabilities, Codec, Credentials, DataChannel, Demands, Dtls, Extension, Features, Ice, Media,
     MuxPolicy, Order, Role, Transport,
 };
-pub use codecs::LeftOut;
+pub use codecs::OmissionReason;
+pub(crate) use codecs::of_static;
 pub use explanation::{Decision, Explanation, Refusal, SectionOutcome};
 pub use flaw::{Finding, Flaw};
 pub use validate::validate;

@@ -20,7 +20,7 @@
 
 mod order;
 
-use crate::diagnostic::{Counted, Diagnostic, Rule, Severity};
+use crate::diagnostic::{Diagnostic, LimitKind, Rule, Severity};
 use crate::error::{Citation, Span, ValueError};
 use crate::grammar::is_token;
 use crate::line::{Ending, Kind};
@@ -117,7 +117,7 @@ impl Reader {
     fn read_in<'a>(&self, text: &'a [u8], order: Order) -> Result<Reading<'a>, Diagnostic> {
         let most = self.limits.bytes.min(u32::MAX as usize);
         if text.len() > most {
-            let rule = Rule::Limit { counted: Counted::Bytes, most };
+            let rule = Rule::Limit { kind: LimitKind::Bytes, most };
             return Err(Diagnostic { line: 1, column: 1, span: Span::new(0, text.len()), rule });
         }
         // A typical line has about 40 bytes. For a text of shorter lines the list grows.
@@ -180,14 +180,14 @@ impl Progress<'_> {
     #[inline]
     fn line(&mut self, start: usize, text: &[u8], ending: Ending, nul: Option<usize>) -> Result<(), Diagnostic> {
         if self.lines.len() >= self.reader.limits.lines {
-            return self.limit(start, text, Counted::Lines, self.reader.limits.lines);
+            return self.limit(start, text, LimitKind::Lines, self.reader.limits.lines);
         }
         let kind = Kind::of(text);
         self.is_known |= !matches!(kind, Kind::Stray | Kind::Unknown(_));
         if kind == Kind::Attribute {
             self.attributes += 1;
             if self.attributes > self.reader.limits.attributes {
-                return self.limit(start, text, Counted::Attributes, self.reader.limits.attributes);
+                return self.limit(start, text, LimitKind::Attributes, self.reader.limits.attributes);
             }
         }
         if kind == Kind::Media {
@@ -207,7 +207,7 @@ impl Progress<'_> {
     /// Begins a media description.
     fn media(&mut self, start: usize, text: &[u8]) -> Result<(), Diagnostic> {
         if self.heads.len() >= self.reader.limits.media {
-            return self.limit(start, text, Counted::Media, self.reader.limits.media);
+            return self.limit(start, text, LimitKind::Media, self.reader.limits.media);
         }
         self.section_ends(start)?;
         self.attributes = 0;
@@ -297,9 +297,9 @@ impl Progress<'_> {
     }
 
     #[cold]
-    fn limit(&self, start: usize, text: &[u8], counted: Counted, most: usize) -> Result<(), Diagnostic> {
+    fn limit(&self, start: usize, text: &[u8], kind: LimitKind, most: usize) -> Result<(), Diagnostic> {
         let span = Span::new(start, start + text.len());
-        Err(self.diagnostic(self.lines.len() + 1, span, Rule::Limit { counted, most }))
+        Err(self.diagnostic(self.lines.len() + 1, span, Rule::Limit { kind, most }))
     }
 
     fn diagnostic(&self, line: usize, span: Span, rule: Rule) -> Diagnostic {

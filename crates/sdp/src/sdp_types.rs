@@ -266,7 +266,7 @@ impl TryFrom<&model::Session> for Session<'static> {
     /// times gives a session without `t=`, which a strict reader refuses.
     ///
     /// # Errors
-    /// [`EditError::Breaks`] if a value would break its line; [`EditError::TooLong`] if the session would become too
+    /// [`EditError::ForbiddenByte`] if a value would break its line; [`EditError::TooLong`] if the session would become too
     /// large.
     fn try_from(model: &model::Session) -> Result<Self, EditError> {
         let mut lines = Lines::default();

@@ -34,7 +34,7 @@ pub use address::Address;
 pub(crate) use address::network;
 pub use bandwidth::{Bandwidth, BandwidthKind};
 pub use connection::Connection;
-pub use contact::{Email, Named, Phone};
+pub use contact::{DisplayName, Email, Phone};
 pub use decimal::Decimal;
 pub use key::Key;
 pub use media::MediaLine;

@@ -66,7 +66,7 @@ pub struct MediaBuilder {
 pub enum BuildError {
     /// A value holds CR, LF or NUL (RFC 8866 §9, `byte-string`).
     #[error("line {line}, column {column}: byte {byte:#04x} would break the line (RFC 8866 §9)")]
-    Breaks {
+    ForbiddenByte {
         /// The line.
         line: usize,
         /// The byte in the line.
@@ -80,7 +80,7 @@ pub enum BuildError {
     /// The text that a typed value wrote is read back as another value. Values with bytes that are not UTF-8 have this
     /// error; such bytes can be added as a raw line.
     #[error("line {line}: {kind} would be read as another value than the one given")]
-    Differs {
+    Mismatch {
         /// The line.
         line: usize,
         /// Its kind.
@@ -204,9 +204,9 @@ impl SessionBuilder {
     ///
     /// # Errors
     /// The error of the first line, in the order of the description, that cannot be written:
-    /// * [`BuildError::Breaks`]: a value holds CR, LF or NUL.
+    /// * [`BuildError::ForbiddenByte`]: a value holds CR, LF or NUL.
     /// * [`BuildError::Value`]: the text of a typed value does not match its grammar.
-    /// * [`BuildError::Differs`]: the text of a typed value is read back as another value.
+    /// * [`BuildError::Mismatch`]: the text of a typed value is read back as another value.
     /// * [`BuildError::Kind`]: a raw line has a kind that cannot be added.
     /// * [`BuildError::Refused`]: a strict reader refuses the description.
     pub fn build(mut self) -> Result<Session<'static>, BuildError> {
@@ -316,7 +316,7 @@ enum Fault {
         error: ValueError,
         from: usize,
     },
-    Differs,
+    Mismatch,
 }
 
 impl Part {
@@ -332,7 +332,7 @@ impl Part {
         let written = write!(Text(&mut self.text), "{value}");
         let fault = match is_same(self.text.get(start..).unwrap_or_default()) {
             Ok(true) if written.is_ok() => None,
-            Ok(_) => Some(Fault::Differs),
+            Ok(_) => Some(Fault::Mismatch),
             Err(error) => Some(Fault::Value { error, from: 0 }),
         };
         self.drafts.push(Draft { kind, value: start..self.text.len(), fault });
@@ -347,14 +347,14 @@ impl Part {
                 self.text.extend_from_slice(value);
             }
             // A reader ends the name at the first colon.
-            name.contains(&b':').then_some(Fault::Differs)
+            name.contains(&b':').then_some(Fault::Mismatch)
         } else {
             let written = write!(Text(&mut self.text), "{attribute}");
             let text = self.text.get(start..).unwrap_or_default();
             let (name, value) = name_and_value(text);
             match Attribute::parse(name, value) {
                 Ok(read) if read == *attribute && written.is_ok() => None,
-                Ok(_) => Some(Fault::Differs),
+                Ok(_) => Some(Fault::Mismatch),
                 Err(error) => Some(Fault::Value { error, from: text.len() - value.map_or(0, <[u8]>::len) }),
             }
         };
@@ -393,7 +393,7 @@ impl Draft {
     fn error(&self, line: usize, value: &[u8]) -> Option<BuildError> {
         let kind = self.kind;
         if let Some((at, byte)) = first_forbidden_byte(value) {
-            return Some(BuildError::Breaks { line, column: at + 3, byte });
+            return Some(BuildError::ForbiddenByte { line, column: at + 3, byte });
         }
         if let None | Some(b'\r' | b'\n' | 0) = kind.letter() {
             return Some(BuildError::Kind { line, kind });
@@ -401,7 +401,7 @@ impl Draft {
         Some(match self.fault? {
             Fault::Kind => BuildError::Kind { line, kind },
             Fault::Value { error, from } => TypedError { line, column: from + error.at + 3, error }.into(),
-            Fault::Differs => BuildError::Differs { line, kind },
+            Fault::Mismatch => BuildError::Mismatch { line, kind },
         })
     }
 }

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_likelihood_happens_as_often_as_it_says() {
+    fn an_event_occurs_with_its_probability() {
         let mut rng = SeededRng::new(1);
         for (probability, low, high) in
             [(0.0, 0, 0), (0.05, 4_700, 5_300), (1.0, 100_000, 100_000), (-1.0, 0, 0), (f64::NAN, 0, 0)]

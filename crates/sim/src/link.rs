@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_perfect_wire_takes_no_time() {
+    fn a_perfect_link_has_no_delay() {
         let (carried, stats) = arrivals(Link::PERFECT);
         assert!(carried.iter().zip(0..).all(|(carried, n)| *carried == Carried::Once(n * MS)));
         assert_eq!(stats, WireStats { sent: 10_000, ..WireStats::default() });

@@ -48,8 +48,8 @@ pub(crate) struct Origin {
     pub(crate) remote: SocketAddr,
 }
 
-/// The length in bytes of the IP packets that carry a segment of a stream: 40 bytes of headers for each full packet and
-/// for the rest (IPv4 and TCP without options).
+/// The length in bytes of the IP packets that carry a segment of a stream. Each packet has 40 bytes of headers (IPv4
+/// and TCP without options).
 pub(crate) fn stream_wire_len(payload: usize) -> u64 {
     let packets = payload.div_ceil(SEGMENT).max(1);
     (payload + packets * 40) as u64

@@ -1,8 +1,8 @@
-//! 300 (Try Alternate): where a server sends its client, and how often that is followed.
+//! Redirections by 300 (Try Alternate): the next server, and the limits of following.
 //!
-//! Rules of this file: it takes the time and a response, and returns the next server or the reason why there is none. A
-//! redirection is not followed in a circle, to the client's own host, or to an address that is not one host. With
-//! credentials, only an authenticated response redirects, unless the owner allows others.
+//! Rules of this file: functions take the time and a response, and return the next server or the reason why there is
+//! none. A redirection is not followed in a loop, to the client's own host, or to an address that is not a single
+//! host. With credentials, only an authenticated response redirects, unless the owner allows others.
 //!
 //! RFC 8489 §10, §14.15, §14.16.
 //!
@@ -15,14 +15,14 @@
 //! let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::ALLOCATE, [7; 12].into())?;
 //! writer.add(&Attribute::ErrorCode(ErrorCode::recommended(300).unwrap()))?;
 //! writer.add(&Attribute::AlternateServer("192.0.2.2:3478".parse()?))?;
-//! let answer = Message::decode(writer.finish())?;
+//! let response = Message::decode(writer.finish())?;
 //!
 //! let mut alternates = Alternates::new(Instant::ORIGIN, "192.0.2.1:3478".parse()?);
-//! let (now, proved) = (Instant::ORIGIN, ResponseAuthentication::ByIntegrity);
-//! let unauthenticated = alternates.follow(now, &answer, ResponseAuthentication::Nobody);
-//! assert_eq!(unauthenticated, Err(RedirectError::Unauthenticated));
-//! assert_eq!(alternates.follow(now, &answer, proved), Ok("192.0.2.2:3478".parse()?));
-//! assert_eq!(alternates.follow(now, &answer, proved), Err(RedirectError::Circle));
+//! let (now, verified) = (Instant::ORIGIN, ResponseAuthentication::ByIntegrity);
+//! let unverified = alternates.follow(now, &response, ResponseAuthentication::Missing);
+//! assert_eq!(unverified, Err(RedirectError::Unauthenticated));
+//! assert_eq!(alternates.follow(now, &response, verified), Ok("192.0.2.2:3478".parse()?));
+//! assert_eq!(alternates.follow(now, &response, verified), Err(RedirectError::Circle));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
@@ -32,7 +32,7 @@ use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_stun::{Attribute, ErrorCode, Message};
 
-/// The servers that one request was sent to, the present one last.
+/// The servers that received one request, in order.
 #[derive(Clone, Debug)]
 pub struct Alternates {
     tried: Vec<(SocketAddr, Instant)>,
@@ -40,68 +40,70 @@ pub struct Alternates {
     hops: u32,
 }
 
-/// How a response is authenticated.
+/// The authentication of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseAuthentication {
-    /// Its integrity was verified.
+    /// The integrity of the response was verified.
     ByIntegrity,
-    /// No credentials are in use, or the transport authenticates the server (TLS).
+    /// The usage has no credentials, or the transport authenticates the server (TLS).
     ByUsage,
-    /// Not at all, though credentials are in use.
-    Nobody,
+    /// The response is not authenticated, although credentials are in use.
+    Missing,
 }
 
-/// Why a redirection is not followed; the transaction has failed (RFC 8489 §10).
+/// The reason why a redirection is not followed. The transaction has failed (RFC 8489 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedirectError {
-    /// The response is no 300.
-    #[error("no redirection")]
+    /// The response does not have the error code 300.
+    #[error("the response is not a redirection")]
     NoRedirection,
     /// Credentials are in use and the response is not authenticated.
     #[error("the redirection is not authenticated")]
     Unauthenticated,
-    /// It has no server of the address family of the current one.
-    #[error("the redirection names no server of this address family")]
+    /// The response has no server of the address family of the current server.
+    #[error("the redirection has no server of this address family")]
     NoServer,
-    /// It names an address that is no single host's, port 0, or this host itself.
-    #[error("the redirection leads to an address that is no other host's")]
+    /// The address is not a single host, is the client's own host, or has port 0.
+    #[error("the address of the redirection is not a single remote host")]
     Unaddressable,
-    /// It names a server that had this request in the last five minutes.
-    #[error("the redirection leads back to a server that was asked already")]
+    /// The server received this request in the last five minutes.
+    #[error("the redirection leads back to a server that received this request already")]
     Circle,
-    /// There were as many redirections as are followed.
+    /// The number of redirections has reached its limit.
     #[error("too many redirections")]
     TooMany,
-    /// The request is on a stream, which leads to one server; the owner opens another stream.
-    #[error("the redirection leads to where this stream does not")]
+    /// The request is on a stream, which is connected to one server. The owner opens another stream.
+    #[error("the stream of the request is not connected to the server of the redirection")]
     Stream,
-    /// The request accepts a response from one address only, whatever its destination.
-    #[error("the request takes no answer from where the redirection leads")]
+    /// The request accepts responses from one exact address only.
+    #[error("the request accepts no response from the server of the redirection")]
     Pinned,
 }
 
 impl Alternates {
-    /// The largest number of redirections of one request.
+    /// The largest number of redirections that one request follows.
     pub const HOPS: u32 = 5;
-    /// How long a server counts as asked already (RFC 8489 §10).
+    /// The time for which a request is not redirected to the same server again (RFC 8489 §10).
     pub const MEMORY: Duration = Duration::from_secs(300);
 
-    /// A request goes to `server` now.
+    /// The state of a request that is sent to `server` now.
     #[must_use]
     pub fn new(now: Instant, server: SocketAddr) -> Self {
         Self { tried: [(server, now)].into(), server, hops: 0 }
     }
 
-    /// The server that the request is with.
+    /// The current server of the request.
     #[must_use]
     pub const fn server(&self) -> SocketAddr {
         self.server
     }
 
-    /// Goes where a 300 leads: the request is to be sent there, over the same transport, with the same credentials.
+    /// Follows a 300 and returns the next server. The caller sends the request there, over the same transport and
+    /// with the same credentials.
     ///
-    /// Over TLS its certificate is that of [`Message::alternate_domain`], else that of the domain asked before.
+    /// Over TLS the certificate must be that of [`Message::alternate_domain`], or otherwise that of the previous
+    /// domain.
     ///
     /// # Errors
     /// After an error nothing has changed.
@@ -116,37 +118,37 @@ impl Alternates {
     pub fn follow<T>(
         &mut self,
         now: Instant,
-        answer: &Message<'_, T>,
+        response: &Message<'_, T>,
         authentication: ResponseAuthentication,
     ) -> Result<SocketAddr, RedirectError> {
-        let server = self.judge(now, answer, authentication)?;
-        self.go(now, server);
+        let server = self.check(now, response, authentication)?;
+        self.record(now, server);
         Ok(server)
     }
 
-    /// Goes to the server that [`judge`](Self::judge) returned.
-    pub(crate) fn go(&mut self, now: Instant, server: SocketAddr) {
+    /// Records that the request is sent to the server that [`check`](Self::check) returned.
+    pub(crate) fn record(&mut self, now: Instant, server: SocketAddr) {
         self.hops = self.hops.saturating_add(1);
         self.tried.retain(|&(_, at)| now.since(at) < Self::MEMORY);
         self.tried.push((server, now));
         self.server = server;
     }
 
-    /// Where a 300 leads, without going there.
-    pub(crate) fn judge<T>(
+    /// Returns the next server of a 300, without recording it.
+    pub(crate) fn check<T>(
         &self,
         now: Instant,
-        answer: &Message<'_, T>,
+        response: &Message<'_, T>,
         authentication: ResponseAuthentication,
     ) -> Result<SocketAddr, RedirectError> {
-        if answer.error_code().is_none_or(|error| error.code() != ErrorCode::TRY_ALTERNATE) {
+        if response.error_code().is_none_or(|error| error.code() != ErrorCode::TRY_ALTERNATE) {
             return Err(RedirectError::NoRedirection);
         }
-        if authentication == ResponseAuthentication::Nobody {
+        if authentication == ResponseAuthentication::Missing {
             return Err(RedirectError::Unauthenticated);
         }
-        // RFC 8489 §10: the first is of the client's family, one of the other family may follow.
-        let server = answer.attributes().filter_map(|attribute| match attribute {
+        // RFC 8489 §10: the first address is of the client's family, and one of the other family can follow.
+        let server = response.attributes().filter_map(|attribute| match attribute {
             Ok(Attribute::AlternateServer(server)) if server.is_ipv4() == self.server.is_ipv4() => Some(server),
             _ => None,
         });
@@ -161,7 +163,8 @@ impl Alternates {
     }
 }
 
-/// Whether the address can be one host; the client's own host counts only for a client that uses its own server anyway.
+/// Whether the address can be a single host. A loopback address is valid only if the current server is on loopback
+/// too.
 fn is_addressable(server: SocketAddr, from_loopback: bool) -> bool {
     let ip = server.ip().to_canonical();
     let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast() || ip.octets().starts_with(&[0]));

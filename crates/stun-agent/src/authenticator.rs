@@ -1,26 +1,27 @@
-//! The server half of the credential mechanisms: the user of a message, or the rejection.
+//! The server side of the credential mechanisms: returns the user of a message, or the reason of its rejection.
 //!
-//! Rules of this file: [`Authenticator::judge`] is pure, keeps no state of a message, and checks in the order of the
-//! section; the first broken rule decides. An unknown user costs the same HMAC as a wrong password
-//! and gets the same reply, so neither the reply nor the time reveals a user name. Rejections are never signed: there is no key
-//! that both sides know. What is not covered by the integrity is never seen by the owner, because all that it gets is the
-//! [`Verified`] view.
+//! Rules of this file: [`Authenticator::judge`] is pure, stores no state of a message, and checks in the order of the
+//! RFC section. The first violated rule is returned. A request of an unknown user causes the same HMAC and the same
+//! reply as a wrong password. So neither the reply nor its time reveals a user name. Rejections have no integrity,
+//! because the two sides share no key. The owner receives only the [`Verified`] message, so it cannot read attributes
+//! that the integrity does not cover.
 //!
 //! RFC 8489 §9.1.3 (short-term), §9.2.4 (long-term), §9.2.1 (bid-down attacks), §14.9 to §14.12.
 //!
 //! # Sizes
 //!
-//! A 401 of the long-term mechanism holds no address and is equally long in both families: 104 bytes and the realm, padded
-//! to 4; 116 with the realm `example.org`, which is 5.8 times a bare request of 20 bytes (3.0 times over IPv4 and 2.4 times
-//! over IPv6, headers included). The RFC prescribes this length. A server for any client keeps its
-//! [`Rate`](crate::Rate), which counts rejections too. No rejection is longer than [`Authenticator::REJECTION_LEN`].
+//! A 401 of the long-term mechanism contains no address, so its length is the same for both address families. It has
+//! 104 bytes and the realm, padded to 4. With the realm `example.org` it has 116 bytes, which is 5.8 times a bare
+//! request of 20 bytes. With IP and UDP headers it is 3.0 times over IPv4 and 2.4 times over IPv6. The RFC requires
+//! these attributes. A public server limits its [`Rate`](crate::Rate), which includes rejections. No rejection is
+//! longer than [`Authenticator::REJECTION_LEN`].
 //!
 //! # The secret of the nonces
 //!
-//! The owner gives 32 random bytes that serve no other purpose, new ones at each start (its clock starts again then,
-//! too). Nonces are valid for [`Authenticator::NONCE_LIFETIME`] by default; there is no need to change the secret
-//! while running. Where it may have become known, [`Authenticator::renew`] makes all nonces stale: each client gets one 438
-//! with a fresh nonce and goes on.
+//! The owner passes 32 random bytes that have no other use. It needs new bytes at each start, because its clock
+//! starts again. Nonces are valid for [`Authenticator::NONCE_LIFETIME`] by default, and the secret need not be
+//! changed at run time. If the secret can have leaked, [`Authenticator::renew`] makes all nonces stale. Each client
+//! then receives one 438 with a new nonce and retries.
 //!
 //! ```
 //! use portolan_machine::Instant;
@@ -34,7 +35,7 @@
 //! let mut buffer = [0; 20];
 //! let request = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into())?.finish();
 //! let (request, source) = (Message::decode(request)?, "198.51.100.7:40000".parse()?);
-//! let Judgement::Rejected(rejection) = authenticator.judge(Instant::ORIGIN, source, &request) else { panic!("unsigned") };
+//! let Judgement::Rejected(rejection) = authenticator.judge(Instant::ORIGIN, source, &request) else { panic!() };
 //! assert_eq!((rejection.code(), rejection.clause().to_string()), (401, "RFC 8489 §9.2.4".into()));
 //!
 //! let mut room = [0; Authenticator::REJECTION_LEN];
@@ -63,60 +64,60 @@ use portolan_stun::{
     PasswordAlgorithm, ResponseClass, Verified, Writer,
 };
 
-/// Checks requests against the credentials of a server's users, by one of the two mechanisms.
+/// Authenticates the requests of the users of a server, by one of the two mechanisms.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     keys: Arc<dyn Keys>,
-    /// The key that the HMAC of an unknown user is compared with.
+    /// The key of the HMAC for a request of an unknown user.
     dummy: IntegrityKey,
-    /// The part of the long-term mechanism; `None`: short-term.
+    /// The parameters of the long-term mechanism; `None` for the short-term mechanism.
     challenge: Option<Challenge>,
 }
 
-/// What a challenge of the long-term mechanism says.
+/// The contents of a challenge of the long-term mechanism.
 #[derive(Clone, Debug)]
 struct Challenge {
     realm: Box<str>,
     nonces: Nonces,
-    /// PASSWORD-ALGORITHMS, best first.
+    /// PASSWORD-ALGORITHMS, in order of preference.
     algorithms: &'static [PasswordAlgorithm<'static>],
     features: Features,
 }
 
-/// What an [`Authenticator`] thinks of a message.
+/// The result of [`Authenticator::judge`].
 #[derive(Clone, Debug)]
 pub enum Judgement<'a> {
-    /// A user wrote it.
+    /// The message of a user is authenticated.
     Admitted(Admitted<'a>),
-    /// A request to be answered with [`Authenticator::write_rejection`], and with nothing else.
+    /// The request is rejected. The only allowed reply is that of [`Authenticator::write_rejection`].
     Rejected(Rejection),
-    /// No request: to be discarded in silence.
+    /// The message is not a request, and is discarded without a reply.
     Discarded(Rejection),
 }
 
-/// A message that a user wrote, and what its reply is signed with.
+/// An authenticated message, and the key of its response.
 #[derive(Clone, Debug)]
 pub struct Admitted<'a> {
-    /// The attributes that the integrity covers, and no others.
+    /// The message with only the attributes that the integrity covers.
     pub message: Verified<'a>,
-    /// The user, by name also where the request had USERHASH.
+    /// The name of the user, also if the request had USERHASH.
     pub username: Arc<str>,
-    /// The key that signs the reply.
+    /// The key and the integrity attribute of the response.
     pub signature: Signature,
 }
 
-/// The key that a request was verified with, and the one integrity attribute that belongs into its response.
+/// The key of a verified request, and the integrity attribute of its response.
 #[derive(Clone)]
 pub struct Signature {
     key: IntegrityKey,
     integrity: Integrity,
 }
 
-/// Why there can be no such [`Authenticator`].
+/// The reason why an [`Authenticator`] cannot be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthenticatorError {
-    /// The realm is empty, or longer than a challenge should be: 1 to 127 bytes.
+    /// The realm is empty or longer than 127 bytes.
     #[error("a realm has 1 to {} bytes, not {length}", Authenticator::REALM_LEN)]
     Realm {
         /// Its length in bytes.
@@ -125,23 +126,26 @@ pub enum AuthenticatorError {
 }
 
 impl Authenticator {
-    /// The longest realm in bytes; the RFC's limit is 127 characters (§14.9), and a challenge must be short.
+    /// The longest realm in bytes. The limit of the RFC is 127 characters (§14.9), and a short realm limits the size
+    /// of a challenge.
     pub const REALM_LEN: usize = 127;
-    /// Room for every rejection, in bytes: header, ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS, FINGERPRINT.
+    /// The largest length of a rejection in bytes: header, ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS,
+    /// FINGERPRINT.
     pub const REJECTION_LEN: usize = 20 + 24 + (4 + 128) + 44 + 12 + 8;
-    /// How long a nonce is valid unless the owner says otherwise: ten minutes.
+    /// The default lifetime of a nonce: ten minutes.
     pub const NONCE_LIFETIME: Duration = Duration::from_secs(600);
 
-    /// The short-term mechanism (RFC 8489 §9.1.3): user names and passwords that both sides learnt otherwise.
+    /// An authenticator for the short-term mechanism (RFC 8489 §9.1.3).
     #[must_use]
     pub fn short_term(keys: impl Keys + 'static) -> Self {
         Self { keys: Arc::new(keys), dummy: IntegrityKey::from_bytes(&[]), challenge: None }
     }
 
-    /// The long-term mechanism (RFC 8489 §9.2.4), its nonces under a secret of 32 random bytes that serves nothing else.
+    /// An authenticator for the long-term mechanism (RFC 8489 §9.2.4). `secret` is 32 random bytes for the nonces,
+    /// without another use.
     ///
-    /// Both password algorithms are offered, SHA-256 first, and user names may be sent as USERHASH. The realm should be the
-    /// provider's domain name.
+    /// Both password algorithms are offered, SHA-256 first, and user names can be sent as USERHASH. The realm should
+    /// be the domain name of the provider.
     ///
     /// # Errors
     /// [`AuthenticatorError::Realm`] when the realm does not have 1 to [`REALM_LEN`](Self::REALM_LEN) bytes.
@@ -158,7 +162,7 @@ impl Authenticator {
         Ok(Self { challenge: Some(challenge), ..Self::short_term(keys) })
     }
 
-    /// Lets nonces live this long, in whole seconds. Short-term: no effect.
+    /// Sets the lifetime of nonces, in whole seconds. No effect for the short-term mechanism.
     #[must_use]
     pub fn nonce_lifetime(mut self, lifetime: Duration) -> Self {
         if let Some(challenge) = &mut self.challenge {
@@ -167,7 +171,8 @@ impl Authenticator {
         self
     }
 
-    /// Takes SHA-256 passwords only: shuts out clients of RFC 5389, which know MD5 alone. Short-term: no effect.
+    /// Accepts SHA-256 only. This refuses clients of RFC 5389, which support MD5 only. No effect for the short-term
+    /// mechanism.
     #[must_use]
     pub fn without_md5(mut self) -> Self {
         if let Some(challenge) = &mut self.challenge {
@@ -176,8 +181,7 @@ impl Authenticator {
         self
     }
 
-    /// Does not announce that user names may be sent as USERHASH: for keys that cannot be found by it. Short-term: no
-    /// effect.
+    /// Disables USERHASH, for [`Keys`] that cannot be searched by it. No effect for the short-term mechanism.
     #[must_use]
     pub fn without_anonymity(mut self) -> Self {
         if let Some(challenge) = &mut self.challenge {
@@ -186,23 +190,24 @@ impl Authenticator {
         self
     }
 
-    /// Puts the nonces under another secret: all that were given before are stale (RFC 8489 §9.2.4). Short-term: no effect.
+    /// Sets another secret, which makes all issued nonces stale (RFC 8489 §9.2.4). No effect for the short-term
+    /// mechanism.
     pub fn renew(&mut self, secret: &[u8; 32]) {
         if let Some(challenge) = &mut self.challenge {
             challenge.nonces = Nonces::new(secret, challenge.nonces.lifetime());
         }
     }
 
-    /// Which of the two mechanisms.
+    /// The mechanism.
     #[must_use]
     pub const fn mechanism(&self) -> Mechanism {
         if self.challenge.is_some() { Mechanism::LongTerm } else { Mechanism::ShortTerm }
     }
 
-    /// Judges a message from `source`, in the order of RFC 8489 §9.1.3 or §9.2.4.
+    /// Authenticates a message from `source`, in the order of RFC 8489 §9.1.3 or §9.2.4.
     ///
-    /// The basic checks of §6.3, FINGERPRINT among them, come before; unknown attributes (§6.3.1) and the method after, on
-    /// the view that [`Judgement::Admitted`] holds.
+    /// The caller does the basic checks of §6.3 before, including FINGERPRINT. It checks unknown attributes (§6.3.1)
+    /// and the method after, on the message in [`Judgement::Admitted`].
     #[must_use]
     pub fn judge<'a>(&self, now: Instant, source: SocketAddr, message: &Message<'a>) -> Judgement<'a> {
         let judged = match &self.challenge {
@@ -227,12 +232,12 @@ impl Authenticator {
             return Err(RejectionKind::NotARequest);
         }
         let username = message.username().filter(|_| is_signed(message)).ok_or(RejectionKind::Incomplete)?;
-        // Text that is no UTF-8 is no user's name; the empty one neither.
+        // No user has an empty name, so a name that is not UTF-8 is looked up as the empty name.
         let name = Name::Username(username.as_str().unwrap_or_default());
-        let sought = KeyQuery { name, realm: "", kind: KeyKind::ShortTerm };
+        let query = KeyQuery { name, realm: "", kind: KeyKind::ShortTerm };
         let integrity =
             if message.has(AttributeType::MESSAGE_INTEGRITY_SHA256) { Integrity::SHA256 } else { Integrity::Sha1 };
-        self.verify(message, sought, integrity)
+        self.verify(message, query, integrity)
     }
 
     fn judge_long_term<'a>(
@@ -242,7 +247,7 @@ impl Authenticator {
         source: SocketAddr,
         message: &Message<'a>,
     ) -> Result<Admitted<'a>, RejectionKind> {
-        // RFC 8489 §9.2: indications cannot be challenged.
+        // RFC 8489 §9.2: an indication cannot be challenged.
         if message.class() != Class::Request {
             return Err(RejectionKind::NotARequest);
         }
@@ -260,41 +265,42 @@ impl Authenticator {
         let chosen = message.password_algorithm();
         let cookie = Features::of(nonce.as_bytes()).unwrap_or_default();
         if has_any && cookie.contains(Features::PASSWORD_ALGORITHMS) {
-            let sent_back =
+            let is_list_returned =
                 message.password_algorithms().is_some_and(|sent| sent.iter().eq(challenge.algorithms.iter().copied()));
-            if !sent_back || !chosen.is_some_and(|chosen| challenge.algorithms.contains(&chosen)) {
+            if !is_list_returned || !chosen.is_some_and(|chosen| challenge.algorithms.contains(&chosen)) {
                 return Err(RejectionKind::Algorithms);
             }
         }
         let algorithm = if has_any { chosen } else { Some(PasswordAlgorithm::MD5) };
         let kind = algorithm.filter(|algorithm| challenge.algorithms.contains(algorithm)).and_then(KeyKind::of);
-        let ours = challenge.takes(name) && realm == *challenge.realm;
-        // Without a key the user is unknown; the HMAC is computed with the dummy key all the same.
-        let name = if ours && kind.is_some() { name } else { Name::Username("") };
-        let sought = KeyQuery { name, realm: &challenge.realm, kind: kind.unwrap_or(KeyKind::Sha256) };
-        let reply = if has_any { Integrity::SHA256 } else { Integrity::Sha1 };
-        let admitted = self.verify(message, sought, reply)?;
+        let is_valid_name = challenge.supports(name) && realm == *challenge.realm;
+        // Without a key the user is unknown, and the HMAC is computed with the dummy key.
+        let name = if is_valid_name && kind.is_some() { name } else { Name::Username("") };
+        let query = KeyQuery { name, realm: &challenge.realm, kind: kind.unwrap_or(KeyKind::Sha256) };
+        let reply_integrity = if has_any { Integrity::SHA256 } else { Integrity::Sha1 };
+        let admitted = self.verify(message, query, reply_integrity)?;
         challenge.nonces.check(now, source, nonce.as_bytes()).map_err(RejectionKind::Nonce)?;
         Ok(admitted)
     }
 
-    /// Verifies the stronger integrity attribute; the message of an unknown user is verified with the dummy key.
+    /// Verifies the stronger integrity attribute. A message of an unknown user is verified with the dummy key.
     fn verify<'a>(
         &self,
         message: &Message<'a>,
-        sought: KeyQuery<'_>,
+        query: KeyQuery<'_>,
         integrity: Integrity,
     ) -> Result<Admitted<'a>, RejectionKind> {
-        let known = self.keys.find(sought);
+        let known = self.keys.find(query);
         let key = known.as_ref().map_or(&self.dummy, |known| &known.key);
         let verified = check(message, key);
         let UserKey { username, key } = known.ok_or(RejectionKind::UnknownUser)?;
         Ok(Admitted { message: verified?, username, signature: Signature { key, integrity } })
     }
 
-    /// Writes the reply to a rejected request: 400 bare, 401 and 438 of the long-term mechanism with their challenge.
+    /// Writes the reply to a rejected request: a bare 400, or a 401 or 438, which contain a challenge in the
+    /// long-term mechanism.
     ///
-    /// It is not signed. It ends with FINGERPRINT where the request has one (RFC 8489 §7).
+    /// The reply has no integrity. It ends with FINGERPRINT if the request has one (RFC 8489 §7).
     ///
     /// # Errors
     /// * [`EncodeError::NotARequest`] when `request` is not a request.
@@ -308,7 +314,7 @@ impl Authenticator {
         request: &Message<'_>,
         rejection: Rejection,
     ) -> Result<&'b [u8], EncodeError> {
-        // The sections require a reply although the request is not authenticated.
+        // RFC 8489 §9.1.3 and §9.2.4 require a reply although the request is not authenticated.
         let mut writer = Writer::response(buffer, &request.exempt(), ResponseClass::Error)?;
         if let Some(error) = ErrorCode::recommended(rejection.code()) {
             writer.add(&Attribute::ErrorCode(error))?;
@@ -324,20 +330,20 @@ impl Authenticator {
 }
 
 impl Challenge {
-    /// Whether a user can have such a name.
-    const fn takes(&self, name: Name<'_>) -> bool {
+    /// Whether the challenge announces this form of a user name.
+    const fn supports(&self, name: Name<'_>) -> bool {
         matches!(name, Name::Username(_)) || self.features.contains(Features::USERNAME_ANONYMITY)
     }
 }
 
 impl Signature {
-    /// Which integrity attribute the reply gets, the only one of the two.
+    /// The integrity attribute of the response.
     #[must_use]
     pub const fn integrity(&self) -> Integrity {
         self.integrity
     }
 
-    /// Ends a reply: signs it, and closes it with FINGERPRINT where the request had one.
+    /// Ends a response with the integrity attribute, and with FINGERPRINT if `fingerprint` is set.
     ///
     /// # Errors
     /// * [`EncodeError::BufferTooShort`] when the integrity attribute or FINGERPRINT does not fit into the buffer.
@@ -364,7 +370,7 @@ impl From<IntegrityError> for RejectionKind {
     }
 }
 
-/// The one HMAC that each message costs, for known and unknown users.
+/// Computes the one HMAC of a message, for known and unknown users.
 fn check<'a>(message: &Message<'a>, key: &IntegrityKey) -> Result<Verified<'a>, IntegrityError> {
     #[cfg(test)]
     tests::count_hmac(message);

@@ -1,11 +1,11 @@
-//! Names and passwords of a client: the authentication of a request, and the responses that are accepted.
+//! The credentials of a client: the authentication of requests, and the verification of responses.
 //!
-//! Rules of this file: a credential is handed over beside a request, never in it. `Debug` and `Display` show its mechanism
-//! alone. Only its [`Script`] text holds the user name and the password, so that a recording can be replayed: treat
-//! recordings with credentials as secrets. The password is hashed and never sent. Texts are taken as they
-//! are given: what OpaqueString (RFC 8265) changes beyond printable ASCII is the caller's to prepare.
+//! Rules of this file: a credential is passed separately from the request. `Debug` and `Display` print only its
+//! mechanism. Only its [`Script`] text contains the user name and the password, so that a recording can be replayed:
+//! a recording with credentials is secret. The password is hashed and never sent. The caller does the OpaqueString
+//! preparation (RFC 8265) of texts beyond printable ASCII.
 //!
-//! The parts below take a message and return a decision; they see no queue, no socket and no clock but the time given.
+//! The functions of this module take a message and the time, and return a decision. They have no queue and no socket.
 //!
 //! RFC 8489 §9.1 (short-term), §9.2 (long-term), §9.2.1 (bid-down attacks), §10 (redirection).
 //!
@@ -22,21 +22,21 @@
 //! let mut transactions = Transactions::<u8>::new();
 //! let (socket, server, local) = (SocketId(1), "192.0.2.1:3478".parse()?, "198.51.100.7:40000".parse()?);
 //!
-//! // As in ICE: both sides know the password, and that the other knows MESSAGE-INTEGRITY.
+//! // As in ICE: both sides have the password, and both support MESSAGE-INTEGRITY.
 //! let credential = Credential::short_term_with("evtj:h6vY", "VOkJxbRl1RmTxUk/WvJxBt", Integrity::Sha1);
 //! assert_eq!(format!("{credential:?}"), "Credential(short-term)");
 //! let id = transactions.request_with(&mut cx, Request::binding(socket, server, 7), credential)?;
-//! let Output::Transmit(sent) = transactions.poll() else { panic!("a request") };
+//! let Output::Transmit(sent) = transactions.poll() else { panic!("expected a request") };
 //! let key = IntegrityKey::short_term("VOkJxbRl1RmTxUk/WvJxBt");
 //! assert_eq!(Message::decode(&sent.payload)?.verify(&key)?.username().unwrap(), "evtj:h6vY");
 //!
 //! let mut buffer = [0; 64];
-//! let mut answer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id)?;
-//! answer.add(&Attribute::XorMappedAddress(local))?;
-//! let payload = answer.message_integrity(&key)?.finish();
+//! let mut response = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id)?;
+//! response.add(&Attribute::XorMappedAddress(local))?;
+//! let payload = response.message_integrity(&key)?.finish();
 //! transactions.handle(&mut cx, Input::Datagram(Datagram::new(socket, local, server, payload)));
-//! let Output::Event(TransactionEvent::Answered(answer)) = transactions.poll() else { panic!("answered") };
-//! assert_eq!(answer.integrity, Some(Integrity::Sha1));
+//! let Output::Event(TransactionEvent::Answered(response)) = transactions.poll() else { panic!("expected an event") };
+//! assert_eq!(response.integrity, Some(Integrity::Sha1));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
@@ -44,9 +44,9 @@ mod attempt;
 mod challenge;
 mod session;
 
-pub(crate) use attempt::{Attempt, Ruling};
+pub(crate) use attempt::{Attempt, AuthOutcome};
 pub use challenge::ChallengeError;
-pub(crate) use session::{Sessions, end};
+pub(crate) use session::{Sessions, finish};
 
 use crate::hex::{read_hex, write_hex};
 use alloc::boxed::Box;
@@ -56,75 +56,76 @@ use core::fmt;
 use portolan_machine::{Script, ScriptError};
 use portolan_stun::{Attribute, Class, EncodeError, Integrity, IntegrityKey, Method, TransactionId, Writer};
 
-/// A user name and its password, and by which mechanism they are proved; clones are cheap and share them.
+/// A user name and a password with their mechanism. A clone is cheap and shares the data.
 ///
-/// Equality compares contents, not identity. The realm, nonce and algorithm of a server are used for the next request
-/// to that server with an equal credential.
+/// Equality compares contents. The realm, nonce and algorithm of a server are used for the next request to that
+/// server with an equal credential.
 #[derive(Clone)]
 pub struct Credential(Arc<Secret>);
 
 struct Secret {
     username: Box<str>,
     password: Box<str>,
-    proves: Proves,
+    params: MechanismParams,
 }
 
-/// The mechanism, with what it knows beforehand.
-enum Proves {
-    /// The key is the password's; `only` is what both sides are known to support.
+/// The mechanism with its parameters.
+enum MechanismParams {
+    /// The key is the password. `only` is the attribute that both sides support; `None` if this is not known.
     ShortTerm { key: Box<IntegrityKey>, only: Option<Integrity> },
-    /// The key needs the server's realm; `anonymous` refuses servers that would have USERNAME.
+    /// The key depends on the realm of the server. `anonymous` refuses servers without support for USERHASH.
     LongTerm { anonymous: bool },
 }
 
-/// One of the two mechanisms of RFC 8489 §9.
+/// A credential mechanism of RFC 8489 §9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mechanism {
-    /// Both sides have the credential before the request (RFC 8489 §9.1).
+    /// The short-term mechanism: both sides have the credential before the request (RFC 8489 §9.1).
     ShortTerm,
-    /// The server requires the credential with a challenge (RFC 8489 §9.2).
+    /// The long-term mechanism: the server challenges the first request (RFC 8489 §9.2).
     LongTerm,
 }
 
 impl Credential {
-    /// A short-term credential: the first request to a server has both integrity attributes, those after its answer the
-    /// one that it answered with (RFC 8489 §9.1.2, §9.1.5).
+    /// A short-term credential. The first request to a server has both integrity attributes. Later requests have only
+    /// the attribute of the server's response (RFC 8489 §9.1.2, §9.1.5).
     #[must_use]
     pub fn short_term(username: &str, password: &str) -> Self {
-        Self::new(username, password, Proves::ShortTerm { key: short_term_key(password), only: None })
+        Self::new(username, password, MechanismParams::ShortTerm { key: short_term_key(password), only: None })
     }
 
-    /// A short-term credential where both sides are known to support this integrity attribute, as in ICE (RFC 8489 §9.1.2).
+    /// A short-term credential for two sides that support this integrity attribute, as in ICE (RFC 8489 §9.1.2).
     #[must_use]
     pub fn short_term_with(username: &str, password: &str, only: Integrity) -> Self {
-        Self::new(username, password, Proves::ShortTerm { key: short_term_key(password), only: Some(only) })
+        Self::new(username, password, MechanismParams::ShortTerm { key: short_term_key(password), only: Some(only) })
     }
 
-    /// A long-term credential: the first request to a server proves nothing, its challenge says how (RFC 8489 §9.2.3).
+    /// A long-term credential. The first request to a server is not authenticated, and the challenge of the server
+    /// contains the parameters for the next request (RFC 8489 §9.2.3).
     ///
-    /// The name is sent as USERHASH where the server's nonce announces that, else as USERNAME (§9.2.5).
+    /// The name is sent as USERHASH if the nonce of the server announces that, otherwise as USERNAME (§9.2.5).
     #[must_use]
     pub fn long_term(username: &str, password: &str) -> Self {
-        Self::new(username, password, Proves::LongTerm { anonymous: false })
+        Self::new(username, password, MechanismParams::LongTerm { anonymous: false })
     }
 
-    /// A long-term credential whose name is never sent in plain text. A challenge of a server that does not announce USERHASH
-    /// is not answered; the request ends with [`ChallengeError::NoAnonymity`].
+    /// A long-term credential whose name is never sent as plain text. If a server does not announce USERHASH, the
+    /// request ends with [`ChallengeError::NoAnonymity`].
     #[must_use]
     pub fn long_term_anonymous(username: &str, password: &str) -> Self {
-        Self::new(username, password, Proves::LongTerm { anonymous: true })
+        Self::new(username, password, MechanismParams::LongTerm { anonymous: true })
     }
 
-    fn new(username: &str, password: &str, proves: Proves) -> Self {
-        Self(Arc::new(Secret { username: username.into(), password: password.into(), proves }))
+    fn new(username: &str, password: &str, params: MechanismParams) -> Self {
+        Self(Arc::new(Secret { username: username.into(), password: password.into(), params }))
     }
 
     /// The mechanism.
     #[must_use]
     pub fn mechanism(&self) -> Mechanism {
-        match self.0.proves {
-            Proves::ShortTerm { .. } => Mechanism::ShortTerm,
-            Proves::LongTerm { .. } => Mechanism::LongTerm,
+        match self.0.params {
+            MechanismParams::ShortTerm { .. } => Mechanism::ShortTerm,
+            MechanismParams::LongTerm { .. } => Mechanism::LongTerm,
         }
     }
 
@@ -136,7 +137,7 @@ impl Credential {
         &self.0.password
     }
 
-    /// Whether the name can be written.
+    /// Checks that the name can be encoded.
     ///
     /// # Errors
     /// The same as for [`Writer::add`] of USERNAME.
@@ -148,16 +149,16 @@ impl Credential {
 }
 
 impl PartialEq for Credential {
-    /// Compares values of the owner, not of a peer, so the time of the comparison reveals nothing.
+    /// Compares only values of the owner, so the comparison needs no constant time.
     fn eq(&self, other: &Self) -> bool {
         let same = |a: &Secret, b: &Secret| {
-            let proves = match (&a.proves, &b.proves) {
-                (Proves::ShortTerm { only: a, .. }, Proves::ShortTerm { only: b, .. }) => a == b,
-                (Proves::LongTerm { anonymous: a }, Proves::LongTerm { anonymous: b }) => a == b,
-                (Proves::ShortTerm { .. }, Proves::LongTerm { .. })
-                | (Proves::LongTerm { .. }, Proves::ShortTerm { .. }) => false,
+            let same_params = match (&a.params, &b.params) {
+                (MechanismParams::ShortTerm { only: a, .. }, MechanismParams::ShortTerm { only: b, .. }) => a == b,
+                (MechanismParams::LongTerm { anonymous: a }, MechanismParams::LongTerm { anonymous: b }) => a == b,
+                (MechanismParams::ShortTerm { .. }, MechanismParams::LongTerm { .. })
+                | (MechanismParams::LongTerm { .. }, MechanismParams::ShortTerm { .. }) => false,
             };
-            proves && a.username == b.username && a.password == b.password
+            same_params && a.username == b.username && a.password == b.password
         };
         Arc::ptr_eq(&self.0, &other.0) || same(&self.0, &other.0)
     }
@@ -172,24 +173,26 @@ impl fmt::Debug for Credential {
 }
 
 impl fmt::Display for Credential {
-    /// The mechanism alone.
+    /// Prints only the mechanism.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.mechanism().fmt(f)
     }
 }
 
 impl Script for Credential {
-    /// Writes one word: the mechanism, the user name and the password, the latter two in hexadecimal. It is secret.
+    /// Writes one word: the mechanism, and the user name and the password in hexadecimal. The text is secret.
     ///
-    /// The mechanisms are `short-term`, `short-term-sha1`, `short-term-sha256-32` (with the fewest bytes accepted),
-    /// `long-term` and `long-term-anonymous`.
+    /// The mechanisms are `short-term`, `short-term-sha1`, `short-term-sha256-32` (with the smallest accepted
+    /// length), `long-term` and `long-term-anonymous`.
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{}", self.mechanism())?;
-        match &self.0.proves {
-            Proves::ShortTerm { only: None, .. } | Proves::LongTerm { anonymous: false } => {}
-            Proves::ShortTerm { only: Some(Integrity::Sha1), .. } => out.write_str("-sha1")?,
-            Proves::ShortTerm { only: Some(Integrity::Sha256 { least }), .. } => write!(out, "-sha256-{least}")?,
-            Proves::LongTerm { anonymous: true } => out.write_str("-anonymous")?,
+        match &self.0.params {
+            MechanismParams::ShortTerm { only: None, .. } | MechanismParams::LongTerm { anonymous: false } => {}
+            MechanismParams::ShortTerm { only: Some(Integrity::Sha1), .. } => out.write_str("-sha1")?,
+            MechanismParams::ShortTerm { only: Some(Integrity::Sha256 { least }), .. } => {
+                write!(out, "-sha256-{least}")?
+            }
+            MechanismParams::LongTerm { anonymous: true } => out.write_str("-anonymous")?,
         }
         out.write_str(":")?;
         write_hex(out, self.username().as_bytes())?;
@@ -204,8 +207,8 @@ impl Script for Credential {
         else {
             return Err(CREDENTIAL);
         };
-        let plain = |hex| String::from_utf8(read_hex(hex)?).map_err(|_| CREDENTIAL);
-        let (user, password) = (plain(user)?, plain(password)?);
+        let parse_text = |hex| String::from_utf8(read_hex(hex)?).map_err(|_| CREDENTIAL);
+        let (user, password) = (parse_text(user)?, parse_text(password)?);
         Ok(match kind {
             "short-term" => Self::short_term(&user, &password),
             "short-term-sha1" => Self::short_term_with(&user, &password, Integrity::Sha1),

@@ -1,4 +1,4 @@
-//! What the caller did wrong.
+//! The errors of commands and configurations.
 //!
 //! ```
 //! use portolan_stun_agent::RequestError;
@@ -10,26 +10,26 @@
 use core::net::{IpAddr, SocketAddr};
 use portolan_stun::{AttributeType, EncodeError, TransactionId};
 
-/// Why a request, or a command about one, was refused.
+/// The reason why a request, or a command about a request, was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// As many requests are pending as are allowed.
+    /// The number of pending requests is at its limit.
     #[error("{limit} requests are pending already")]
     Full {
-        /// How many are allowed.
+        /// The limit.
         limit: usize,
     },
-    /// Nothing can be sent to an unspecified address or to port 0.
+    /// The destination has an unspecified address or port 0.
     #[error("the destination has no address or no port")]
     Destination,
     /// The attributes are not a sequence of whole, padded attributes.
     #[error("byte {at} of the attributes: not a whole attribute, padded to a multiple of 4")]
     Attributes {
-        /// Offset in bytes of the attribute that is cut short.
+        /// Offset in bytes of the truncated attribute.
         at: usize,
     },
-    /// The message cannot be written.
+    /// The message cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// A request with a credential has an attribute that the credential writes.
@@ -40,20 +40,20 @@ pub enum RequestError {
     NotPending(TransactionId),
 }
 
-/// What is wrong with a responder's addresses.
+/// The reason why the addresses of a responder cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponderConfigError {
     /// There is no address to listen on.
     #[error("no address to listen on")]
     NoAddress,
-    /// There is no listening address left in its family.
-    #[error("alternate {alternate} has no listening address of its family to go with")]
+    /// An alternate address has no free listening address of its family.
+    #[error("alternate {alternate} has no free listening address of its family")]
     Unpaired {
-        /// The alternate.
+        /// The alternate address.
         alternate: SocketAddr,
     },
-    /// The two addresses are one, or are advertised as one.
+    /// The two addresses are equal, or are advertised as equal.
     #[error("{listen} and its alternate {alternate} need two different addresses")]
     SameAddress {
         /// The listening address.
@@ -61,7 +61,7 @@ pub enum ResponderConfigError {
         /// Its alternate.
         alternate: SocketAddr,
     },
-    /// The two ports are one.
+    /// The two ports are equal.
     #[error("{listen} and its alternate {alternate} need two different ports")]
     SamePort {
         /// The listening address.
@@ -69,7 +69,7 @@ pub enum ResponderConfigError {
         /// Its alternate.
         alternate: SocketAddr,
     },
-    /// The two addresses of a wildcard cannot be distinguished.
+    /// One of the two addresses is a wildcard, so that the two cannot be distinguished.
     #[error("with the alternate {alternate} the listening address {listen} must be given, neither can be a wildcard")]
     Wildcard {
         /// The listening address.
@@ -77,7 +77,7 @@ pub enum ResponderConfigError {
         /// Its alternate.
         alternate: SocketAddr,
     },
-    /// The same port is needed on both addresses, so the system cannot choose it.
+    /// One of the two ports is 0. The same port is needed on both addresses, so the system cannot assign it.
     #[error("with the alternate {alternate} the ports must be given, neither can be 0")]
     NoPort {
         /// The listening address.
@@ -85,7 +85,7 @@ pub enum ResponderConfigError {
         /// Its alternate.
         alternate: SocketAddr,
     },
-    /// Two sockets would have one address and port.
+    /// Two sockets would have the same address and port.
     #[error("{local} is needed twice")]
     Twice {
         /// The address and port.
@@ -96,7 +96,7 @@ pub enum ResponderConfigError {
     AdvertisedFamily {
         /// The socket's address.
         local: IpAddr,
-        /// What was to be said.
+        /// The advertised address.
         public: IpAddr,
     },
     /// No socket has the address.
@@ -107,7 +107,7 @@ pub enum ResponderConfigError {
     },
 }
 
-/// Why a command to a query was refused.
+/// The reason why a command to a query was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
@@ -117,28 +117,28 @@ pub enum QueryError {
     /// The query was not started, or has ended.
     #[error("the query is not running")]
     NotRunning,
-    /// Nothing can be sent to an unspecified address or to port 0.
+    /// The destination has an unspecified address or port 0.
     #[error("the server has no address or no port")]
     Destination,
-    /// The protocol is a listener's.
-    #[error("a query goes over UDP, TCP or TLS, not to a listener")]
+    /// The protocol is that of a listener.
+    #[error("a query uses UDP, TCP or TLS, not a listener")]
     Protocol,
     /// The local address is of another family than the server's.
     #[error("the local address and the server's are of different families")]
     LocalFamily,
 }
 
-/// Why a command to a responder was refused.
+/// The reason why a command to a responder was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponderError {
-    /// It was started before.
+    /// The responder was started before.
     #[error("the responder was started before")]
     NotIdle,
-    /// It does not serve, not yet or no longer.
-    #[error("the responder does not serve")]
+    /// The responder is not running.
+    #[error("the responder is not running")]
     NotServing,
-    /// The text is no command.
+    /// The text is not a command.
     #[error("a command is `start` or `stop`")]
     UnknownCommand,
 }

@@ -1,4 +1,4 @@
-//! What the owner of a machine of this crate must act on.
+//! The events of the machines of this crate.
 //!
 //! ```
 //! use portolan_stun_agent::{TransactionEvent, TransactionId};
@@ -15,21 +15,22 @@ use core::time::Duration;
 use portolan_machine::{Closure, Protocol, Refusal, SocketId, Unreachability};
 use portolan_stun::{AttributeType, Integrity, IntegrityError, TransactionId};
 
-/// The result of a request; `T` is the tag that its owner gave it.
+/// An event of a request. `T` is the tag of the owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionEvent<T> {
-    /// A response from an allowed address; its class says whether it is a success or an error response.
+    /// A success or error response from an allowed address.
     ///
-    /// The request is over, unless its schedule repeats.
+    /// The request has ended, unless its schedule repeats.
     Answered(Answer<T>),
-    /// An answer with the right id came from an address, or to a socket, that the request does not accept.
+    /// A response with a matching id came from an address, or to a socket, that the request does not accept.
     ///
-    /// It does not count and the request continues. It shows a server that responds from a wrong address.
+    /// The response is not accepted, and the request continues. Servers that respond from a wrong address cause this
+    /// event.
     Elsewhere(Answer<T>),
     /// The response cannot be used, and the request has ended (RFC 8489 §6.3.3, §6.3.4, §9.1.4, §9.2.5, §10).
     Unusable {
-        /// The owner's name for the request.
+        /// The tag of the request.
         tag: T,
         /// The transaction.
         id: TransactionId,
@@ -38,44 +39,45 @@ pub enum TransactionEvent<T> {
         /// The reason.
         why: Unusable,
     },
-    /// The schedule ran out, of the last transaction where a credential made it several. With `answers` 0, which only a
-    /// repeating schedule exceeds, the request timed out.
+    /// The schedule has ended; with a credential, the schedule of the last transaction. If `answers` is 0, the
+    /// request timed out. `answers` is above 0 only if the schedule repeats.
     Exhausted {
-        /// The owner's name for the request.
+        /// The tag of the request.
         tag: T,
         /// The transaction.
         id: TransactionId,
-        /// How often it was sent.
+        /// The number of sends.
         sends: u32,
-        /// How many answers came.
+        /// The number of accepted responses.
         answers: u32,
     },
-    /// A send failed, or ICMP says that one did not arrive. ICMP messages are not authenticated, so the request keeps its schedule.
+    /// A send failed, or ICMP reported that a datagram did not arrive. ICMP messages are not authenticated, so the
+    /// request keeps its schedule.
     Unreachable {
-        /// The owner's name for the request.
+        /// The tag of the request.
         tag: T,
         /// The transaction.
         id: TransactionId,
-        /// Where it did not arrive.
+        /// The destination of the datagram.
         remote: SocketAddr,
-        /// Why.
+        /// The reason.
         why: Unreachability,
     },
-    /// The request's socket is gone, and the request is over.
+    /// The socket of the request is closed, and the request has ended.
     SocketLost {
-        /// The owner's name for the request.
+        /// The tag of the request.
         tag: T,
         /// The transaction.
         id: TransactionId,
         /// The socket.
         socket: SocketId,
-        /// Why it is gone.
+        /// The reason.
         why: SocketLoss,
     },
 }
 
 impl<T> TransactionEvent<T> {
-    /// The owner's name for the request.
+    /// The tag of the request.
     pub const fn tag(&self) -> &T {
         match self {
             Self::Answered(answer) | Self::Elsewhere(answer) => &answer.tag,
@@ -86,7 +88,7 @@ impl<T> TransactionEvent<T> {
         }
     }
 
-    /// The transaction; with a credential the last one that the request became.
+    /// The transaction; with a credential, the last transaction of the request.
     pub const fn id(&self) -> TransactionId {
         match self {
             Self::Answered(answer) | Self::Elsewhere(answer) => answer.id,
@@ -98,97 +100,100 @@ impl<T> TransactionEvent<T> {
     }
 }
 
-/// A response, and all that its owner needs to judge it.
+/// A response with its addresses and times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// The owner's name for the request.
+    /// The tag of the request.
     pub tag: T,
     /// The transaction.
     pub id: TransactionId,
-    /// The socket that it came to.
+    /// The socket that received the response.
     pub socket: SocketId,
-    /// The local address that received it.
+    /// The local address that received the response.
     pub local: SocketAddr,
-    /// Its sender, as the socket saw it.
+    /// The source address of the response.
     pub from: SocketAddr,
-    /// The whole message; it decodes.
+    /// The whole message, which is valid STUN.
     pub message: Bytes,
-    /// 1 for the first answer; more only where the schedule repeats, and a duplicate made by the network counts too.
-    /// From elsewhere: how many were accepted before.
+    /// The number of this response, from 1. It is above 1 only if the schedule repeats, and includes duplicates from
+    /// the network. For a response from an unexpected address it is the number of responses accepted before.
     pub nth: u32,
-    /// How often the request had been sent; a round trip is only known where it is 1 (Karn, RFC 8489 §6.2.1).
+    /// The number of sends before the response. The round trip time is known only if it is 1 (Karn's algorithm, RFC
+    /// 8489 §6.2.1).
     pub sends: u32,
-    /// Time since the first send.
+    /// The time since the first send.
     pub since_first: Duration,
-    /// Time since the last send.
+    /// The time since the last send.
     pub since_last: Duration,
-    /// The integrity attribute that was verified. `None` where the request had no credential, and for a response from an
-    /// unexpected address, which is not verified.
+    /// The verified integrity attribute. `None` if the request had no credential, or if the response came from an
+    /// unexpected address and was not verified.
     pub integrity: Option<Integrity>,
 }
 
-/// Why a response cannot be used.
+/// The reason why a response cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unusable {
-    /// It holds a comprehension-required attribute that this stack has no name for.
+    /// The response has an unknown comprehension-required attribute.
     #[error("unknown comprehension-required {0}")]
     UnknownAttribute(AttributeType),
-    /// An error response without ERROR-CODE.
+    /// The error response has no ERROR-CODE.
     #[error("error response without ERROR-CODE")]
     NoErrorCode,
-    /// No answer could be verified (RFC 8489 §9.1.4, §9.2.5): over UDP at the end of the schedule, over a stream at once.
-    #[error("the answer is not verified: {0}")]
+    /// No response was verified (RFC 8489 §9.1.4, §9.2.5). Over UDP this is reported at the end of the schedule, over
+    /// a stream at once.
+    #[error("the response is not verified: {0}")]
     Integrity(IntegrityError),
-    /// The server's challenge is not answered (RFC 8489 §9.2.5).
+    /// The request is not retried after the challenge of the server (RFC 8489 §9.2.5).
     #[error(transparent)]
     Challenge(ChallengeError),
-    /// The server's redirection is not followed (RFC 8489 §10).
+    /// The redirection of the server is not followed (RFC 8489 §10).
     #[error(transparent)]
     Alternate(RedirectError),
 }
 
-/// Why a socket is gone.
+/// The reason why a socket is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SocketLoss {
-    /// It could not be made.
+    /// The socket could not be opened.
     Refused(Refusal),
-    /// It ended.
+    /// The socket was closed.
     Closed(Closure),
-    /// The bytes of the stream are not STUN; close it.
+    /// The bytes of the stream are not STUN. The owner closes the stream.
     NotStun,
 }
 
-/// What became of a responder's sockets.
+/// An event of a responder: a change of one of its sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponderEvent {
-    /// A socket is there.
+    /// A socket is open.
     Listening {
         /// The socket.
         socket: SocketId,
-        /// `Udp` or `TcpListen`.
+        /// The protocol: `Udp` or `TcpListen`.
         protocol: Protocol,
-        /// Where it listens, with the port that the system chose if that was left to it.
+        /// The local address, with the port that the system assigned if the configured port is 0.
         local: SocketAddr,
     },
-    /// A socket could not be made. A site that lacks one of its four has no alternate address.
+    /// A socket could not be opened. If one of the four sockets of a pair is missing, the pair has no alternate
+    /// address.
     Refused {
-        /// `Udp` or `TcpListen`.
+        /// The protocol: `Udp` or `TcpListen`.
         protocol: Protocol,
-        /// Where it was to listen.
+        /// The configured local address.
         local: SocketAddr,
         /// The reason.
         why: Refusal,
     },
-    /// A socket ended without an order to close.
+    /// A socket was closed without an order of the machine.
     Lost {
-        /// `Udp` or `TcpListen`.
+        /// The protocol: `Udp` or `TcpListen`.
         protocol: Protocol,
-        /// Where it listened.
+        /// The local address.
         local: SocketAddr,
-        /// Why it ended.
+        /// The reason.
         why: Closure,
     },
-    /// Everything is closed; the last event.
+    /// The responder has stopped and closed its sockets. This is the last event.
     Stopped,
 }

@@ -1,33 +1,34 @@
-//! What STUN agents do, sans-IO: transactions, with credentials where they are asked for, and the Binding and NAT
-//! behaviour responder.
+//! Sans-IO STUN agents: client transactions with or without credentials, and a responder for Binding and NAT
+//! behaviour discovery.
 //!
-//! # What this crate refuses to do
+//! # Scope
 //!
-//! It reads no clock, has no RNG and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion about
-//! the network: the type of NAT and the usable paths are the task of its callers. A response from an unexpected address is
-//! reported, never accepted. A request with a credential accepts only verified responses. The crate never
-//! sends a password or shows one in `Debug` or `Display`, never answers a response or an indication, and never
-//! sends a reply to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys,
-//! and where it asks for credentials it does nothing for those that prove none.
+//! This crate reads no clock, has no RNG and owns no socket: the driver has them, see [`portolan_machine`]. It draws
+//! no conclusion about the network, such as the type of a NAT. A response from an unexpected address is reported,
+//! never accepted. A request with a credential accepts only verified responses. A password is never sent, and `Debug`
+//! and `Display` never print it. The responder sends no reply to a response or an indication, and no reply to another
+//! host than the client. It does not support RFC 3489. It stores keys instead of passwords. If it requires
+//! credentials, it serves only authenticated requests.
 //!
-//! # What it does
+//! # Contents
 //!
-//! * [`Transactions`]: requests, retransmitted by their [`Schedule`], matched with their responses, checked for the sender,
-//!   timed out (RFC 8489 §6.2, §6.3).
-//! * [`credential`]: the client's half of the short-term and long-term mechanisms (RFC 8489 §9): requests are signed,
-//!   answers verified, challenges answered within bounds and never for less than before, verified redirections followed
-//!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`],
-//!   [`TransactionCommand::RequestWith`].
-//! * [`Query`]: one Binding request to one server, with the socket, the deadline and the decoded response.
-//! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
-//!   at its [`Rate`].
-//! * [`Authenticator`]: the server half of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4), pure and usable alone: it
-//!   returns the user of a request, or the rejection. A responder takes one in [`ResponderConfig::credentials`].
-//! * [`nonce`] and [`alternate`]: two more parts that are pure and stand alone: a server's nonces that need no memory, and
-//!   a client's guard against redirections in circles.
+//! * [`Transactions`]: retransmits requests by their [`Schedule`], matches responses, checks their sender, and times
+//!   requests out (RFC 8489 §6.2, §6.3).
+//! * [`credential`]: the client side of the short-term and long-term mechanisms (RFC 8489 §9). It adds integrity to
+//!   requests, verifies responses, and follows verified redirections (§10). The number of retries after challenges is
+//!   bounded, and no challenge lowers the security. A [`Credential`] is passed together with a request:
+//!   [`Transactions::request_with`], [`TransactionCommand::RequestWith`].
+//! * [`Query`]: one Binding request to one server, with its socket, its deadline and the decoded response.
+//! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780) over UDP and TCP, with a
+//!   [`Rate`] limit for each source.
+//! * [`Authenticator`]: the server side of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4). It returns the user
+//!   of a request or the reason of its rejection. It is pure and usable without a responder.
+//!   [`ResponderConfig::credentials`] sets the authenticator of a responder.
+//! * [`nonce`]: nonces for which a server stores no state. It is pure and usable alone.
+//! * [`alternate`]: detects redirection loops for a client. It is pure and usable alone.
 //!
-//! [`Transactions`], [`Query`] and [`Responder`] are machines: everything that happens goes in by `handle`, `stream` or `command`,
-//! everything that they do comes out of `poll`.
+//! [`Transactions`], [`Query`] and [`Responder`] are machines: `handle`, `stream` and `command` take the inputs, and
+//! `poll` returns the outputs.
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -41,22 +42,22 @@
 //!     }
 //! }
 //!
-//! // A client and a server, and nothing between them but this program.
+//! // A client and a server in one program, without a network.
 //! let (mut rng, mut ids) = (Counting(0), SocketIds::new());
 //! let (client, server) = ("198.51.100.7:40000".parse()?, "192.0.2.1:3478".parse()?);
-//! let mut asker = Transactions::<u8>::new();
+//! let mut transactions = Transactions::<u8>::new();
 //! let mut responder = Responder::over(&ResponderConfig::new().listen(server), |_| SocketId(2))?;
 //!
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
-//! asker.request(&mut cx, Request::binding(SocketId(1), server, 7))?;
-//! let Output::Transmit(request) = asker.poll() else { panic!("a request") };
-//! let there = Datagram::new(SocketId(2), server, client, &request.payload);
-//! assert_eq!(responder.handle(&mut cx, Input::Datagram(there)), Verdict::Mine);
-//! let Output::Transmit(reply) = responder.poll() else { panic!("a reply") };
-//! let back = Datagram::new(SocketId(1), client, server, &reply.payload);
-//! assert_eq!(asker.handle(&mut cx, Input::Datagram(back)), Verdict::Mine);
-//! let Output::Event(TransactionEvent::Answered(answer)) = asker.poll() else { panic!("an answer") };
-//! assert_eq!(portolan_stun::Message::decode(&answer.message)?.xor_mapped_address(), Some(client));
+//! transactions.request(&mut cx, Request::binding(SocketId(1), server, 7))?;
+//! let Output::Transmit(request) = transactions.poll() else { panic!("expected a request") };
+//! let request = Datagram::new(SocketId(2), server, client, &request.payload);
+//! assert_eq!(responder.handle(&mut cx, Input::Datagram(request)), Verdict::Mine);
+//! let Output::Transmit(response) = responder.poll() else { panic!("expected a response") };
+//! let response = Datagram::new(SocketId(1), client, server, &response.payload);
+//! assert_eq!(transactions.handle(&mut cx, Input::Datagram(response)), Verdict::Mine);
+//! let Output::Event(TransactionEvent::Answered(response)) = transactions.poll() else { panic!("expected an event") };
+//! assert_eq!(portolan_stun::Message::decode(&response.message)?.xor_mapped_address(), Some(client));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 

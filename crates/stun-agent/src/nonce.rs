@@ -1,9 +1,10 @@
-//! Nonces: the security features that their front announces, and those that a server need not remember.
+//! Nonces of the long-term mechanism: the security features at their start, and nonces for which a server stores no
+//! state.
 //!
-//! Rules of this file: a nonce of ours holds the second of its making and a MAC over that second, the features and the
-//! address and port of the client, so that it is worth nothing elsewhere and a server keeps no state for it. There is no
-//! second HMAC and no second comparison here: the MAC is the truncated MESSAGE-INTEGRITY-SHA256 of a message that is never
-//! sent, so that it is compared in constant time, where all integrity is.
+//! Rules of this file: a nonce of [`Nonces`] contains its time in seconds and a MAC. The MAC covers the time, the
+//! features, and the address and port of the client. So the nonce is valid for this client only, and the server
+//! stores no state. The MAC is the truncated MESSAGE-INTEGRITY-SHA256 of a message that is never sent. So it is
+//! computed and compared by the code of message integrity, in constant time.
 //!
 //! RFC 8489 §9.2 (nonce cookie), §9.2.1 (bid-down attacks), §9.2.4 (one nonce, one client), §14.10, §18.1 (features).
 //!
@@ -29,44 +30,44 @@ use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_stun::{Attribute, Class, Integrity, IntegrityKey, Message, Method, Writer};
 
-/// Makes and recognises a server's nonces; keeps nothing but its secret.
+/// Issues and checks the nonces of a server. It stores only its secret and the lifetime.
 #[derive(Clone, Debug)]
 pub struct Nonces {
     key: IntegrityKey,
     lifetime: Duration,
 }
 
-/// Which optional parts of the long-term mechanism a server announces in its nonce cookie (RFC 8489 §18.1).
+/// The optional security features that a server announces in its nonce cookie (RFC 8489 §18.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features(u32);
 
-/// A nonce made by [`Nonces::issue`]: [`Nonce::LEN`] printable characters.
+/// A nonce that [`Nonces::issue`] returns: [`Nonce::LEN`] printable characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Nonce([u8; Self::LEN]);
 
-/// Why a nonce is not valid, or no longer.
+/// The reason why a nonce is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum NonceError {
-    /// It was not made by these [`Nonces`] for this client, or it was changed.
-    #[error("the nonce was not given to this client")]
+    /// The nonce was not issued by these [`Nonces`] for this client, or it was changed.
+    #[error("the nonce was not issued to this client")]
     NotOurs,
-    /// Its time is over.
+    /// The lifetime of the nonce has ended.
     #[error("the nonce has expired")]
     Expired,
 }
 
 impl Features {
-    /// No feature: what a server of this RFC without any announces.
+    /// No feature.
     pub const NONE: Self = Self(0);
-    /// Bit 0: PASSWORD-ALGORITHMS stands beside the nonce.
+    /// Bit 0: the challenge contains PASSWORD-ALGORITHMS.
     pub const PASSWORD_ALGORITHMS: Self = Self(1 << 23);
-    /// Bit 1: user names are sent as USERHASH.
+    /// Bit 1: user names can be sent as USERHASH.
     pub const USERNAME_ANONYMITY: Self = Self(1 << 22);
 
-    /// The features that the front of a nonce announces; `None` where there is no nonce cookie (RFC 8489 §9.2).
+    /// The features of a nonce; `None` if the nonce does not begin with the nonce cookie (RFC 8489 §9.2).
     ///
-    /// Four characters that are no base64 make no cookie: to garble it is worth no more than to take it away, and the
-    /// server finds out about both when the nonce comes back.
+    /// A cookie whose four feature characters are not base64 is handled as no cookie. An attacker gains no more by
+    /// changing the cookie than by removing it. The server detects both when it receives the nonce.
     #[must_use]
     pub fn of(nonce: &[u8]) -> Option<Self> {
         let characters = nonce.strip_prefix(COOKIE)?.first_chunk::<4>()?;
@@ -74,13 +75,13 @@ impl Features {
         Some(Self(bits))
     }
 
-    /// Whether all of `other` is among these.
+    /// Whether these features include all features of `other`.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// These and those.
+    /// Returns the union of both sets of features.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -94,10 +95,10 @@ impl Features {
 }
 
 impl Nonces {
-    /// Nonces under a secret of 32 random bytes, each valid for `lifetime` after it was made, in whole seconds.
+    /// Nonces with a secret of 32 random bytes. Each nonce is valid for `lifetime`, in whole seconds.
     ///
-    /// The secret serves no other purpose. Servers that share it and the origin of their clock know each other's nonces. A
-    /// server takes a new secret at each start, because its clock starts again.
+    /// The secret must not have another use. Servers that share the secret and the origin of their clock accept each
+    /// other's nonces. A server needs a new secret at each start, because its clock starts again.
     #[must_use]
     pub fn new(secret: &[u8; 32], lifetime: Duration) -> Self {
         Self { key: IntegrityKey::from_bytes(secret), lifetime }
@@ -113,15 +114,16 @@ impl Nonces {
         self.lifetime = lifetime;
     }
 
-    /// The nonce for a client at `source` (RFC 8489 §9.2.4: no two clients have the same).
+    /// Issues the nonce for the client at `source`. Two clients never have the same nonce (RFC 8489 §9.2.4).
     #[must_use]
     pub fn issue(&self, now: Instant, source: SocketAddr, features: Features) -> Nonce {
-        let made = seconds(now);
-        let mut buffer = [0; ROOM];
-        let mac =
-            self.pseudo_message(&mut buffer, made, source, features).and_then(|message| message.last_chunk::<MAC>());
+        let issued_at = seconds(now);
+        let mut buffer = [0; MESSAGE_LEN];
+        let mac = self
+            .encode_mac_message(&mut buffer, issued_at, source, features)
+            .and_then(|message| message.last_chunk::<MAC>());
         let mut body = [0; 4 + MAC];
-        let bytes = made.to_be_bytes().into_iter().chain(mac.copied().unwrap_or_default());
+        let bytes = issued_at.to_be_bytes().into_iter().chain(mac.copied().unwrap_or_default());
         body.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
 
         let mut nonce = [0; Nonce::LEN];
@@ -131,7 +133,7 @@ impl Nonces {
         Nonce(nonce)
     }
 
-    /// Whether these are the bytes of a nonce that was given to the client at `source` and is still valid.
+    /// Checks that the nonce was issued to the client at `source` and has not expired.
     ///
     /// # Errors
     /// * [`NonceError::NotOurs`] when these [`Nonces`] did not make the nonce for this client, or when it was
@@ -141,33 +143,33 @@ impl Nonces {
         let features = Features::of(nonce).filter(|_| nonce.len() == Nonce::LEN).ok_or(NonceError::NotOurs)?;
         let body = nonce.get(COOKIE.len() + 4..).unwrap_or_default();
         let body = unbase64::<{ 4 + MAC }>(body).ok_or(NonceError::NotOurs)?;
-        let (made, mac) = body.split_first_chunk::<4>().ok_or(NonceError::NotOurs)?;
-        let made = u32::from_be_bytes(*made);
+        let (issued_at, mac) = body.split_first_chunk::<4>().ok_or(NonceError::NotOurs)?;
+        let issued_at = u32::from_be_bytes(*issued_at);
 
-        let mut buffer = [0; ROOM];
-        let length = self.pseudo_message(&mut buffer, made, source, features).map_or(0, <[u8]>::len);
+        let mut buffer = [0; MESSAGE_LEN];
+        let length = self.encode_mac_message(&mut buffer, issued_at, source, features).map_or(0, <[u8]>::len);
         let message = buffer.get_mut(..length).unwrap_or_default();
-        let Some(room) = message.last_chunk_mut::<MAC>() else { return Err(NonceError::NotOurs) };
-        room.iter_mut().zip(mac).for_each(|(to, from)| *to = *from);
+        let Some(value) = message.last_chunk_mut::<MAC>() else { return Err(NonceError::NotOurs) };
+        value.iter_mut().zip(mac).for_each(|(to, from)| *to = *from);
         let message = Message::decode(message).map_err(|_| NonceError::NotOurs)?;
         message.verify_with(&self.key, Integrity::Sha256 { least: MAC }).map_err(|_| NonceError::NotOurs)?;
 
-        // A nonce from the future was made before the last start of the clock.
-        let age = seconds(now).checked_sub(made).ok_or(NonceError::NotOurs)?;
+        // A nonce from the future was issued before the last start of the clock.
+        let age = seconds(now).checked_sub(issued_at).ok_or(NonceError::NotOurs)?;
         if u64::from(age) < self.lifetime.as_secs() { Ok(()) } else { Err(NonceError::Expired) }
     }
 
-    /// Builds the pseudo message over which the nonce's MAC is computed.
-    fn pseudo_message<'b>(
+    /// Encodes the message over which the MAC of a nonce is computed.
+    fn encode_mac_message<'b>(
         &self,
-        buffer: &'b mut [u8; ROOM],
-        made: u32,
+        buffer: &'b mut [u8; MESSAGE_LEN],
+        issued_at: u32,
         source: SocketAddr,
         features: Features,
     ) -> Option<&'b [u8]> {
         let mut id = [0; 12];
-        let bound = made.to_be_bytes().into_iter().chain(features.0.to_be_bytes());
-        id.iter_mut().zip(bound).for_each(|(to, from)| *to = from);
+        let covered = issued_at.to_be_bytes().into_iter().chain(features.0.to_be_bytes());
+        id.iter_mut().zip(covered).for_each(|(to, from)| *to = from);
         let mut writer = Writer::new(buffer, Class::Indication, Method::BINDING, id.into()).ok()?;
         writer.add(&Attribute::MappedAddress(source)).ok()?;
         Some(writer.message_integrity_sha256_truncated(&self.key, MAC).ok()?.finish())
@@ -175,10 +177,10 @@ impl Nonces {
 }
 
 impl Nonce {
-    /// Length in characters, all of them ASCII.
+    /// The length in ASCII characters.
     pub const LEN: usize = 40;
 
-    /// The text, as it goes into NONCE.
+    /// The value of NONCE.
     #[must_use]
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or_default()
@@ -197,12 +199,13 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// Whole seconds of a clock, which reach for 136 years.
+/// The time of a clock in whole seconds. 32 bits are sufficient for 136 years.
 fn seconds(now: Instant) -> u32 {
     u32::try_from(now.since_origin().as_secs()).unwrap_or(u32::MAX)
 }
 
-/// RFC 4648 §4, without padding: each 3 bytes are 4 characters, what is left over is as few as hold it.
+/// Encodes base64 without padding (RFC 4648 §4): 3 bytes are 4 characters, and the last 1 or 2 bytes are 2 or 3
+/// characters.
 fn base64(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
     bytes.chunks(3).flat_map(|chunk| {
         let bits = (0..3).fold(0_u32, |bits, n| bits << 8 | u32::from(chunk.get(n).copied().unwrap_or_default()));
@@ -220,7 +223,7 @@ fn unbase64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         let bits = bits << (6 * (4 - from.len()));
         to.iter_mut().zip(bits.to_be_bytes().into_iter().skip(1)).for_each(|(to, from)| *to = from);
     }
-    // One value has one text: bits that are not read must be zero.
+    // The encoding is unique, so unused bits must be zero.
     base64(&bytes).eq(text.iter().copied()).then_some(bytes)
 }
 
@@ -235,9 +238,9 @@ fn sextet(character: u8) -> Option<u8> {
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// What the nonce of a server of RFC 8489 begins with (§9.2); the features follow.
+/// The nonce cookie (RFC 8489 §9.2), which the features follow.
 const COOKIE: &[u8] = b"obMatJos2";
-/// Bytes of the MAC: the shortest truncation of RFC 8489 §14.6.
+/// The length of the MAC in bytes: the shortest truncation of RFC 8489 §14.6.
 const MAC: usize = 16;
-/// Header, an IPv6 address, the MAC.
-const ROOM: usize = 20 + 24 + 4 + MAC;
+/// The length of the MAC message in bytes: the header, an IPv6 address, and the MAC.
+const MESSAGE_LEN: usize = 20 + 24 + 4 + MAC;

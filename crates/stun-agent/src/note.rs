@@ -1,4 +1,4 @@
-//! Notes: what a reader of the log learns.
+//! The notes of the machines: diagnostics for a log.
 //!
 //! ```
 //! use portolan_machine::Explain;
@@ -28,77 +28,77 @@ pub enum TransactionNote {
     Sent {
         /// The transaction.
         id: TransactionId,
-        /// Where to.
+        /// The destination.
         remote: SocketAddr,
-        /// 1 for the first time.
+        /// The number of this send, from 1.
         send: u32,
     },
-    /// An answer was accepted.
+    /// A response was accepted.
     Accepted {
         /// The transaction.
         id: TransactionId,
         /// The sender of the response.
         from: SocketAddr,
     },
-    /// The schedule ran out.
+    /// The request timed out.
     GivenUp {
         /// The transaction.
         id: TransactionId,
-        /// How often it was sent.
+        /// The number of sends.
         sends: u32,
     },
-    /// A challenge was answered: the request goes on as a new transaction.
+    /// The request is retried after a challenge, as a new transaction.
     Challenged {
         /// The transaction that ended with the challenge.
         was: TransactionId,
-        /// The one that takes its place.
+        /// The new transaction.
         id: TransactionId,
         /// The sender of the challenge.
         from: SocketAddr,
-        /// 401, or 438 where a nonce had become stale.
+        /// The error code: 401, or 438 if the nonce is stale.
         code: u16,
     },
-    /// How a challenge was answered.
+    /// The authentication of a retry after a challenge.
     Chosen {
-        /// The transaction that answers.
+        /// The new transaction.
         id: TransactionId,
-        /// The number in PASSWORD-ALGORITHM; `None` where the server offered no choice, the key is then MD5.
+        /// The number in PASSWORD-ALGORITHM; `None` if the server offered no algorithms, so that the key is MD5.
         algorithm: Option<u16>,
-        /// Whether the name goes as USERHASH.
+        /// Whether the user name is sent as USERHASH.
         anonymous: bool,
-        /// Which integrity attribute it has.
+        /// The integrity attribute of the request.
         integrity: Integrity,
     },
-    /// A challenge is not answered, the request is over.
+    /// The request is not retried after a challenge, and has ended.
     Declined {
         /// The transaction.
         id: TransactionId,
         /// The sender of the challenge.
         from: SocketAddr,
-        /// Why it is not answered.
+        /// The reason.
         why: ChallengeError,
     },
-    /// A redirection was followed: the request goes on as a new transaction.
+    /// A redirection was followed. The request continues as a new transaction.
     Redirected {
         /// The transaction that ended with the redirection.
         was: TransactionId,
-        /// The one that takes its place.
+        /// The new transaction.
         id: TransactionId,
-        /// The server that redirected.
+        /// The sender of the redirection.
         from: SocketAddr,
-        /// Where to.
+        /// The new server.
         to: SocketAddr,
     },
     /// A redirection is not followed.
     Stayed {
         /// The transaction.
         id: TransactionId,
-        /// The server that redirected.
+        /// The sender of the redirection.
         from: SocketAddr,
-        /// Why it is not followed.
+        /// The reason.
         why: RedirectError,
     },
-    /// The owner no longer wants the answer.
+    /// The owner cancelled a request.
     Cancelled {
         /// The transaction.
         id: TransactionId,
@@ -107,73 +107,73 @@ pub enum TransactionNote {
     Dropped {
         /// The sender.
         from: SocketAddr,
-        /// Why.
+        /// The reason.
         why: Dropped,
     },
 }
 
-/// Why a message was dropped.
+/// The reason why a message was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dropped {
-    /// Its transaction is over already.
+    /// The transaction of the response has ended already.
     Late {
         /// The transaction.
         id: TransactionId,
-        /// How that ended.
+        /// The end of the transaction.
         ending: TransactionEnd,
     },
-    /// It has the id of a pending request and cannot be read.
+    /// The response has the id of a pending request and cannot be decoded.
     Undecodable(DecodeError),
-    /// It has the id of a pending request and another method.
+    /// The response has the id of a pending request and another method.
     Method(Method),
-    /// It has the id of a pending request and comes from an address that the request does not accept.
+    /// The response has the id of a pending request and comes from an address that the request does not accept.
     Elsewhere {
-        /// Where the request went.
+        /// The destination of the request.
         asked: SocketAddr,
     },
-    /// It has the id of a pending request and came to another socket.
+    /// The response has the id of a pending request and was received on another socket.
     OtherSocket {
-        /// The request's socket.
+        /// The socket of the request.
         asked: SocketId,
     },
-    /// Its answer cannot be used.
+    /// The response cannot be used.
     Unusable(crate::Unusable),
-    /// Its integrity is missing or wrong: it counts as not received.
+    /// The integrity of the response is missing or invalid. The response is handled as not received.
     Unverified {
-        /// By which mechanism the request was proved.
+        /// The mechanism of the request.
         mechanism: Mechanism,
-        /// What is wrong with it.
+        /// The error of the integrity.
         why: IntegrityError,
     },
-    /// A 400 that is not authenticated.
+    /// The response is a 400 that is not authenticated.
     BadRequest,
-    /// Its nonce announces PASSWORD-ALGORITHMS and there is none: a third party may have removed it.
+    /// The nonce announces PASSWORD-ALGORITHMS, which is missing: a third party can have removed it.
     Stripped,
-    /// Came on a stream of ours and has no id of ours.
+    /// The message on a stream with pending requests does not match any of them.
     NotAsked,
-    /// Peers caused more than may wait.
+    /// The output queue has no space.
     QueueFull,
-    /// The stream's bytes are not STUN.
+    /// The bytes of the stream are not STUN.
     NotStun,
 }
 
-/// How a transaction ended.
+/// The end of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionEnd {
-    /// It was answered.
+    /// A response was accepted.
     Answered,
-    /// Its answer could not be used.
+    /// The response could not be used.
     Unusable,
-    /// It was challenged, and another transaction took its place.
+    /// The server challenged it, and a new transaction replaced it.
     Challenged,
-    /// It was redirected, and another transaction took its place.
+    /// The server redirected it, and a new transaction replaced it.
     Redirected,
-    /// Its schedule ran out.
+    /// The schedule ended.
     Exhausted,
-    /// Its owner cancelled it.
+    /// The owner cancelled it.
     Cancelled,
-    /// Its socket was lost.
+    /// The socket was closed.
     SocketLost,
 }
 
@@ -184,16 +184,16 @@ impl fmt::Display for TransactionNote {
             Self::Accepted { id, from } => write!(f, "request {id} answered by {from}"),
             Self::GivenUp { id, sends } => write!(f, "request {id} given up after {sends} sends"),
             Self::Challenged { was, id, from, code: 438 } => {
-                write!(f, "{from} calls the nonce of request {was} stale, {id} takes its place")
+                write!(f, "request {was} has a stale nonce for {from}, {id} replaces it")
             }
             Self::Challenged { was, id, from, code } => {
-                write!(f, "request {was} challenged by {from} with {code}, {id} takes its place")
+                write!(f, "request {was} challenged by {from} with {code}, {id} replaces it")
             }
             Self::Chosen { id, algorithm, anonymous, integrity } => {
-                write!(f, "request {id} is proved with ")?;
+                write!(f, "request {id} is authenticated with ")?;
                 match algorithm {
                     Some(number) => write!(f, "password algorithm {number}")?,
-                    None => f.write_str("MD5, the server offers no choice")?,
+                    None => f.write_str("MD5, the server offers no algorithms")?,
                 }
                 f.write_str(if *anonymous { ", USERHASH" } else { ", USERNAME" })?;
                 f.write_str(match integrity {
@@ -203,7 +203,7 @@ impl fmt::Display for TransactionNote {
             }
             Self::Declined { id, from, why } => write!(f, "request {id} challenged by {from} and given up: {why}"),
             Self::Redirected { was, id, from, to } => {
-                write!(f, "request {was} redirected by {from} to {to}, {id} takes its place")
+                write!(f, "request {was} redirected by {from} to {to}, {id} replaces it")
             }
             Self::Stayed { id, from, why } => write!(f, "request {id} not redirected by {from}: {why}"),
             Self::Cancelled { id } => write!(f, "request {id} cancelled"),
@@ -216,19 +216,21 @@ impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Late { id, ending } => write!(f, "request {id} {ending} already"),
-            Self::Undecodable(error) => write!(f, "it answers a request of ours but cannot be read: {error}"),
-            Self::Method(method) => write!(f, "it answers a request of ours with another method, {method}"),
-            Self::Elsewhere { asked } => write!(f, "it answers the request to {asked}, which accepts no other sender"),
+            Self::Undecodable(error) => write!(f, "it has the id of a pending request and cannot be decoded: {error}"),
+            Self::Method(method) => write!(f, "it has the id of a pending request and another method, {method}"),
+            Self::Elsewhere { asked } => {
+                write!(f, "it has the id of the request to {asked}, which accepts no other sender")
+            }
             Self::OtherSocket { asked } => {
-                write!(f, "it answers the request on {asked}, which accepts no other socket")
+                write!(f, "it has the id of the request on {asked}, which accepts no other socket")
             }
             Self::Unusable(why) => write!(f, "{why}"),
             Self::Unverified { mechanism, why } => write!(f, "{mechanism} credentials are in use and {why}"),
-            Self::BadRequest => f.write_str("its 400 is not authenticated"),
-            Self::Stripped => f.write_str("its nonce announces PASSWORD-ALGORITHMS and there is none"),
-            Self::NotAsked => f.write_str("it answers no request of ours"),
-            Self::QueueFull => f.write_str("too much waits to be polled"),
-            Self::NotStun => f.write_str("the stream's bytes are not STUN"),
+            Self::BadRequest => f.write_str("its error 400 is not authenticated"),
+            Self::Stripped => f.write_str("its nonce announces PASSWORD-ALGORITHMS, which is missing"),
+            Self::NotAsked => f.write_str("it matches no pending request"),
+            Self::QueueFull => f.write_str("the output queue is full"),
+            Self::NotStun => f.write_str("the bytes of the stream are not STUN"),
         }
     }
 }
@@ -237,7 +239,7 @@ impl fmt::Display for TransactionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Answered => "was answered",
-            Self::Unusable => "got an unusable answer",
+            Self::Unusable => "got an unusable response",
             Self::Challenged => "was challenged",
             Self::Redirected => "was redirected",
             Self::Exhausted => "was given up",
@@ -269,7 +271,7 @@ impl Explain for TransactionNote {
             Self::Sent { .. } | Self::GivenUp { .. } => "6.2.1",
             Self::Accepted { .. } => "6.3.3",
             Self::Challenged { .. } | Self::Chosen { .. } => "9.2.5",
-            Self::Declined { why, .. } => of_declined(*why),
+            Self::Declined { why, .. } => clause_of_declined(*why),
             Self::Redirected { .. } | Self::Stayed { .. } => "10",
             Self::Cancelled { .. } => return None,
             Self::Dropped { why, .. } => match why {
@@ -277,7 +279,7 @@ impl Explain for TransactionNote {
                 Dropped::Elsewhere { .. } | Dropped::OtherSocket { .. } => "6.3.1.2",
                 Dropped::Unusable(crate::Unusable::UnknownAttribute(_)) => "6.3.3",
                 Dropped::Unusable(crate::Unusable::NoErrorCode) => "6.3.4",
-                Dropped::Unusable(crate::Unusable::Challenge(why)) => of_declined(*why),
+                Dropped::Unusable(crate::Unusable::Challenge(why)) => clause_of_declined(*why),
                 Dropped::Unusable(crate::Unusable::Alternate(_)) => "10",
                 Dropped::Unverified { mechanism: Mechanism::ShortTerm, .. } => "9.1.4",
                 Dropped::Unverified { mechanism: Mechanism::LongTerm, .. }
@@ -349,8 +351,8 @@ const fn redirect_declined(why: RedirectError) -> &'static str {
     }
 }
 
-/// The section by which a challenge is not answered.
-const fn of_declined(why: ChallengeError) -> &'static str {
+/// The RFC section of [`TransactionNote::Declined`].
+const fn clause_of_declined(why: ChallengeError) -> &'static str {
     match why {
         ChallengeError::BidDown | ChallengeError::Weaker => "9.2.1",
         ChallengeError::OtherRealm => "10",
@@ -370,66 +372,66 @@ const fn of_declined(why: ChallengeError) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponderNote {
-    /// A request was answered.
+    /// A response was sent.
     Replied {
         /// The client.
         asked_by: SocketAddr,
-        /// The destination of the reply; another port where RESPONSE-PORT asks for it.
+        /// The destination of the reply, which has another port if the request has RESPONSE-PORT.
         to: SocketAddr,
-        /// The error code, `None` for success.
+        /// The error code; `None` for a success response.
         code: Option<u16>,
     },
-    /// A request was answered with an error because of its credentials.
+    /// An error response was sent because of the credentials of the request.
     Rejected {
         /// The client.
         asked_by: SocketAddr,
-        /// Why.
+        /// The reason.
         why: Rejection,
     },
-    /// A request got no reply.
+    /// A message was dropped without a reply.
     Dropped {
         /// The sender.
         from: SocketAddr,
-        /// Why.
+        /// The reason.
         why: ResponderDropped,
     },
-    /// There are as many streams as are allowed: one is closed, the longest silent or the newcomer.
+    /// The number of streams is at its limit. One stream is closed: the longest idle stream or the new one.
     StreamsFull {
         /// The stream that is closed.
         closed: SocketId,
         /// The peer of the new stream.
         newcomer: SocketAddr,
     },
-    /// The source of a stream has no replies left: the stream is not read for a while.
+    /// The source of a stream has reached its rate limit, so the stream is not read for some time.
     Paused {
         /// The stream.
         socket: SocketId,
-        /// Its peer.
+        /// The peer of the stream.
         remote: SocketAddr,
         /// The end of the pause.
         until: Instant,
     },
 }
 
-/// Why a message to a responder got no reply.
+/// The reason why a message to a responder was dropped without a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponderDropped {
-    /// It cannot be read.
+    /// The message cannot be decoded.
     Undecodable(DecodeError),
-    /// Its FINGERPRINT is wrong.
+    /// The FINGERPRINT is invalid.
     Fingerprint(DecodeError),
-    /// Its source is no single host's address and port.
+    /// The source address is not the address and port of a single host.
     Unaddressable,
-    /// Its source asks too often.
+    /// The source has reached its rate limit.
     RateLimited,
-    /// Too much waits to be polled.
+    /// The output queue has no space.
     QueueFull,
-    /// The reply could not be written.
+    /// The reply could not be encoded.
     Unwritable,
-    /// A message on a stream that is no Binding request.
+    /// The message on a stream is not a Binding request.
     NotARequest,
-    /// A stream whose bytes are not STUN, or announce too long a message.
+    /// The bytes of the stream are not STUN, or the message is longer than the limit.
     Framing,
 }
 
@@ -448,10 +450,10 @@ impl fmt::Display for ResponderNote {
             }
             Self::Dropped { from, why } => write!(f, "message from {from} dropped: {why}"),
             Self::StreamsFull { closed, newcomer } => {
-                write!(f, "too many streams: {newcomer} came, {closed} is closed")
+                write!(f, "too many streams: {newcomer} connected, {closed} is closed")
             }
             Self::Paused { socket, remote, until } => {
-                write!(f, "{remote} asks too often, its stream {socket} is paused until {until}")
+                write!(f, "{remote} is above its rate, its stream {socket} is paused until {until}")
             }
         }
     }
@@ -461,12 +463,12 @@ impl fmt::Display for ResponderDropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Undecodable(error) | Self::Fingerprint(error) => write!(f, "{error}"),
-            Self::Unaddressable => f.write_str("its source cannot be answered"),
-            Self::RateLimited => f.write_str("its source asks too often"),
-            Self::QueueFull => f.write_str("too much waits to be polled"),
-            Self::Unwritable => f.write_str("the reply could not be written"),
-            Self::NotARequest => f.write_str("no Binding request"),
-            Self::Framing => f.write_str("the stream's bytes are not STUN, or announce too long a message"),
+            Self::Unaddressable => f.write_str("its source address cannot receive a reply"),
+            Self::RateLimited => f.write_str("its source is above its rate"),
+            Self::QueueFull => f.write_str("the output queue is full"),
+            Self::Unwritable => f.write_str("the reply could not be encoded"),
+            Self::NotARequest => f.write_str("it is not a Binding request"),
+            Self::Framing => f.write_str("the bytes of the stream are not STUN, or the message is too long"),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! One Binding request to one server, over UDP, TCP or TLS, with or without credentials.
 //!
-//! [`Query`] is what an embedder needs first: it opens a socket, sends the request, retransmits it (RFC 8489 §6.2.1),
-//! answers challenges (§9), and ends with one event, which is the decoded response or the reason why there is none. It
-//! closes its socket at the end. A query asks once; a new request is a new query.
+//! A [`Query`] opens a socket, sends the request, retransmits it (RFC 8489 §6.2.1), and retries it after challenges
+//! (§9). It ends with one event, which is the decoded response or the reason why there is none, and closes its
+//! socket. A query makes one request; the next request is a new query.
 //!
-//! Rules of this file: the transactions decide which response counts; this machine opens and closes the socket, has one
-//! deadline for the whole, and translates events. The request has no FINGERPRINT: a response need not have one (§7).
+//! Rules of this file: [`Transactions`] decides which response is accepted. This machine opens and closes the socket,
+//! has one deadline for the whole query, and translates events. The request has no FINGERPRINT, so a response needs
+//! none (§7).
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketIds, SocketEvent, SocketOrder};
@@ -20,14 +21,14 @@
 //! let mut query = Query::new();
 //! query.start(&mut cx, QueryConfig::new(server))?;
 //!
-//! // The driver opens the socket, and the request leaves.
-//! let Output::Socket(SocketOrder::Open(open)) = query.poll() else { panic!("a socket first") };
+//! // The driver opens the socket, and the request is sent.
+//! let Output::Socket(SocketOrder::Open(open)) = query.poll() else { panic!("expected the socket first") };
 //! query.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local }));
 //! assert_eq!(query.poll(), Output::Event(QueryEvent::Opened { socket: open.id, local }));
-//! let Output::Transmit(sent) = query.poll() else { panic!("then the request") };
+//! let Output::Transmit(sent) = query.poll() else { panic!("expected the request") };
 //! let id = Message::decode(&sent.payload)?.transaction_id();
 //!
-//! // The server answers after 40 ms.
+//! // The server responds after 40 ms.
 //! let mut buffer = [0; 64];
 //! let mut response = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id)?;
 //! response.add(&Attribute::XorMappedAddress(mapped))?;
@@ -36,7 +37,7 @@
 //!
 //! assert!(matches!(query.poll(), Output::Event(QueryEvent::Sent { send: 1, .. })));
 //! assert_eq!(query.poll(), Output::Socket(SocketOrder::Close(open.id)));
-//! let Output::Event(QueryEvent::Response(response)) = query.poll() else { panic!("the last event") };
+//! let Output::Event(QueryEvent::Response(response)) = query.poll() else { panic!("expected the last event") };
 //! assert_eq!(response.facts.mapped, Some(mapped));
 //! assert_eq!(response.round_trip.unwrap().as_millis(), 40);
 //! assert_eq!(query.poll(), Output::Wait(None));
@@ -74,8 +75,8 @@ enum State {
     Idle,
     /// The socket is ordered.
     Opening(Run),
-    /// The request is made.
-    Asking(Run, TransactionId),
+    /// The request is pending.
+    Requesting(Run, TransactionId),
     /// Ended.
     Done,
 }
@@ -86,7 +87,7 @@ struct Run {
     config: QueryConfig,
     socket: SocketId,
     deadline: Deadline,
-    /// How often the request was sent, in all its transactions.
+    /// The number of sends in all transactions of the request.
     sends: u32,
     /// The last report that a datagram did not arrive.
     unreachable: Option<Unreachability>,
@@ -99,7 +100,7 @@ impl Default for Query {
 }
 
 impl Query {
-    /// A query that waits for its start; allocates nothing.
+    /// A query that is not started yet; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self { state: State::Idle, transactions: transactions(), out: Outbox::new() }
@@ -138,14 +139,14 @@ impl Query {
 
     const fn run(&self) -> Option<&Run> {
         match &self.state {
-            State::Opening(run) | State::Asking(run, _) => Some(run),
+            State::Opening(run) | State::Requesting(run, _) => Some(run),
             State::Idle | State::Done => None,
         }
     }
 
     const fn run_mut(&mut self) -> Option<&mut Run> {
         match &mut self.state {
-            State::Opening(run) | State::Asking(run, _) => Some(run),
+            State::Opening(run) | State::Requesting(run, _) => Some(run),
             State::Idle | State::Done => None,
         }
     }
@@ -162,7 +163,7 @@ impl Query {
             SocketEvent::Unreachable { .. } => {
                 let _verdict = self.transactions.handle(cx, Input::Socket(socket, event));
             }
-            // One request never fills a stream.
+            // One request cannot fill the send buffer of a stream.
             SocketEvent::Accepted { .. } | SocketEvent::Full | SocketEvent::Writable => {}
         }
     }
@@ -174,12 +175,12 @@ impl Query {
         let (request, credential) = (Request::binding(socket, server, ()).schedule(schedule), credential.take());
         let run = run.clone();
         self.out.push(Output::Event(QueryEvent::Opened { socket, local }));
-        let made = self.transactions.with(cx, |transactions, cx| match credential {
+        let result = self.transactions.with(cx, |transactions, cx| match credential {
             Some(credential) => transactions.request_with(cx, request, credential),
             None => transactions.request(cx, request),
         });
-        match made {
-            Ok(id) => self.state = State::Asking(run, id),
+        match result {
+            Ok(id) => self.state = State::Requesting(run, id),
             Err(why) => self.fail(QueryFailure::Request(why)),
         }
     }
@@ -188,12 +189,12 @@ impl Query {
         let due = self.run().is_some_and(|run| run.deadline.is_due(cx.now()));
         match self.state {
             State::Opening(_) if due => self.fail(QueryFailure::TimedOut { sends: 0, unreachable: None }),
-            // The transactions know whether there was a response that could not be verified.
-            State::Asking(_, id) if due => {
-                let given_up = self.transactions.with(cx, |transactions, cx| transactions.give_up(cx, id));
-                debug_assert_eq!(given_up, Ok(()), "a request ends with its query");
+            // The transactions report a response that could not be verified.
+            State::Requesting(_, id) if due => {
+                let timed_out = self.transactions.with(cx, |transactions, cx| transactions.give_up(cx, id));
+                debug_assert_eq!(timed_out, Ok(()), "a request ends with its query");
             }
-            State::Idle | State::Opening(_) | State::Asking(..) | State::Done => {
+            State::Idle | State::Opening(_) | State::Requesting(..) | State::Done => {
                 if !self.transactions.wake(cx) {
                     return Verdict::NotMine;
                 }
@@ -202,8 +203,8 @@ impl Query {
         Verdict::Mine
     }
 
-    /// Takes the outputs of the transactions.
-    fn settle(&mut self, cx: &mut Cx<'_>) {
+    /// Translates the outputs of the transactions.
+    fn take_outputs(&mut self, cx: &mut Cx<'_>) {
         while let Some(output) = self.transactions.take() {
             match output {
                 Output::Transmit(transmit) => {
@@ -213,22 +214,22 @@ impl Query {
                     self.out.push(Output::Transmit(transmit));
                     self.out.push(Output::Event(sent));
                 }
-                Output::Event(event) => self.outcome(cx, event),
+                Output::Event(event) => self.transaction_event(cx, event),
                 Output::Socket(order) => self.out.push(Output::Socket(order)),
                 Output::Wait(_) => {}
             }
         }
     }
 
-    fn outcome(&mut self, cx: &mut Cx<'_>, event: TransactionEvent<()>) {
+    fn transaction_event(&mut self, cx: &mut Cx<'_>, event: TransactionEvent<()>) {
         let Some(run) = self.run_mut() else { return };
         let (sends, unreachable, socket) = (run.sends, run.unreachable, run.socket);
         match event {
-            TransactionEvent::Answered(answer) => {
-                self.end(QueryEvent::Response(Box::new(QueryResponse::from(answer))), Some(socket));
+            TransactionEvent::Answered(response) => {
+                self.end(QueryEvent::Response(Box::new(QueryResponse::from(response))), Some(socket));
             }
-            TransactionEvent::Elsewhere(answer) => {
-                self.offer(cx, answer.from, QueryEvent::Elsewhere { from: answer.from });
+            TransactionEvent::Elsewhere(response) => {
+                self.offer(cx, response.from, QueryEvent::Elsewhere { from: response.from });
             }
             TransactionEvent::Unreachable { remote, why, .. } => {
                 run.unreachable = Some(why);
@@ -246,7 +247,7 @@ impl Query {
         }
     }
 
-    /// Queues an event that a peer caused.
+    /// Queues an event that a peer caused, if the queue has space.
     fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: QueryEvent) {
         if !self.out.offer(Output::Event(event)) {
             cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
@@ -257,7 +258,7 @@ impl Query {
         self.end(QueryEvent::Failed(why), self.run().map(|run| run.socket));
     }
 
-    /// Ends the query, and forgets its request and its credential.
+    /// Ends the query, and drops its request and its credential.
     fn end(&mut self, event: QueryEvent, close: Option<SocketId>) {
         if let Some(socket) = close {
             self.out.push(Output::Socket(SocketOrder::Close(socket)));
@@ -294,7 +295,7 @@ impl Machine for Query {
             Input::Timeout => self.timeout(cx),
             Input::Datagram(_) | Input::Socket(..) => Verdict::NotMine,
         };
-        self.settle(cx);
+        self.take_outputs(cx);
         verdict
     }
 
@@ -306,7 +307,7 @@ impl Machine for Query {
             return Some(0);
         }
         let taken = self.transactions.stream(cx, chunk);
-        self.settle(cx);
+        self.take_outputs(cx);
         taken
     }
 

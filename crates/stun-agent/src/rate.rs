@@ -1,9 +1,9 @@
-//! How often one source is answered.
+//! The rate limit of replies to one source.
 //!
-//! Rules of this file: the table has a fixed size, whatever the number of sources; a source is an IPv4 address or an IPv6
-//! /64; no source ever gets more than its rate, not even by pushing itself out of the table. A bucket is one number, the
-//! moment at which it would be full again. The place of a source in the table depends on a secret from the RNG, so that
-//! no peer can choose the sources that share its place.
+//! Rules of this file: the table has a fixed size for any number of sources. A source is an IPv4 address or an IPv6
+//! /64. A source cannot exceed its rate by evicting itself from the table. A token bucket is stored as one number:
+//! the time at which it is full again. The slot of a source depends on a secret from the RNG, so that no peer can
+//! choose sources that share its slot.
 //!
 //! ```
 //! use core::num::NonZeroU32;
@@ -11,7 +11,7 @@
 //!
 //! assert_eq!(Rate::default().to_string(), "200/s, burst 400");
 //! let slow = Rate::per_second(NonZeroU32::new(5).unwrap());
-//! assert_eq!(slow.burst.get(), 10, "twice the rate unless said otherwise");
+//! assert_eq!(slow.burst.get(), 10, "the default burst is twice the rate");
 //! ```
 
 use crate::source::Source;
@@ -22,26 +22,26 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant};
 
-/// How many replies one source gets.
+/// The limit of replies to one source: a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// Replies a second, on the long run.
+    /// The average number of replies per second.
     pub per_second: NonZeroU32,
-    /// Replies at once, after silence.
+    /// The largest number of replies at once.
     pub burst: NonZeroU32,
 }
 
 impl Rate {
-    /// 200 replies a second, 400 at once.
+    /// 200 replies per second, 400 at once.
     pub const DEFAULT: Self = Self::per_second(NonZeroU32::new(200).unwrap());
 
-    /// So many replies a second, twice as many at once.
+    /// The given number of replies per second, and twice that number at once.
     #[must_use]
     pub const fn per_second(per_second: NonZeroU32) -> Self {
         Self { per_second, burst: per_second.saturating_add(per_second.get()) }
     }
 
-    /// The time in nanoseconds that one reply costs, at least 1.
+    /// The time in nanoseconds that refills the bucket by one reply, at least 1.
     const fn cost(self) -> u64 {
         match 1_000_000_000 / self.per_second.get() as u64 {
             0 => 1,
@@ -62,61 +62,61 @@ impl fmt::Display for Rate {
     }
 }
 
-/// The buckets of all sources.
+/// The token buckets of all sources: a set-associative table.
 #[derive(Clone, Debug)]
 pub(crate) struct Limiter {
     rate: Rate,
     secret: [u64; 2],
-    /// The source of each place, by keyed hash; 0: none. Empty until the first request.
-    holders: Vec<u64>,
-    /// When the bucket of each place is full again, in nanoseconds since the origin.
+    /// The keyed hash of the source in each slot; 0 if the slot is free. Empty until the first request.
+    hashes: Vec<u64>,
+    /// The time at which the bucket of each slot is full again, in nanoseconds since the origin.
     full_at: Vec<u64>,
 }
 
-/// Places among which one source may find its own.
+/// The number of slots in a set.
 const WAYS: usize = 8;
-/// Groups of places, a power of two.
+/// The number of sets, a power of two.
 const SETS: usize = 512;
 
 impl Limiter {
-    /// Allocates nothing before the first request.
+    /// A limiter without sources; allocates nothing before the first request.
     pub(crate) const fn new(rate: Rate) -> Self {
-        Self { rate, secret: [0; 2], holders: Vec::new(), full_at: Vec::new() }
+        Self { rate, secret: [0; 2], hashes: Vec::new(), full_at: Vec::new() }
     }
 
-    /// Whether the source may have a reply now; it is then counted.
+    /// Takes one reply of the source from its bucket. Returns whether the bucket had one.
     pub(crate) fn admit(&mut self, cx: &mut Cx<'_>, source: Source) -> bool {
-        if self.holders.is_empty() {
+        if self.hashes.is_empty() {
             let (low, high) = (cx.random::<8>(), cx.random::<8>());
             self.secret = [u64::from_be_bytes(low), u64::from_be_bytes(high)];
-            self.holders = vec![0; SETS * WAYS];
+            self.hashes = vec![0; SETS * WAYS];
             self.full_at = vec![0; SETS * WAYS];
         }
         let now = nanos(cx.now());
-        let (holder, place) = self.place(source);
-        let (cost, emptiest) = (self.rate.cost(), self.emptiest(now));
-        let (Some(holding), Some(full_at)) = (self.holders.get_mut(place), self.full_at.get_mut(place)) else {
+        let (hash, slot) = self.slot(source);
+        let (cost, full_if_empty) = (self.rate.cost(), self.full_if_empty(now));
+        let (Some(slot_hash), Some(full_at)) = (self.hashes.get_mut(slot), self.full_at.get_mut(slot)) else {
             return false;
         };
-        *holding = holder;
-        // No bucket is emptier than empty: only a clock that stepped back makes it look so.
-        let before = (*full_at).clamp(now, emptiest);
+        *slot_hash = hash;
+        // A time after `full_if_empty` is possible only if the clock stepped back.
+        let before = (*full_at).clamp(now, full_if_empty);
         let after = before.saturating_add(cost);
-        let admitted = after <= emptiest;
+        let admitted = after <= full_if_empty;
         *full_at = if admitted { after } else { before };
         admitted
     }
 
-    /// The moment from which the source may have several replies again; `None`: it may have one now.
+    /// The time at which the source has a batch of replies again; `None` if it has one reply now.
     ///
-    /// Several are what 100 ms give, at least one and at most the burst: a stream that is paused until then is not paused
-    /// and resumed for each reply.
+    /// A batch is the number of replies in 100 ms, at least one and at most the burst. So a stream is not paused and
+    /// resumed for each reply.
     pub(crate) fn exhausted_until(&self, now: Instant, source: Source) -> Option<Instant> {
         const BATCH_NANOS: u64 = 100_000_000;
         let (now, cost, burst) = (nanos(now), self.rate.cost(), u64::from(self.rate.burst.get()));
-        let emptiest = self.emptiest(now);
-        let before = self.full_at.get(self.place(source).1).map_or(now, |&full_at| full_at.clamp(now, emptiest));
-        if before.saturating_add(cost) <= emptiest {
+        let full_if_empty = self.full_if_empty(now);
+        let before = self.full_at.get(self.slot(source).1).map_or(now, |&full_at| full_at.clamp(now, full_if_empty));
+        if before.saturating_add(cost) <= full_if_empty {
             return None;
         }
         let batch = (BATCH_NANOS / cost).clamp(1, burst);
@@ -124,22 +124,22 @@ impl Limiter {
         Some(Instant::from_origin(Duration::from_nanos(until)))
     }
 
-    /// The hash of a source and its place: its current one, or the one whose bucket is full soonest. Where that
-    /// bucket is not full yet, the newcomer takes over what is left in it: else two sources could renew each other's
-    /// places for ever.
-    fn place(&self, source: Source) -> (u64, usize) {
-        let holder = keyed(source, self.secret);
-        let set = usize::try_from(holder % SETS as u64).unwrap_or_default() * WAYS;
-        let (Some(holders), Some(full_at)) = (self.holders.get(set..set + WAYS), self.full_at.get(set..set + WAYS))
+    /// The hash of a source and its slot: the current slot, or the slot of its set whose bucket is full soonest. A
+    /// new source takes over the state of that bucket. Otherwise two sources could evict each other and receive a
+    /// full bucket each time.
+    fn slot(&self, source: Source) -> (u64, usize) {
+        let hash = keyed_hash(source, self.secret);
+        let set = usize::try_from(hash % SETS as u64).unwrap_or_default() * WAYS;
+        let (Some(hashes), Some(full_at)) = (self.hashes.get(set..set + WAYS), self.full_at.get(set..set + WAYS))
         else {
-            return (holder, set);
+            return (hash, set);
         };
-        let soonest = || full_at.iter().enumerate().min_by_key(|&(_, full_at)| full_at).map_or(0, |(place, _)| place);
-        (holder, set + holders.iter().position(|&other| other == holder).unwrap_or_else(soonest))
+        let soonest = || full_at.iter().enumerate().min_by_key(|&(_, full_at)| full_at).map_or(0, |(slot, _)| slot);
+        (hash, set + hashes.iter().position(|&other| other == hash).unwrap_or_else(soonest))
     }
 
-    /// The moment at which a bucket is full again that is empty now.
-    fn emptiest(&self, now: u64) -> u64 {
+    /// The time at which a bucket is full again if it is empty at `now`.
+    fn full_if_empty(&self, now: u64) -> u64 {
         now.saturating_add(self.rate.cost().saturating_mul(u64::from(self.rate.burst.get())))
     }
 }
@@ -149,8 +149,8 @@ fn nanos(at: Instant) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A hash of the source that is not 0 and cannot be predicted without the secret.
-fn keyed(source: Source, [first, second]: [u64; 2]) -> u64 {
+/// The keyed hash of a source. It is not 0, and unpredictable without the secret.
+fn keyed_hash(source: Source, [first, second]: [u64; 2]) -> u64 {
     let (family, value) = match source {
         Source::V4(ip) => (4, u64::from(u32::from(ip))),
         Source::V6(prefix) => (6, prefix),
@@ -159,7 +159,7 @@ fn keyed(source: Source, [first, second]: [u64; 2]) -> u64 {
     fold(mixed ^ second, first | 1).max(1)
 }
 
-/// Both halves of the wide product, folded.
+/// The XOR of both halves of the 128-bit product.
 fn fold(a: u64, b: u64) -> u64 {
     let wide = u128::from(a) * u128::from(b);
     u64::try_from((wide >> 64) ^ (wide & u128::from(u64::MAX))).unwrap_or_default()
@@ -192,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn four_hundred_at_once_then_two_hundred_a_second() {
+    fn the_default_is_four_hundred_at_once_then_two_hundred_per_second() {
         let mut limiter = Limiter::new(Rate::DEFAULT);
         assert_eq!(admitted(&mut limiter, 1000, v4(1), 1000), 400);
         assert_eq!(admitted(&mut limiter, 1004, v4(1), 10), 0);
         assert_eq!(admitted(&mut limiter, 1005, v4(1), 10), 1);
         assert_eq!(admitted(&mut limiter, 2005, v4(1), 1000), 200);
-        assert_eq!(admitted(&mut limiter, 60_000, v4(1), 1000), 400, "full again, and no fuller");
-        assert_eq!(admitted(&mut limiter, 60_000, v4(2), 1000), 400, "others are not touched");
+        assert_eq!(admitted(&mut limiter, 60_000, v4(1), 1000), 400, "full again, and not above the burst");
+        assert_eq!(admitted(&mut limiter, 60_000, v4(2), 1000), 400, "other sources are not affected");
     }
 
     #[test]
@@ -215,36 +215,36 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_does_not_grow_the_table_and_wins_nobody_a_fresh_bucket() {
+    fn many_sources_do_not_grow_the_table_and_no_source_refills_its_bucket() {
         let mut limiter = Limiter::new(Rate::DEFAULT);
         assert_eq!(admitted(&mut limiter, 0, v4(0), 400), 400);
         for n in 1..100_000 {
             let _one = admitted(&mut limiter, 0, v4(n), 1);
         }
         assert_eq!(admitted(&mut limiter, 0, v4(0), 400), 0, "still empty");
-        let unknown = (100_000..100_100).map(|n| admitted(&mut limiter, 0, v4(n), 400)).max();
-        assert!(unknown < Some(400), "a newcomer takes over what is left of the place: {unknown:?}");
-        assert_eq!((limiter.holders.len(), limiter.full_at.len()), (SETS * WAYS, SETS * WAYS));
+        let admitted_most = (100_000..100_100).map(|n| admitted(&mut limiter, 0, v4(n), 400)).max();
+        assert!(admitted_most < Some(400), "a new source takes over the bucket of its slot: {admitted_most:?}");
+        assert_eq!((limiter.hashes.len(), limiter.full_at.len()), (SETS * WAYS, SETS * WAYS));
     }
 
     #[test]
-    fn where_a_source_lies_depends_on_the_dice() {
-        let place = |rng: u8| {
+    fn the_slot_of_a_source_depends_on_the_rng() {
+        let slot = |rng: u8| {
             let (mut limiter, mut ids) = (Limiter::new(Rate::DEFAULT), SocketIds::new());
             let mut rng = Counting(rng);
             assert!(limiter.admit(&mut Cx::new(Instant::ORIGIN, &mut rng, &mut ids), v4(1).into()));
-            limiter.holders.iter().position(|&holder| holder != 0)
+            limiter.hashes.iter().position(|&hash| hash != 0)
         };
-        assert_eq!(place(1), place(1));
-        assert_ne!(place(1), place(2));
+        assert_eq!(slot(1), slot(1));
+        assert_ne!(slot(1), slot(2));
     }
 
     #[test]
-    fn a_clock_that_stepped_back_locks_nobody_out_for_long() {
+    fn a_clock_that_stepped_back_limits_a_source_only_briefly() {
         let mut limiter = Limiter::new(Rate::DEFAULT);
         assert_eq!(admitted(&mut limiter, 1_000_000_000, v4(1), 400), 400);
         assert_eq!(admitted(&mut limiter, 1000, v4(1), 10), 0);
-        assert_eq!(admitted(&mut limiter, 3000, v4(1), 500), 400, "two seconds on it is full");
+        assert_eq!(admitted(&mut limiter, 3000, v4(1), 500), 400, "full after two seconds");
     }
 
     #[test]
@@ -254,10 +254,10 @@ mod tests {
         {
             let number = |n| NonZeroU32::new(n).unwrap();
             let mut limiter = Limiter::new(Rate { per_second: number(per_second), burst: number(burst) });
-            assert_eq!(limiter.exhausted_until(at(7), v4(1).into()), None, "nothing was asked yet");
+            assert_eq!(limiter.exhausted_until(at(7), v4(1).into()), None, "no request was received yet");
             assert_eq!(admitted(&mut limiter, 1000, v4(1), burst), burst);
             assert_eq!(limiter.exhausted_until(at(1000), v4(1).into()), Some(at(1000 + wait)));
-            assert_eq!(limiter.exhausted_until(at(1000), v4(2).into()), None, "others are not touched");
+            assert_eq!(limiter.exhausted_until(at(1000), v4(2).into()), None, "other sources are not affected");
             assert_eq!(limiter.exhausted_until(at(1000 + wait), v4(1).into()), None);
             assert_eq!(admitted(&mut limiter, 1000 + wait, v4(1), 1000), batch);
         }

@@ -1,12 +1,12 @@
-//! The server side: Binding, and the NAT behaviour discovery of RFC 5780.
+//! A STUN server for Binding and for NAT behaviour discovery (RFC 5780).
 //!
-//! Rules of this file: it answers Binding requests and nothing else, never a response and never an indication, so that
-//! two responders cannot keep each other busy; it keeps no state of a request; what a source may cause is bounded.
-//! Requests without the magic cookie (RFC 3489) are not answered: on a shared socket they look like other
-//! traffic, they can ask for replies to any address, and RFC 8489 §11 no longer requires them.
+//! Rules of this file: the responder replies only to Binding requests, never to a response or an indication, so that
+//! two responders cannot exchange messages without end. It stores no state of a request over UDP. The outputs and the
+//! memory that a source can cause are bounded. Requests without the magic cookie (RFC 3489) get no reply, for three
+//! reasons. On a shared socket they cannot be distinguished from other traffic. They can request replies to any
+//! address. RFC 8489 §11 does not require them.
 //!
-//! It opens its sockets itself at [`start`](Responder::start); with [`Responder::over`] it uses sockets of its
-//! owner.
+//! It opens its sockets at [`start`](Responder::start), or uses sockets of its owner with [`Responder::over`].
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -25,7 +25,7 @@
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! assert_eq!(responder.handle(&mut cx, Input::Datagram(datagram)), Verdict::Mine);
 //!
-//! let Output::Transmit(reply) = responder.poll() else { panic!("a reply") };
+//! let Output::Transmit(reply) = responder.poll() else { panic!("expected a reply") };
 //! let message = Message::decode(&reply.payload)?;
 //! assert_eq!(message.xor_mapped_address(), Some(datagram.remote));
 //! assert_eq!(reply.payload.len(), 32, "1.6 times the request");
@@ -56,23 +56,23 @@ use portolan_machine::{
     SocketEvent, SocketId, SocketOrder, Timers, Transmit, Verdict,
 };
 use portolan_stun::{Checked, ErrorCode, Message, is_stun};
-use reply::{Means, Plan, ReportedAddresses};
+use reply::{Capabilities, Plan, ReportedAddresses};
 use streams::Streams;
 
-/// A STUN server: Binding over UDP and TCP, what RFC 5780 adds to it, and credentials where the owner asks for them.
+/// A STUN server: Binding over UDP and TCP, NAT behaviour discovery (RFC 5780), and optional credentials.
 #[derive(Clone, Debug)]
 pub struct Responder {
     config: ResponderConfig,
     phase: Phase,
-    /// Whether the sockets belong to the owner, so that the responder neither opens nor closes them.
+    /// Whether the sockets belong to the owner. The responder does not open or close such sockets.
     handed_in: bool,
     endpoints: Endpoints,
     streams: Streams,
     limiter: Option<Limiter>,
     out: Outbox<ResponderEvent>,
-    /// When to close the streams whose `Close` found no room in the queue.
-    again: Option<Deadline>,
-    /// The ends of the pauses of streams.
+    /// The time of the next attempt to close streams whose `Close` did not fit into the queue.
+    close_retry: Option<Deadline>,
+    /// The ends of stream pauses.
     pauses: Timers<SocketId>,
     stats: Stats,
 }
@@ -80,23 +80,23 @@ pub struct Responder {
 /// The state of a responder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Before the start.
+    /// Not started yet.
     Idle,
-    /// Its sockets are ordered or open.
+    /// The sockets are ordered or open.
     Serving,
     /// Ended.
     Stopped,
 }
 
-/// What may follow what.
+/// The allowed changes of the phase.
 const TRANSITIONS: &[(Phase, Phase)] = &[(Phase::Idle, Phase::Serving), (Phase::Serving, Phase::Stopped)];
 
-/// What the owner of a [`Responder`] may ask; as text `start` and `stop`.
+/// A command to a [`Responder`]. Its text is `start` or `stop`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponderCommand {
-    /// Order the sockets.
+    /// Orders the sockets.
     Start,
-    /// Close them all and end.
+    /// Closes all sockets and ends the responder.
     Stop,
 }
 
@@ -128,13 +128,13 @@ impl Responder {
             streams: Streams::new(config.streams),
             limiter: config.rate.map(Limiter::new),
             out: Outbox::new(),
-            again: None,
+            close_retry: None,
             pauses: Timers::new(),
             stats: Stats::default(),
         })
     }
 
-    /// A responder on open UDP sockets of its owner, one of each address; without TCP.
+    /// A responder on open UDP sockets of its owner, one for each address, without TCP.
     ///
     /// # Errors
     /// The same as for [`new`](Self::new).
@@ -153,7 +153,7 @@ impl Responder {
         Ok(responder)
     }
 
-    /// Orders the sockets: UDP first, TCP on the same address and port when that is there.
+    /// Orders the UDP sockets. Each TCP listener is ordered when the UDP socket of the same address and port is open.
     ///
     /// # Errors
     /// [`ResponderError::NotIdle`] when the responder was started before.
@@ -168,7 +168,7 @@ impl Responder {
         Ok(())
     }
 
-    /// Closes what it opened, and ends with [`ResponderEvent::Stopped`].
+    /// Closes the sockets that the responder opened, and ends with [`ResponderEvent::Stopped`].
     ///
     /// # Errors
     /// [`ResponderError::NotServing`] when the responder was not started, or has ended.
@@ -179,7 +179,7 @@ impl Responder {
         self.become_phase(Phase::Stopped);
         self.stop_streams();
         if !self.handed_in {
-            for id in self.endpoints.live() {
+            for id in self.endpoints.active() {
                 self.out.push(Output::Socket(SocketOrder::Close(id)));
             }
         }
@@ -187,7 +187,7 @@ impl Responder {
         Ok(())
     }
 
-    /// What was asked and answered so far.
+    /// The counters of requests and replies.
     #[must_use]
     pub const fn stats(&self) -> Stats {
         self.stats
@@ -221,12 +221,12 @@ impl Responder {
         let Some(endpoint) = self.endpoints.open(Protocol::Udp, datagram.socket) else {
             return Verdict::NotMine;
         };
-        self.answer(cx, endpoint, Protocol::Udp, datagram);
+        self.respond(cx, endpoint, Protocol::Udp, datagram);
         Verdict::Mine
     }
 
-    /// Answers a Binding request, if it can be decoded and its source is below its rate.
-    fn answer(&mut self, cx: &mut Cx<'_>, endpoint: usize, protocol: Protocol, datagram: Datagram<'_>) {
+    /// Responds to a Binding request, if it is valid and its source is below its rate.
+    fn respond(&mut self, cx: &mut Cx<'_>, endpoint: usize, protocol: Protocol, datagram: Datagram<'_>) {
         let remote = datagram.remote;
         self.stats.requests += 1;
         let request = match Message::decode(datagram.payload) {
@@ -238,26 +238,27 @@ impl Responder {
         {
             return self.drop_request(cx, remote, ResponderDropped::Fingerprint(error));
         }
-        if !can_be_answered(remote) {
+        if !can_receive_reply(remote) {
             return self.drop_request(cx, remote, ResponderDropped::Unaddressable);
         }
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(cx, remote.ip().into())) {
             return self.drop_request(cx, remote, ResponderDropped::RateLimited);
         }
-        let at = At { endpoint, protocol, datagram };
+        let received = Received { endpoint, protocol, datagram };
         match &self.config.credentials {
-            None => self.reply(cx, at, &request.exempt(), None),
-            Some(_) => self.answer_users(cx, at, &request),
+            None => self.reply(cx, received, &request.exempt(), None),
+            Some(_) => self.respond_with_credentials(cx, received, &request),
         }
     }
 
-    /// Answers a request that needs credentials. A separate function, so that a server without credentials does not pay for it.
+    /// Responds to a request that needs credentials. It is not inlined, so that a server without credentials does not
+    /// have its cost.
     #[inline(never)]
-    fn answer_users(&mut self, cx: &mut Cx<'_>, at: At<'_>, request: &Message<'_>) {
+    fn respond_with_credentials(&mut self, cx: &mut Cx<'_>, received: Received<'_>, request: &Message<'_>) {
         let Some(credentials) = &self.config.credentials else { return };
-        match credentials.judge(cx.now(), at.datagram.remote, request) {
-            Judgement::Admitted(admitted) => self.reply(cx, at, &admitted.message, Some(&admitted.signature)),
-            Judgement::Rejected(why) | Judgement::Discarded(why) => self.reject(cx, at, request, why),
+        match credentials.judge(cx.now(), received.datagram.remote, request) {
+            Judgement::Admitted(admitted) => self.reply(cx, received, &admitted.message, Some(&admitted.signature)),
+            Judgement::Rejected(why) | Judgement::Discarded(why) => self.reject(cx, received, request, why),
         }
     }
 
@@ -266,20 +267,20 @@ impl Responder {
     fn reply<T: Checked>(
         &mut self,
         cx: &mut Cx<'_>,
-        At { endpoint, protocol, datagram }: At<'_>,
+        Received { endpoint, protocol, datagram }: Received<'_>,
         request: &Message<'_, T>,
         signature: Option<&Signature>,
     ) {
         let remote = datagram.remote;
         let other = self.endpoints.other(endpoint, protocol);
-        let means = Means { alternate: other.is_some(), datagram: protocol == Protocol::Udp };
-        let plan = reply::plan(request, means);
+        let capabilities = Capabilities { alternate: other.is_some(), datagram: protocol == Protocol::Udp };
+        let plan = reply::plan(request, capabilities);
         let (from, to) = match &plan {
             Plan::Success { change, response_port, .. } => (self.endpoints.changed(endpoint, *change), *response_port),
             Plan::Unknown(_) | Plan::BadRequest => (endpoint, None),
         };
         let Some(from) = self.endpoints.get(from) else { return };
-        let socket = if means.datagram { from.udp() } else { Some(datagram.socket) };
+        let socket = if capabilities.datagram { from.udp() } else { Some(datagram.socket) };
         let Some(socket) = socket else { return self.drop_request(cx, remote, ResponderDropped::Unaddressable) };
         let source = from.source_for(datagram);
         let origin = source.map_or(from.public, |_| self.config.public(datagram.local));
@@ -287,10 +288,11 @@ impl Responder {
         let Ok(payload) = reply::write_reply(request, &plan, addresses, signature) else {
             return self.drop_request(cx, remote, ResponderDropped::Unwritable);
         };
-        // RFC 5780 §7.5: another port, but never another address than the request's own.
+        // RFC 5780 §7.5: the port can differ from that of the request, the address cannot.
         let mut destination = remote;
         destination.set_port(to.unwrap_or(remote.port()));
-        let transmit = from_source(Transmit::new(socket, destination, payload), source.filter(|_| means.datagram));
+        let transmit =
+            from_source(Transmit::new(socket, destination, payload), source.filter(|_| capabilities.datagram));
         if !self.out.offer(Output::Transmit(transmit)) {
             return self.drop_request(cx, remote, ResponderDropped::QueueFull);
         }
@@ -303,17 +305,20 @@ impl Responder {
         cx.note(|| ResponderNote::Replied { asked_by: remote, to: destination, code });
     }
 
-    /// Rejects a request because of its credentials, to its source (RFC 8489 §9.1.3, §9.2.4).
-    fn reject(&mut self, cx: &mut Cx<'_>, at: At<'_>, request: &Message<'_>, why: Rejection) {
-        let remote = at.datagram.remote;
-        let mut room = [0; Authenticator::REJECTION_LEN];
+    /// Sends the rejection of a request because of its credentials (RFC 8489 §9.1.3, §9.2.4).
+    fn reject(&mut self, cx: &mut Cx<'_>, received: Received<'_>, request: &Message<'_>, why: Rejection) {
+        let remote = received.datagram.remote;
+        let mut buffer = [0; Authenticator::REJECTION_LEN];
         let written = self.config.credentials.as_ref().and_then(|credentials| {
-            credentials.write_rejection(&mut room, cx.now(), remote, request, why).ok().map(Bytes::copy_from_slice)
+            credentials.write_rejection(&mut buffer, cx.now(), remote, request, why).ok().map(Bytes::copy_from_slice)
         });
         let Some(payload) = written else { return self.drop_request(cx, remote, ResponderDropped::Unwritable) };
-        let endpoint = self.endpoints.get(at.endpoint).filter(|_| at.protocol == Protocol::Udp);
-        let source = endpoint.and_then(|endpoint| endpoint.source_for(at.datagram));
-        if !self.out.offer(Output::Transmit(from_source(Transmit::new(at.datagram.socket, remote, payload), source))) {
+        let endpoint = self.endpoints.get(received.endpoint).filter(|_| received.protocol == Protocol::Udp);
+        let source = endpoint.and_then(|endpoint| endpoint.source_for(received.datagram));
+        if !self
+            .out
+            .offer(Output::Transmit(from_source(Transmit::new(received.datagram.socket, remote, payload), source)))
+        {
             return self.drop_request(cx, remote, ResponderDropped::QueueFull);
         }
         self.stats.count_rejection(why);
@@ -358,15 +363,15 @@ impl Responder {
     }
 }
 
-/// A request and the socket that received it.
+/// A received request with its endpoint and protocol.
 #[derive(Clone, Copy, Debug)]
-struct At<'a> {
+struct Received<'a> {
     endpoint: usize,
     protocol: Protocol,
     datagram: Datagram<'a>,
 }
 
-/// The transmit with this source address, if one must be chosen.
+/// Sets the source address of a transmit, if there is one.
 #[inline]
 fn from_source(transmit: Transmit, source: Option<IpAddr>) -> Transmit {
     match source {
@@ -375,14 +380,15 @@ fn from_source(transmit: Transmit, source: Option<IpAddr>) -> Transmit {
     }
 }
 
-/// Whether the header is that of a Binding request: type 0x0001 (RFC 8489 §5, §18.2).
+/// Whether the bytes have the header of a Binding request: type 0x0001 (RFC 8489 §5, §18.2).
 #[inline]
 fn is_binding_request(bytes: &[u8]) -> bool {
     matches!(bytes, [0x00, 0x01, ..]) && is_stun(bytes)
 }
 
-/// Whether a reply to this sender would go to one host, and not to an unspecified, broadcast or multicast address.
-fn can_be_answered(remote: SocketAddr) -> bool {
+/// Whether a reply can be sent to this source: it is not an unspecified, broadcast or multicast address, and not port
+/// 0.
+fn can_receive_reply(remote: SocketAddr) -> bool {
     let ip = remote.ip();
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     remote.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
@@ -415,7 +421,7 @@ impl Machine for Responder {
             Input::Socket(socket, SocketEvent::Full) => self.set_full(socket, true),
             Input::Socket(socket, SocketEvent::Writable) => self.set_full(socket, false),
             Input::Timeout => self.wake(cx),
-            // A response is sent once (RFC 8489 §6.3.1): the client retransmits when it does not arrive.
+            // A response is sent once (RFC 8489 §6.3.1). If it is lost, the client retransmits the request.
             Input::Socket(_, SocketEvent::Unreachable { .. }) => Verdict::NotMine,
         }
     }

@@ -1,21 +1,22 @@
-//! When a request is sent, sent again, and given up.
+//! The schedule of a request: the times of its sends and of its timeout.
 //!
-//! Rules of this file: a [`Schedule`] is plain data, `Copy` and without heap; times count from the moment of the request;
-//! resolution is a microsecond and no time is more than 71 minutes ahead (longer durations are cut). The
-//! retransmissions are those of RFC 8489 §6.2.1, the one send of a stream that of §6.2.2; explicit offsets are for probes whose
-//! silence is evidence (RFC 5780 §4).
+//! Rules of this file: a [`Schedule`] is plain data, `Copy` and without heap. Times count from the start of the
+//! request. The resolution is one microsecond, and durations are limited to 71 minutes. Doubling intervals are those
+//! of RFC 8489 §6.2.1, and the single send over a stream is that of §6.2.2. Explicit offsets are for probes of RFC
+//! 5780 §4, where a missing response is a result.
 //!
 //! ```
 //! use core::time::Duration;
 //! use portolan_stun_agent::Schedule;
 //!
-//! let ladder = Schedule::rfc8489();
-//! let sends: Vec<_> = (0..).map_while(|n| ladder.offset(n)).map(|at| at.as_millis()).collect();
+//! let schedule = Schedule::rfc8489();
+//! let sends: Vec<_> = (0..).map_while(|n| schedule.offset(n)).map(|at| at.as_millis()).collect();
 //! assert_eq!(sends, [0, 500, 1500, 3500, 7500, 15_500, 31_500]);
-//! assert_eq!(ladder.tail_after(), Duration::from_secs(8), "given up at 39.5 s");
+//! assert_eq!(schedule.tail_after(), Duration::from_secs(8), "timeout at 39.5 s");
 //!
-//! // Four early probes, then one every 250 ms until two seconds have passed.
-//! const PROBE: Schedule = Schedule::at_millis([0, 100, 250, 450]).every(Duration::from_millis(250)).until(Duration::from_secs(2));
+//! // Four early probes, then one every 250 ms for two seconds.
+//! const PROBE: Schedule =
+//!     Schedule::at_millis([0, 100, 250, 450]).every(Duration::from_millis(250)).until(Duration::from_secs(2));
 //! assert_eq!(PROBE.offset(9), Some(Duration::from_millis(1950)));
 //! assert_eq!(PROBE.offset(10), None);
 //! assert_eq!(PROBE.to_string().parse(), Ok(PROBE));
@@ -25,7 +26,7 @@ use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
-/// When a request is sent, sent again, and given up.
+/// The times at which a request is sent, retransmitted and timed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Schedule {
     sends: Sends,
@@ -36,30 +37,31 @@ pub struct Schedule {
     repeat: bool,
 }
 
-/// The sends before [`Schedule::every`] takes over.
+/// The sends before those of [`Schedule::every`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Sends {
-    /// At these offsets, which never fall; the rest of the array is zero.
+    /// At these ascending offsets; the rest of the array is zero.
     At { offsets: [Span; Schedule::OFFSETS], count: u8 },
     /// At 0, `rto`, 3 × `rto`, 7 × `rto`, …
     Doubling { rto: Span, count: u8 },
 }
 
 impl Schedule {
-    /// How many explicit offsets a schedule holds.
+    /// The largest number of explicit offsets.
     pub const OFFSETS: usize = 8;
 
-    /// The ladder of RFC 8489 §6.2.1 with its defaults: RTO 500 ms, Rc 7, Rm 16.
+    /// The retransmissions of RFC 8489 §6.2.1 with the default parameters: RTO 500 ms, Rc 7, Rm 16.
     ///
-    /// Sends at 0, 500, 1500, 3500, 7500, 15,500 and 31,500 ms, gives up at 39,500 ms.
+    /// The sends are at 0, 500, 1500, 3500, 7500, 15,500 and 31,500 ms, and the timeout is at 39,500 ms.
     #[must_use]
     pub const fn rfc8489() -> Self {
         Self::doubling(Duration::from_millis(500), 7, 16)
     }
 
-    /// The ladder of RFC 8489 §6.2.1: `rc` sends with doubling intervals from `rto`, given up `rm` × `rto` after the last.
+    /// The retransmissions of RFC 8489 §6.2.1: `rc` sends with doubling intervals from `rto`. The timeout is `rm` ×
+    /// `rto` after the last send.
     ///
-    /// `rto` is at least 1 ms, `rc` at least 1; sends more than 71 minutes ahead are left out.
+    /// `rto` is at least 1 ms, and `rc` is at least 1. Sends later than 71 minutes are omitted.
     #[must_use]
     pub const fn doubling(rto: Duration, rc: u8, rm: u8) -> Self {
         let rto = Span::at_least_a_milli(rto);
@@ -78,21 +80,21 @@ impl Schedule {
         }
     }
 
-    /// One send over a reliable stream with the default of RFC 8489 §6.2.2: given up after 39.5 s.
+    /// One send over a reliable stream, with the default timeout of RFC 8489 §6.2.2: 39.5 s.
     #[must_use]
     pub const fn rfc8489_reliable() -> Self {
         Self::reliable(Duration::from_millis(39_500))
     }
 
-    /// One send over a reliable stream, given up after `ti` (RFC 8489 §6.2.2).
+    /// One send over a reliable stream, with the timeout `ti` (RFC 8489 §6.2.2).
     #[must_use]
     pub const fn reliable(ti: Duration) -> Self {
         Self::at_millis([0]).tail(ti)
     }
 
-    /// Sends at these offsets from the request in milliseconds, 1 to 8 of them; given up 500 ms after the last.
+    /// Sends at these 1 to 8 offsets from the start, in milliseconds. The timeout is 500 ms after the last send.
     ///
-    /// An offset below the one before it is raised to it.
+    /// An offset below the preceding offset is raised to it.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "N is proved to fit at compile time, and const code has no iterators")]
     pub const fn at_millis<const N: usize>(offsets: [u32; N]) -> Self {
@@ -114,42 +116,44 @@ impl Schedule {
         }
     }
 
-    /// After the listed sends one every `interval` (at least 1 ms), for ever unless [`until`](Self::until) says otherwise.
+    /// After the listed sends adds one send every `interval` (at least 1 ms), without end unless
+    /// [`until`](Self::until) sets one.
     #[must_use]
     pub const fn every(mut self, interval: Duration) -> Self {
         self.every = Span::at_least_a_milli(interval);
         self
     }
 
-    /// No send of [`every`](Self::every) is later than `until` after the request.
+    /// Ends the sends of [`every`](Self::every) at `until` after the start.
     #[must_use]
     pub const fn until(mut self, until: Duration) -> Self {
         self.until = Span::new(until);
         self
     }
 
-    /// Moves each send after the first by a random 0 to `jitter`, at most by the interval before it.
+    /// Delays each send after the first by a random time of 0 to `jitter`, at most by the preceding interval.
     #[must_use]
     pub const fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = Span::new(jitter);
         self
     }
 
-    /// Gives the request up this long after the last send.
+    /// Sets the time between the last send and the timeout.
     #[must_use]
     pub const fn tail(mut self, tail: Duration) -> Self {
         self.tail = Span::new(tail);
         self
     }
 
-    /// Goes on after the answer: every send is made and every answer reported, until cancelled or run out.
+    /// Sets whether the request continues after a response. Then every send is made and every response reported,
+    /// until the request is cancelled or the schedule ends.
     #[must_use]
     pub const fn repeat(mut self, repeat: bool) -> Self {
         self.repeat = repeat;
         self
     }
 
-    /// When send number `n` (from 0) is due after the request, before jitter; `None` past the last.
+    /// The offset of send number `n` (from 0) without jitter; `None` after the last send.
     #[must_use]
     pub fn offset(&self, n: u32) -> Option<Duration> {
         let (count, listed) = match &self.sends {
@@ -167,19 +171,19 @@ impl Schedule {
         (self.every.0 > 0 && at <= self.until.0).then_some(Span(at).get())
     }
 
-    /// How long after the last send the request is given up.
+    /// The time between the last send and the timeout.
     #[must_use]
     pub const fn tail_after(&self) -> Duration {
         self.tail.get()
     }
 
-    /// The most that a send is moved by.
+    /// The largest delay of a send by jitter.
     #[must_use]
     pub const fn jitter_up_to(&self) -> Duration {
         self.jitter.get()
     }
 
-    /// Whether it goes on after the answer.
+    /// Whether the request continues after a response.
     #[must_use]
     pub const fn is_repeating(&self) -> bool {
         self.repeat
@@ -192,7 +196,7 @@ impl Default for Schedule {
     }
 }
 
-/// `rto` × (2ⁿ − 1): when send `n` of the ladder is due.
+/// The offset of send `n` with doubling intervals: `rto` × (2ⁿ − 1).
 const fn doubled(rto: Span, n: u8) -> Option<Span> {
     if n > 31 {
         return None;
@@ -202,7 +206,7 @@ const fn doubled(rto: Span, n: u8) -> Option<Span> {
     if micros <= u32::MAX as u64 { Some(Span(micros as u32)) } else { None }
 }
 
-/// Microseconds, up to 71 minutes.
+/// A duration in microseconds, up to 71 minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Span(u32);
 
@@ -290,8 +294,8 @@ impl FromStr for Schedule {
 
 fn sends_from(text: &str) -> Result<Schedule, ScheduleParseError> {
     match text.split_once(':') {
-        Some(("double", ladder)) => {
-            let (rto, count) = ladder.split_once('*').ok_or(ScheduleParseError::Sends)?;
+        Some(("double", schedule)) => {
+            let (rto, count) = schedule.split_once('*').ok_or(ScheduleParseError::Sends)?;
             let count = count.parse().map_err(|_| ScheduleParseError::Sends)?;
             Ok(Schedule::doubling(rto.parse::<Span>()?.get(), count, 16))
         }
@@ -311,17 +315,17 @@ fn sends_from(text: &str) -> Result<Schedule, ScheduleParseError> {
     }
 }
 
-/// Why a text is no schedule.
+/// The reason why a text is not a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleParseError {
-    /// It does not begin with `at:` and 1 to 8 times, or `double:` with a time, `*` and a number.
+    /// The text does not begin with `at:` and 1 to 8 times, or with `double:`, a time, `*` and a number.
     #[error("a schedule begins with `at:0ms,100ms,…` (1 to 8 times) or `double:500ms*7`")]
     Sends,
     /// A time is not a whole number of `ms` or `us` below 71 minutes.
     #[error("a time is a whole number of `ms` or `us` below 71 minutes")]
     Time,
-    /// A part is none of those known.
-    #[error("what follows is `every:`, `until:`, `jitter:`, `tail:` with a time, or `repeat`")]
+    /// A part is unknown.
+    #[error("the other parts are `every:`, `until:`, `jitter:`, `tail:` with a time, or `repeat`")]
     Part,
 }
 
@@ -336,14 +340,14 @@ mod tests {
     }
 
     #[test]
-    fn the_ladder_stops_before_it_overflows() {
-        let ladder = Schedule::doubling(Duration::from_secs(60), 255, 255);
-        assert_eq!(millis(&ladder), [0, 60_000, 180_000, 420_000, 900_000, 1_860_000, 3_780_000]);
-        assert_eq!(ladder.tail_after(), Duration::from_micros(u64::from(u32::MAX)));
+    fn doubling_intervals_stop_before_they_overflow() {
+        let schedule = Schedule::doubling(Duration::from_secs(60), 255, 255);
+        assert_eq!(millis(&schedule), [0, 60_000, 180_000, 420_000, 900_000, 1_860_000, 3_780_000]);
+        assert_eq!(schedule.tail_after(), Duration::from_micros(u64::from(u32::MAX)));
     }
 
     #[test]
-    fn offsets_never_fall() {
+    fn offsets_are_ascending() {
         assert_eq!(millis(&Schedule::at_millis([10, 5, 20])), [10, 10, 20]);
         assert_eq!(
             "at:10ms,5ms,20ms/tail:1ms".parse(),
@@ -352,14 +356,14 @@ mod tests {
     }
 
     #[test]
-    fn every_has_a_floor_and_may_have_no_end() {
-        let endless = Schedule::at_millis([0]).every(Duration::ZERO);
-        assert_eq!(endless.offset(3_000_000), Some(Duration::from_secs(3000)));
-        assert_eq!(endless.offset(u32::MAX), None, "71 minutes");
+    fn every_has_a_least_interval_and_can_have_no_end() {
+        let schedule = Schedule::at_millis([0]).every(Duration::ZERO);
+        assert_eq!(schedule.offset(3_000_000), Some(Duration::from_secs(3000)));
+        assert_eq!(schedule.offset(u32::MAX), None, "71 minutes");
     }
 
     #[test]
-    fn text_says_all() {
+    fn the_text_contains_every_part() {
         let all = Schedule::at_millis([0, 90, 190])
             .every(Duration::from_micros(1500))
             .until(Duration::from_secs(2))

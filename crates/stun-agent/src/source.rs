@@ -1,7 +1,7 @@
-//! The unit that a server counts as one source: an IPv4 address or an IPv6 /64.
+//! The source of requests, as a server counts it: an IPv4 address or an IPv6 /64.
 //!
-//! A host that has one address of an IPv6 /64 usually has all of them (RFC 6177), so the /64 counts as one source. An
-//! IPv4-mapped IPv6 address counts as its IPv4 address.
+//! A host with one address of an IPv6 /64 can usually use the whole /64 (RFC 6177), so the /64 counts as one source.
+//! An IPv4-mapped IPv6 address counts as its IPv4 address.
 
 use core::net::{IpAddr, Ipv4Addr};
 

@@ -1,11 +1,11 @@
-//! Requests on their way: sent, sent again, matched with their answers, given up.
+//! Client transactions: requests are sent, retransmitted, matched with their responses, and timed out.
 //!
-//! Rules of this file: a response belongs to a request by its transaction id alone (RFC 8489 §6.3); whether it counts is
-//! decided by its sender, its socket and its method, and what does not count is never accepted in silence. Ids of
-//! finished requests are kept for a while, so that a late duplicate is recognised. A datagram that comes with a deadline
-//! is handled before the deadline; bytes of a stream are handled after it, so that the outputs do not depend on how the
-//! stream is cut into chunks. A request with a credential accepts verified responses only; with a
-//! [`Credential`](crate::Credential) it can become several transactions under one tag (RFC 8489 §9, §10).
+//! Rules of this file: the transaction id alone matches a response with its request (RFC 8489 §6.3). The sender, the
+//! socket and the method decide whether the response is accepted. A refused response is reported by a note or an
+//! event. The ids of finished requests are kept for a limited time, so that late duplicates are detected. A datagram
+//! is handled before a deadline of the same time. Bytes of a stream are handled after it, so that the outputs do not
+//! depend on the chunks. A request with a [`Credential`](crate::Credential) accepts only verified responses, and can
+//! become several transactions with one tag (RFC 8489 §9, §10).
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -20,19 +20,19 @@
 //!
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! let id = transactions.request(&mut cx, Request::binding(socket, server, 7))?;
-//! let Output::Transmit(sent) = transactions.poll() else { panic!("the request goes out at once") };
+//! let Output::Transmit(sent) = transactions.poll() else { panic!("the request is sent at once") };
 //! assert_eq!((sent.remote, sent.payload.len()), (server, 20));
-//! let Output::Wait(Some(wait)) = transactions.poll() else { panic!("and waits") };
+//! let Output::Wait(Some(wait)) = transactions.poll() else { panic!("the machine waits") };
 //! assert_eq!(wait.to_string(), "0.500s (retransmission)");
 //!
 //! let mut buffer = [0; 64];
-//! let mut answer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id)?;
-//! answer.add(&Attribute::XorMappedAddress(local))?;
+//! let mut response = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id)?;
+//! response.add(&Attribute::XorMappedAddress(local))?;
 //! let mut cx = Cx::new(Instant::from_millis(40), &mut rng, &mut ids);
-//! let input = Input::Datagram(Datagram::new(socket, local, server, answer.finish()));
+//! let input = Input::Datagram(Datagram::new(socket, local, server, response.finish()));
 //! assert_eq!(transactions.handle(&mut cx, input), Verdict::Mine);
-//! let Output::Event(TransactionEvent::Answered(answer)) = transactions.poll() else { panic!("answered") };
-//! assert_eq!((answer.tag, answer.sends, answer.since_last.as_millis()), (7, 1, 40));
+//! let Output::Event(TransactionEvent::Answered(response)) = transactions.poll() else { panic!("expected an event") };
+//! assert_eq!((response.tag, response.sends, response.since_last.as_millis()), (7, 1, 40));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
@@ -47,7 +47,7 @@ mod timeline;
 pub use request::{AnswerFrom, AnswerOn, Request, Seal};
 pub use text::TransactionCommand;
 
-use crate::credential::{Ruling, Sessions};
+use crate::credential::{AuthOutcome, Sessions};
 use crate::framing::Framers;
 use crate::note::{Dropped, TransactionEnd, TransactionNote};
 use crate::{Answer, RequestError, SocketLoss, TransactionEvent, Unusable};
@@ -59,33 +59,34 @@ use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use pending::{Accept, Aim, Pending, PendingTable};
+use pending::{Accept, Pending, PendingTable, Transmission};
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Outbox, Output, SocketEvent, SocketId, Transmit, Unreachability, Verdict,
 };
 use portolan_stun::{Class, Integrity, Message, TransactionId, is_stun};
 use timeline::{Step, Timeline};
 
-/// The requests of one agent on their way; `T` is the owner's tag of a request.
+/// The client transactions of one agent. `T` is the tag that the owner gives to a request.
 ///
-/// This machine opens no sockets: the owner names open ones in each [`Request`], and shares them with other machines.
-/// A datagram that is no response to one of its requests is [`Verdict::NotMine`]. On a stream of a pending request it
-/// takes all bytes, because no other machine can know where a message begins. It stops before a message whose outputs
-/// find no room, and takes that message after a drain.
+/// This machine opens no sockets. Each [`Request`] contains the id of an open socket, which other machines can use
+/// too. A datagram that is not a response to one of its requests is [`Verdict::NotMine`]. The machine takes all bytes
+/// of a stream with a pending request, because only one machine can do the framing of a stream. It stops before a
+/// message whose outputs do not fit into the output queue, and takes that message after the queue is drained.
 ///
 /// # Cost and memory
 ///
-/// No input, command or deadline searches all pending requests: the cost grows with the logarithm of their number. The
-/// memory of finished requests is released, but for their ids: at most `limit` of them, at most 200 bytes each.
+/// No input, command or deadline searches all pending requests: the cost grows with the logarithm of their number.
+/// The memory of finished requests is released. The machine keeps at most `limit` ids of finished requests, with at
+/// most 200 bytes each.
 ///
 /// # Bound
 ///
-/// Between two drains peers cause at most [`Outbox::LIMIT`] outputs, or `limit` + 1 if that is more. One output for the
-/// end of each pending request is always free, so that no request ends without its event.
+/// Between two drains peers cause at most [`Outbox::LIMIT`] outputs, or `limit` + 1 if that is more. The queue
+/// reserves one output for the end of each pending request, so that no request ends without its event.
 #[derive(Clone, Debug)]
 pub struct Transactions<T> {
     table: PendingTable<T>,
-    /// What servers asked of credentials.
+    /// The authentication state of recent servers.
     sessions: Sessions,
     framers: Framers,
     out: Outbox<TransactionEvent<T>>,
@@ -98,17 +99,18 @@ impl<T> Default for Transactions<T> {
 }
 
 impl<T> Transactions<T> {
-    /// The number of requests that may be pending unless the owner says otherwise. Beside the end of each, an empty
-    /// output queue has room for one output more.
+    /// The default limit of pending requests. With this limit an empty output queue has space for one more output
+    /// than the ends of all requests.
     pub const LIMIT: usize = Outbox::<()>::LIMIT - 1;
 
-    /// A machine without requests, for at most [`LIMIT`](Self::LIMIT) at a time; allocates nothing.
+    /// A machine without requests, for at most [`LIMIT`](Self::LIMIT) pending requests; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_limit(Self::LIMIT)
     }
 
-    /// A machine without requests, for at most `limit` at a time. It remembers the ids of as many finished ones.
+    /// A machine without requests, for at most `limit` pending requests. It keeps the ids of at most `limit` finished
+    /// requests.
     #[must_use]
     pub const fn with_limit(limit: usize) -> Self {
         Self { table: PendingTable::new(limit), sessions: Sessions::new(), framers: Framers::new(), out: Outbox::new() }
@@ -126,14 +128,14 @@ impl<T> Transactions<T> {
         self.table.len() == 0
     }
 
-    /// The pending requests, oldest first: the id of the present transaction, the tag, and the number of its sends.
+    /// The pending requests, oldest first: the id of the current transaction, the tag, and the number of its sends.
     pub fn pending(&self) -> impl Iterator<Item = (TransactionId, &T, u32)> {
         self.table.by_age().map(|pending| (pending.id, &pending.tag, pending.timeline.sends()))
     }
 }
 
 impl<T: Clone> Transactions<T> {
-    /// Makes a request, sends it now if its schedule says so, and returns its id.
+    /// Adds a request, sends it if its schedule begins now, and returns its id.
     ///
     /// # Errors
     /// After an error nothing was sent.
@@ -163,62 +165,63 @@ impl<T: Clone> Transactions<T> {
         let id = self.fresh_id(cx);
         let message = match &retry {
             Some(retry) => retry.encode(id)?,
-            None => request.blank().encode(id, None)?,
+            None => request.template().encode(id, None)?,
         };
         let Request { socket, remote, tag, method, schedule, from, on, hop_limit, seal, attributes: _ } = request;
-        let aim = Aim { socket, remote, hop_limit, message };
+        let transmission = Transmission { socket, remote, hop_limit, message };
         let accept = Accept { method, from, on, seal };
-        let mut pending = Pending::new(id, tag, aim, accept, Timeline::new(schedule, cx.now()));
+        let mut pending = Pending::new(id, tag, transmission, accept, Timeline::new(schedule, cx.now()));
         pending.retry = retry.map(Box::new);
-        self.framers.wake(socket);
-        // What is due already belongs to older requests and comes first.
-        self.settle(cx);
+        self.framers.activate(socket);
+        // Outputs of older requests that are due already are queued first.
+        self.advance_due(cx);
         let index = self.table.insert(pending);
         self.advance(cx, index);
         Ok(id)
     }
 
-    /// Forgets a request. A late response to it is recognized and dropped.
+    /// Cancels a request. A late response to it is detected and dropped.
     ///
     /// # Errors
     /// [`RequestError::NotPending`] when no pending request has this id.
     pub fn cancel(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
-        let named = self.table.named(id).and_then(|index| Some((index, self.table.get(index)?.id)));
-        let (index, id) = named.ok_or(RequestError::NotPending(id))?;
+        let found = self.table.find_request(id).and_then(|index| Some((index, self.table.get(index)?.id)));
+        let (index, id) = found.ok_or(RequestError::NotPending(id))?;
         self.remove(index, TransactionEnd::Cancelled);
         cx.note(|| TransactionNote::Cancelled { id });
-        self.settle(cx);
+        self.advance_due(cx);
         Ok(())
     }
 
-    /// Sets how long after its last send a request is given up, once the round trip time is known better.
+    /// Sets the time between the last send of a request and its timeout, for an owner that has measured the round
+    /// trip time.
     ///
-    /// If that time is over already, the request is given up at once.
+    /// If this time has passed already, the request times out at once.
     ///
     /// # Errors
     /// [`RequestError::NotPending`] when no pending request has this id.
     pub fn set_tail(&mut self, cx: &mut Cx<'_>, id: TransactionId, tail: Duration) -> Result<(), RequestError> {
-        let index = self.table.named(id).ok_or(RequestError::NotPending(id))?;
+        let index = self.table.find_request(id).ok_or(RequestError::NotPending(id))?;
         if let Some(pending) = self.table.get_mut(index) {
             pending.timeline.set_tail(tail);
         }
         self.table.schedule(index);
-        self.settle(cx);
+        self.advance_due(cx);
         Ok(())
     }
 
-    /// Gives a request up now, as if its schedule had run out: for an owner with a deadline of its own.
+    /// Times a request out now, as at the end of its schedule. For an owner that has its own deadline.
     ///
     /// # Errors
     /// [`RequestError::NotPending`] when no pending request has this id.
     pub fn give_up(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
-        let index = self.table.named(id).ok_or(RequestError::NotPending(id))?;
+        let index = self.table.find_request(id).ok_or(RequestError::NotPending(id))?;
         self.end_exhausted(cx, index);
-        self.settle(cx);
+        self.advance_due(cx);
         Ok(())
     }
 
-    /// Returns a random id that no request of this machine has or had lately. With a broken RNG the ids still differ.
+    /// Returns a random id that is not in the table. With a broken RNG the ids still differ.
     fn fresh_id(&mut self, cx: &mut Cx<'_>) -> TransactionId {
         let mut bytes: [u8; 12] = cx.random();
         while self.table.is_known(bytes.into()) {
@@ -233,15 +236,15 @@ impl<T: Clone> Transactions<T> {
     }
 
     fn remove(&mut self, index: usize, ending: TransactionEnd) {
-        let Some(socket) = self.table.get(index).map(|pending| pending.aim.socket) else { return };
+        let Some(socket) = self.table.get(index).map(|pending| pending.transmission.socket) else { return };
         self.table.remove(index, ending);
-        if self.framers.is_reading(socket) && !self.table.has_socket(socket) {
-            self.framers.rest(socket);
+        if self.framers.has_partial_message(socket) && !self.table.has_socket(socket) {
+            self.framers.deactivate(socket);
         }
     }
 
-    /// Does everything that is due: the oldest request first, whatever its deadline.
-    fn settle(&mut self, cx: &mut Cx<'_>) {
+    /// Advances all requests that are due, in order of age.
+    fn advance_due(&mut self, cx: &mut Cx<'_>) {
         let Some((number, id)) = self.table.pop_due(cx.now()) else { return };
         if !self.table.is_due(cx.now()) {
             return self.advance_id(cx, id);
@@ -260,14 +263,14 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Does the steps of one request that are due, and sets its timer to the next step.
+    /// Performs the due steps of one request, and sets its timer to the next step.
     fn advance(&mut self, cx: &mut Cx<'_>, index: usize) {
         while let Some(pending) = self.table.get_mut(index) {
             let id = pending.id;
             match pending.timeline.advance(cx) {
                 Step::Nothing => return self.table.schedule(index),
                 Step::Send => {
-                    let Aim { socket, remote, hop_limit, ref message } = pending.aim;
+                    let Transmission { socket, remote, hop_limit, ref message } = pending.transmission;
                     let (send, payload) = (pending.timeline.sends(), message.clone());
                     let mut transmit = Transmit::new(socket, remote, payload);
                     transmit.hop_limit = hop_limit;
@@ -282,84 +285,85 @@ impl<T: Clone> Transactions<T> {
     /// Ends a request without a response.
     fn end_exhausted(&mut self, cx: &mut Cx<'_>, index: usize) {
         let Some(pending) = self.table.get_mut(index) else { return };
-        let (id, sends, event) = (pending.id, pending.timeline.sends(), pending.given_up());
+        let (id, sends, event) = (pending.id, pending.timeline.sends(), pending.timeout_event());
         self.remove(index, TransactionEnd::Exhausted);
         self.out.push(Output::Event(event));
         cx.note(|| TransactionNote::GivenUp { id, sends });
     }
 
-    /// Takes a datagram: it is this machine's if it is a response with the id of a request.
+    /// Handles a datagram. It belongs to this machine if it is a response with the id of a request.
     fn datagram(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) -> Verdict {
         let Some(id) = response_id(datagram.payload) else {
             return Verdict::NotMine;
         };
         let Some(index) = self.table.position(id) else {
-            return self.late(cx, id, datagram.remote);
+            return self.drop_late(cx, id, datagram.remote);
         };
-        if let Some(judgement) = self.table.get(index).map(|pending| judge(cx.now(), pending, datagram)) {
-            self.apply(cx, index, judgement, datagram, false);
+        if let Some(check) = self.table.get(index).map(|pending| check_response(cx.now(), pending, datagram)) {
+            self.apply(cx, index, check, datagram, false);
         }
         Verdict::Mine
     }
 
-    /// Takes a whole message of a stream. Returns `false`, and changes nothing, if its outputs find no room.
+    /// Handles a whole message of a stream. Returns `false`, and changes nothing, if the queue has no space for its
+    /// outputs.
     fn message(&mut self, cx: &mut Cx<'_>, message: Datagram<'_>) -> bool {
         let id = response_id(message.payload);
         let index = id.and_then(|id| self.table.position(id));
         let pending = index.and_then(|index| Some((index, self.table.get(index)?)));
         let Some((index, pending)) = pending else {
-            if id.is_none_or(|id| self.late(cx, id, message.remote) == Verdict::NotMine) {
+            if id.is_none_or(|id| self.drop_late(cx, id, message.remote) == Verdict::NotMine) {
                 cx.note(|| TransactionNote::Dropped { from: message.remote, why: Dropped::NotAsked });
             }
             return true;
         };
-        let judgement = judge(cx.now(), pending, message);
-        if judgement.needs_room(pending.timeline.repeats()) && !self.has_room() {
+        let check = check_response(cx.now(), pending, message);
+        if check.needs_space(pending.timeline.repeats()) && !self.has_space() {
             return false;
         }
-        self.apply(cx, index, judgement, message, true);
-        // A renewed transaction is sent before the next message is read, so that the outputs do not depend on the chunks.
-        self.settle(cx);
+        self.apply(cx, index, check, message, true);
+        // A retry is sent before the next message is handled, so that the outputs do not depend on the chunks.
+        self.advance_due(cx);
         true
     }
 
-    /// Drops a response whose transaction is over.
-    fn late(&self, cx: &mut Cx<'_>, id: TransactionId, from: SocketAddr) -> Verdict {
+    /// Drops a response whose transaction has ended.
+    fn drop_late(&self, cx: &mut Cx<'_>, id: TransactionId, from: SocketAddr) -> Verdict {
         let Some(ending) = self.table.ending(id) else { return Verdict::NotMine };
         cx.note(|| TransactionNote::Dropped { from, why: Dropped::Late { id, ending } });
         Verdict::Mine
     }
 
-    fn apply(&mut self, cx: &mut Cx<'_>, index: usize, judgement: Judgement, datagram: Datagram<'_>, reliable: bool) {
+    fn apply(&mut self, cx: &mut Cx<'_>, index: usize, check: ResponseCheck, datagram: Datagram<'_>, reliable: bool) {
         let from = datagram.remote;
-        match judgement {
-            Judgement::Drop(why) => cx.note(|| TransactionNote::Dropped { from, why }),
-            Judgement::Elsewhere(why) => {
+        match check {
+            ResponseCheck::Drop(why) => cx.note(|| TransactionNote::Dropped { from, why }),
+            ResponseCheck::Elsewhere(why) => {
                 cx.note(|| TransactionNote::Dropped { from, why });
-                if let Some(answer) = self.table.get(index).map(|pending| pending.answer(cx, datagram, None)) {
-                    self.offer(cx, from, TransactionEvent::Elsewhere(answer));
+                if let Some(response) = self.table.get(index).map(|pending| pending.event_data(cx, datagram, None)) {
+                    self.offer(cx, from, TransactionEvent::Elsewhere(response));
                 }
             }
-            Judgement::Unusable(why) => {
+            ResponseCheck::Unusable(why) => {
                 cx.note(|| TransactionNote::Dropped { from, why: Dropped::Unusable(why) });
                 self.end(index, from, why);
             }
-            Judgement::Judged(ruling) => self.rule(cx, index, ruling, datagram, reliable),
+            ResponseCheck::Authenticated(outcome) => self.apply_outcome(cx, index, outcome, datagram, reliable),
         }
     }
 
-    /// Accepts a response. `integrity` is the attribute by which it was verified, if verification was required.
+    /// Accepts a response. `integrity` is the verified attribute, if verification was required.
     fn accept(&mut self, cx: &mut Cx<'_>, index: usize, integrity: Option<Integrity>, datagram: Datagram<'_>) {
         let from = datagram.remote;
         let Some(pending) = self.table.get_mut(index) else { return };
         let id = pending.id;
-        pending.answers = pending.answers.saturating_add(1);
+        pending.responses = pending.responses.saturating_add(1);
         if let (Some(retry), Some(integrity)) = (pending.retry.as_deref_mut(), integrity)
             && let Ok(message) = Message::decode(datagram.payload)
         {
-            retry.attempt.learn(integrity, &message, &mut self.sessions);
+            retry.attempt.store_session(integrity, &message, &mut self.sessions);
         }
-        let event = TransactionEvent::Answered(pending.answer(cx, datagram, integrity));
+        let event = TransactionEvent::Answered(pending.event_data(cx, datagram, integrity));
         cx.note(|| TransactionNote::Accepted { id, from });
         if pending.timeline.repeats() {
             self.offer(cx, from, event);
@@ -369,33 +373,33 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Queues an output that a peer may cause more than once, if there is room.
+    /// Queues an event that a peer can cause repeatedly, if the queue has space.
     fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: TransactionEvent<T>) {
-        if self.has_room() {
+        if self.has_space() {
             self.out.push(Output::Event(event));
         } else {
             cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
         }
     }
 
-    /// The number of outputs that peers may still cause, beside the end of each pending request. A drained machine has
-    /// room for at least one.
-    fn room(&self) -> usize {
+    /// The number of outputs that peers can still cause, without the reserved end of each pending request. It is at
+    /// least 1 if the queue is empty.
+    fn space(&self) -> usize {
         let most = Outbox::<()>::LIMIT.max(self.table.limit().saturating_add(1));
         most.saturating_sub(self.out.len()).saturating_sub(self.table.len())
     }
 
-    fn has_room(&self) -> bool {
-        self.room() > 0
+    fn has_space(&self) -> bool {
+        self.space() > 0
     }
 
     fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
         let socket = chunk.socket;
-        if !self.table.has_socket(socket) && !self.framers.is_reading(socket) {
+        if !self.table.has_socket(socket) && !self.framers.has_partial_message(socket) {
             return None;
         }
-        // Timers that are due run before the first byte: otherwise the outputs would depend on the chunks.
-        self.settle(cx);
+        // Due timers run before the first byte, so that the outputs do not depend on the chunks.
+        self.advance_due(cx);
         let mut framer = self.framers.take(socket);
         match framer.feed_while(chunk.payload, |message| self.message(cx, chunk.with_payload(message))) {
             Ok(taken) => {
@@ -404,17 +408,17 @@ impl<T: Clone> Transactions<T> {
             }
             Err(_) => {
                 cx.note(|| TransactionNote::Dropped { from: chunk.remote, why: Dropped::NotStun });
-                let _lost = self.lose(socket, SocketLoss::NotStun);
+                let _verdict = self.socket_lost(socket, SocketLoss::NotStun);
                 Some(chunk.payload.len())
             }
         }
     }
 
     /// Ends the requests of a closed socket (RFC 8489 §6.2.2).
-    fn lose(&mut self, socket: SocketId, why: SocketLoss) -> Verdict {
-        let begun = self.framers.forget(socket);
+    fn socket_lost(&mut self, socket: SocketId, why: SocketLoss) -> Verdict {
+        let is_partial = self.framers.forget(socket);
         let lost = self.table.on_socket(socket);
-        let verdict = if lost.is_empty() && !begun { Verdict::NotMine } else { Verdict::Mine };
+        let verdict = if lost.is_empty() && !is_partial { Verdict::NotMine } else { Verdict::Mine };
         for id in lost {
             let Some(index) = self.table.position(id) else { continue };
             if let Some(tag) = self.table.get(index).map(|pending| pending.tag.clone()) {
@@ -425,16 +429,16 @@ impl<T: Clone> Transactions<T> {
         verdict
     }
 
-    /// Reports to each request of a destination that a datagram did not arrive, as far as there is room.
+    /// Reports an unreachable destination to each of its requests, as far as the queue has space.
     fn unreachable(&mut self, cx: &mut Cx<'_>, socket: SocketId, remote: SocketAddr, why: Unreachability) -> Verdict {
-        let mut asked = self.table.on_route(socket, remote);
-        let events: Vec<_> = asked
+        let mut pending = self.table.on_route(socket, remote);
+        let events: Vec<_> = pending
             .by_ref()
-            .take(self.room())
+            .take(self.space())
             .map(|pending| TransactionEvent::Unreachable { tag: pending.tag.clone(), id: pending.id, remote, why })
             .collect();
-        let is_cut = asked.next().is_some();
-        drop(asked);
+        let is_cut = pending.next().is_some();
+        drop(pending);
         if is_cut {
             cx.note(|| TransactionNote::Dropped { from: remote, why: Dropped::QueueFull });
         }
@@ -445,7 +449,7 @@ impl<T: Clone> Transactions<T> {
 }
 
 impl<T: Clone> Pending<T> {
-    fn answer(&self, cx: &Cx<'_>, datagram: Datagram<'_>, integrity: Option<Integrity>) -> Answer<T> {
+    fn event_data(&self, cx: &Cx<'_>, datagram: Datagram<'_>, integrity: Option<Integrity>) -> Answer<T> {
         Answer {
             tag: self.tag.clone(),
             id: self.id,
@@ -453,7 +457,7 @@ impl<T: Clone> Pending<T> {
             local: datagram.local,
             from: datagram.remote,
             message: Bytes::copy_from_slice(datagram.payload),
-            nth: self.answers,
+            nth: self.responses,
             sends: self.timeline.sends(),
             since_first: self.timeline.since_first(cx.now()),
             since_last: self.timeline.since_last(cx.now()),
@@ -461,90 +465,96 @@ impl<T: Clone> Pending<T> {
         }
     }
 
-    /// The event at the end of its schedule.
-    fn given_up(&self) -> TransactionEvent<T> {
-        let (tag, id, sends, answers) = (self.tag.clone(), self.id, self.timeline.sends(), self.answers);
-        let violated = self.retry.as_ref().and_then(|retry| retry.attempt.violated).filter(|_| answers == 0);
-        match violated {
-            // RFC 8489 §9.1.4, §9.2.5: the reason why a response was not verified replaces the time-out.
+    /// The event at the end of the schedule.
+    fn timeout_event(&self) -> TransactionEvent<T> {
+        let (tag, id, sends, responses) = (self.tag.clone(), self.id, self.timeline.sends(), self.responses);
+        let failure = self.retry.as_ref().and_then(|retry| retry.attempt.integrity_failure).filter(|_| responses == 0);
+        match failure {
+            // RFC 8489 §9.1.4, §9.2.5: if a response was not verified, the request fails with that reason instead of
+            // a timeout.
             Some((from, why)) => TransactionEvent::Unusable { tag, id, from, why: Unusable::Integrity(why) },
-            None => TransactionEvent::Exhausted { tag, id, sends, answers },
+            None => TransactionEvent::Exhausted { tag, id, sends, answers: responses },
         }
     }
 }
 
-/// What a response with a known id does to its request.
+/// The result of checking a response with a known id.
 #[derive(Clone, Debug)]
-enum Judgement {
-    /// Checked by its credential, if it has one.
-    Judged(Ruling),
+enum ResponseCheck {
+    /// The sender and the content are valid; the outcome of the authentication.
+    Authenticated(AuthOutcome),
     Elsewhere(Dropped),
     Unusable(Unusable),
     Drop(Dropped),
 }
 
-impl Judgement {
-    /// Whether it may cause an output beside the end of its request, on a stream. `repeats`: the request goes on after
-    /// its answers.
-    const fn needs_room(&self, repeats: bool) -> bool {
+impl ResponseCheck {
+    /// Whether a response on a stream can cause an output other than the end of its request. `repeats`: the request
+    /// continues after a response.
+    const fn needs_space(&self, repeats: bool) -> bool {
         match self {
-            Self::Elsewhere(_) | Self::Judged(Ruling::Answer { .. }) => true,
-            // On a stream a redirection is a response.
-            Self::Judged(Ruling::Believe(_) | Ruling::Alternate(_, Ok(_))) => repeats,
-            Self::Judged(Ruling::Decline(_) | Ruling::Alternate(_, Err(_)) | Ruling::Doubt(_) | Ruling::Ignore(_))
+            Self::Elsewhere(_) | Self::Authenticated(AuthOutcome::Retry { .. }) => true,
+            // On a stream a redirection is accepted as a response.
+            Self::Authenticated(AuthOutcome::Accept(_) | AuthOutcome::Redirect(_, Ok(_))) => repeats,
+            Self::Authenticated(
+                AuthOutcome::Decline(_)
+                | AuthOutcome::Redirect(_, Err(_))
+                | AuthOutcome::Unverified(_)
+                | AuthOutcome::Drop(_),
+            )
             | Self::Unusable(_)
             | Self::Drop(_) => false,
         }
     }
 }
 
-/// RFC 8489 §6.3, §9, §6.3.3, §6.3.4, in that order. The sender and the integrity are checked before the content, so that
-/// no third party can end the request.
-fn judge<T>(now: Instant, pending: &Pending<T>, datagram: Datagram<'_>) -> Judgement {
-    let Pending { aim, accept, .. } = pending;
+/// Checks a response by RFC 8489 §6.3, §9, §6.3.3 and §6.3.4, in that order. The sender and the integrity are checked
+/// before the content, so that no third party can end the request.
+fn check_response<T>(now: Instant, pending: &Pending<T>, datagram: Datagram<'_>) -> ResponseCheck {
+    let Pending { transmission, accept, .. } = pending;
     let message = match Message::decode(datagram.payload) {
         Ok(message) => message,
-        Err(error) => return Judgement::Drop(Dropped::Undecodable(error)),
+        Err(error) => return ResponseCheck::Drop(Dropped::Undecodable(error)),
     };
     if message.method() != accept.method {
-        return Judgement::Drop(Dropped::Method(message.method()));
+        return ResponseCheck::Drop(Dropped::Method(message.method()));
     }
     if (accept.seal == Seal::Fingerprint || message.has_fingerprint())
         && let Err(error) = message.check_fingerprint()
     {
-        return Judgement::Drop(Dropped::Undecodable(error));
+        return ResponseCheck::Drop(Dropped::Undecodable(error));
     }
     let expected = match accept.from {
-        AnswerFrom::SameAsDestination => aim.remote,
+        AnswerFrom::SameAsDestination => transmission.remote,
         AnswerFrom::Exactly(from) => from,
         AnswerFrom::AnyReported => datagram.remote,
     };
     if datagram.remote != expected {
-        return Judgement::Elsewhere(Dropped::Elsewhere { asked: aim.remote });
+        return ResponseCheck::Elsewhere(Dropped::Elsewhere { asked: transmission.remote });
     }
-    if accept.on == AnswerOn::SameSocket && datagram.socket != aim.socket {
-        return Judgement::Elsewhere(Dropped::OtherSocket { asked: aim.socket });
+    if accept.on == AnswerOn::SameSocket && datagram.socket != transmission.socket {
+        return ResponseCheck::Elsewhere(Dropped::OtherSocket { asked: transmission.socket });
     }
-    let ruling = match &pending.retry {
-        Some(retry) => retry.attempt.judge(now, &message),
-        None => Ruling::Believe(None),
+    let outcome = match &pending.retry {
+        Some(retry) => retry.attempt.check_response(now, &message),
+        None => AuthOutcome::Accept(None),
     };
-    if matches!(ruling, Ruling::Doubt(_) | Ruling::Ignore(_)) {
-        return Judgement::Judged(ruling);
+    if matches!(outcome, AuthOutcome::Unverified(_) | AuthOutcome::Drop(_)) {
+        return ResponseCheck::Authenticated(outcome);
     }
     if let Some(kind) = message.unknown_comprehension_required().next() {
-        return Judgement::Unusable(Unusable::UnknownAttribute(kind));
+        return ResponseCheck::Unusable(Unusable::UnknownAttribute(kind));
     }
     if message.class() == Class::ErrorResponse && message.error_code().is_none() {
-        return Judgement::Unusable(Unusable::NoErrorCode);
+        return ResponseCheck::Unusable(Unusable::NoErrorCode);
     }
-    Judgement::Judged(ruling)
+    ResponseCheck::Authenticated(outcome)
 }
 
-/// The transaction id, if the header is that of a STUN response.
+/// The transaction id, if the bytes have the header of a STUN response.
 #[inline]
 fn response_id(bytes: &[u8]) -> Option<TransactionId> {
-    /// Class bit 1 is the lowest bit of the first byte: responses have it (RFC 8489 §5, figure 3).
+    /// Class bit 1, which is set in responses, is the lowest bit of the first byte (RFC 8489 §5, figure 3).
     const RESPONSE: u8 = 0x01;
     let (&[first, ..], rest) = bytes.split_first_chunk::<8>()?;
     if first & RESPONSE == 0 || !is_stun(bytes) {
@@ -583,8 +593,8 @@ where
             Input::Socket(socket, SocketEvent::Unreachable { remote, why }) => {
                 self.unreachable(cx, socket, remote, why)
             }
-            Input::Socket(socket, SocketEvent::Refused(why)) => self.lose(socket, SocketLoss::Refused(why)),
-            Input::Socket(socket, SocketEvent::Closed(why)) => self.lose(socket, SocketLoss::Closed(why)),
+            Input::Socket(socket, SocketEvent::Refused(why)) => self.socket_lost(socket, SocketLoss::Refused(why)),
+            Input::Socket(socket, SocketEvent::Closed(why)) => self.socket_lost(socket, SocketLoss::Closed(why)),
             Input::Socket(
                 _,
                 SocketEvent::Opened { .. } | SocketEvent::Accepted { .. } | SocketEvent::Full | SocketEvent::Writable,
@@ -592,9 +602,9 @@ where
             Input::Timeout if self.table.is_due(cx.now()) => Verdict::Mine,
             Input::Timeout => Verdict::NotMine,
         };
-        // `NotMine` changes nothing, not even by what happens to be due.
+        // An input with `NotMine` changes nothing, so it does not advance due requests.
         if verdict == Verdict::Mine {
-            self.settle(cx);
+            self.advance_due(cx);
         }
         verdict
     }

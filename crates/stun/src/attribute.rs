@@ -1,11 +1,11 @@
 //! The attribute registry: numbers, names and values.
 //!
-//! Rules of this file: one enum holds every attribute that this crate knows, and [`Attribute::Unknown`] the rest. The
-//! registry below is the only table of numbers, names and sources. `attribute/read.rs` reads values,
-//! `attribute/write.rs` writes them, both in the order of this enum.
+//! Rules of this file: one enum has a variant for every known attribute, and [`Attribute::Unknown`] for all others.
+//! The registry below is the only table of numbers, names and RFC sections. `attribute/read.rs` decodes values, and
+//! `attribute/write.rs` encodes them, both in the order of this enum.
 //!
-//! RFC 8489 §14, 8445 §16.1, 8656 §18, 6062 §6.2, 5780 §7, 8016 §3.3, 7635 §6, 7982 §3, 3489 §11.2 (reading only), and
-//! three attributes in common use without an RFC.
+//! RFC 8489 §14, 8445 §16.1, 8656 §18, 6062 §6.2, 5780 §7, 8016 §3.3, 7635 §6, 7982 §3, 3489 §11.2 (decode only), and
+//! three common attributes without an RFC.
 //!
 //! ```
 //! use portolan_stun::{Attribute, AttributeType};
@@ -33,7 +33,7 @@ pub use value::{
 };
 pub(crate) use write::Cursor;
 
-/// One attribute, decoded; the same values are read and written.
+/// A decoded attribute. [`Message`](crate::Message) returns it, and [`Writer::add`](crate::Writer::add) takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Attribute<'a> {
@@ -45,17 +45,17 @@ pub enum Attribute<'a> {
     Username(Text<'a>),
     /// SHA-256 of user name and realm, see [`userhash`](crate::userhash) (RFC 8489 §14.4).
     Userhash(&'a [u8; 32]),
-    /// HMAC-SHA1 of the preceding bytes; read only, [`Writer`](crate::Writer) computes it (RFC 8489 §14.5).
+    /// HMAC-SHA1 of the preceding bytes; decode only, [`Writer`](crate::Writer) computes it (RFC 8489 §14.5).
     MessageIntegrity(&'a [u8; 20]),
-    /// HMAC-SHA256 of the preceding bytes, 16 to 32 bytes; read only (RFC 8489 §14.6).
+    /// HMAC-SHA256 of the preceding bytes, 16 to 32 bytes; decode only (RFC 8489 §14.6).
     MessageIntegritySha256(&'a [u8]),
-    /// CRC-32 of the preceding bytes, as on the wire; read only (RFC 8489 §14.7).
+    /// CRC-32 of the preceding bytes, as on the wire; decode only (RFC 8489 §14.7).
     Fingerprint(u32),
-    /// Why a request failed (RFC 8489 §14.8).
+    /// The reason why a request failed (RFC 8489 §14.8).
     ErrorCode(ErrorCode<'a>),
     /// The realm of long-term credentials (RFC 8489 §14.9).
     Realm(Text<'a>),
-    /// The server's nonce, to be sent back unchanged (RFC 8489 §14.10).
+    /// The nonce of the server, which the client returns unchanged (RFC 8489 §14.10).
     Nonce(Text<'a>),
     /// The algorithms that a server offers for long-term keys (RFC 8489 §14.11).
     PasswordAlgorithms(PasswordAlgorithms<'a>),
@@ -65,7 +65,7 @@ pub enum Attribute<'a> {
     UnknownAttributes(UnknownAttributes<'a>),
     /// Name and version of the sender's software (RFC 8489 §14.14).
     Software(Text<'a>),
-    /// The server to ask instead (RFC 8489 §14.15).
+    /// The server to use instead (RFC 8489 §14.15).
     AlternateServer(SocketAddr),
     /// The name in the certificate of the alternate server, at most 255 bytes (RFC 8489 §14.16).
     AlternateDomain(Text<'a>),
@@ -73,15 +73,15 @@ pub enum Attribute<'a> {
     Priority(u32),
     /// The controlling agent nominates this pair (RFC 8445 §16.1).
     UseCandidate,
-    /// The sender is controlled; its tie-breaker (RFC 8445 §16.1).
+    /// The tie-breaker of a controlled agent (RFC 8445 §16.1).
     IceControlled(u64),
-    /// The sender is controlling; its tie-breaker (RFC 8445 §16.1).
+    /// The tie-breaker of a controlling agent (RFC 8445 §16.1).
     IceControlling(u64),
-    /// A channel's number, 0x4000 to 0x4fff when valid (RFC 8656 §18.1).
+    /// The number of a channel, 0x4000 to 0x4fff if valid (RFC 8656 §18.1).
     ChannelNumber(u16),
-    /// The seconds until an allocation ends without a refresh (RFC 8656 §18.2).
+    /// The lifetime of an allocation in seconds (RFC 8656 §18.2).
     Lifetime(u32),
-    /// A peer's address as the relay sees it (RFC 8656 §18.3).
+    /// The address of a peer, as the relay receives it (RFC 8656 §18.3).
     XorPeerAddress(SocketAddr),
     /// Application data that is relayed (RFC 8656 §18.4).
     Data(&'a [u8]),
@@ -89,60 +89,60 @@ pub enum Attribute<'a> {
     XorRelayedAddress(SocketAddr),
     /// The requested family of the relayed address (RFC 8656 §18.6).
     RequestedAddressFamily(AddressFamily),
-    /// Requests an even port; `true`: and the reservation of the next one (RFC 8656 §18.7).
+    /// Requests an even port; `true` also requests the reservation of the next port (RFC 8656 §18.7).
     EvenPort(bool),
     /// The protocol between relay and peers, an IP protocol number: 17 is UDP, 6 TCP (RFC 8656 §18.8).
     RequestedTransport(u8),
-    /// Requests that the relay's packets are not fragmented (RFC 8656 §18.9).
+    /// Requests that packets from the relay have the DF bit (RFC 8656 §18.9).
     DontFragment,
     /// The token of a reserved port (RFC 8656 §18.10).
     ReservationToken([u8; 8]),
     /// Requests a relayed address of a second family (RFC 8656 §18.11).
     AdditionalAddressFamily(AddressFamily),
-    /// Why there is no relayed address of one family (RFC 8656 §18.12).
+    /// The reason why there is no relayed address of one family (RFC 8656 §18.12).
     AddressErrorCode(AddressErrorCode<'a>),
     /// An ICMP error on the path between relay and peer (RFC 8656 §18.13).
     Icmp(Icmp),
     /// The id of a peer's TCP connection at the relay (RFC 6062 §6.2.1).
     ConnectionId(u32),
-    /// The address and port that the response shall come from (RFC 5780 §7.2).
+    /// The requested source address and port of the response (RFC 5780 §7.2).
     ChangeRequest(ChangeRequest),
-    /// Bytes without meaning, to make a message long (RFC 5780 §7.6).
+    /// Bytes without meaning, which increase the size of a message (RFC 5780 §7.6).
     Padding(&'a [u8]),
-    /// The port that the response is sent to (RFC 5780 §7.5).
+    /// The requested destination port of the response (RFC 5780 §7.5).
     ResponsePort(u16),
-    /// The seconds for which a server keeps responses (RFC 5780 §9.1).
+    /// The time in seconds for which a server caches responses (RFC 5780 §9.1).
     CacheTimeout(u32),
-    /// The address that the response was sent from (RFC 5780 §7.3).
+    /// The source address of the response (RFC 5780 §7.3).
     ResponseOrigin(SocketAddr),
     /// The server's other address and port (RFC 5780 §7.4).
     OtherAddress(SocketAddr),
-    /// Lets a client keep its allocation when its address changes (RFC 8016 §3.3).
+    /// The ticket by which a client keeps its allocation after an address change (RFC 8016 §3.3).
     MobilityTicket(&'a [u8]),
-    /// An OAuth token, opaque here (RFC 7635 §6.2).
+    /// An OAuth token, which this crate does not decode (RFC 7635 §6.2).
     AccessToken(&'a [u8]),
     /// The name of the server that issues tokens (RFC 7635 §6.1).
     ThirdPartyAuthorization(Text<'a>),
-    /// The number of sends of request and response (RFC 7982 §3.1).
+    /// The numbers of transmissions of the request and of the response (RFC 7982 §3.1).
     TransactionTransmitCounter {
-        /// Transmissions of the request so far, the first included.
+        /// The number of transmissions of the request, the first included.
         req: u8,
-        /// Transmissions of the response so far.
+        /// The number of transmissions of the response.
         resp: u8,
     },
-    /// RFC 3489 §11.2.2: the address to send the response to. Read only.
+    /// RFC 3489 §11.2.2: the destination address of the response. Decode only.
     ResponseAddress(SocketAddr),
-    /// RFC 3489 §11.2.5: the address that the response was sent from. Read only.
+    /// RFC 3489 §11.2.5: the source address of the response. Decode only.
     SourceAddress(SocketAddr),
-    /// RFC 3489 §11.2.3: the server's other address. Read only.
+    /// RFC 3489 §11.2.3: the server's other address. Decode only.
     ChangedAddress(SocketAddr),
-    /// RFC 3489 §11.2.11: the source of the request whose response this is. Read only.
+    /// RFC 3489 §11.2.11: the source address of the request. Decode only.
     ReflectedFrom(SocketAddr),
-    /// XOR-MAPPED-ADDRESS with its number before registration, 0x8020.
+    /// XOR-MAPPED-ADDRESS with its number from the drafts, 0x8020.
     XorMappedAddressDraft(SocketAddr),
     /// The network interface of a check and its cost, 0xc057.
     NetworkCost(NetworkCost),
-    /// How often the pair was nominated again, 0xc001.
+    /// The number of renominations of the pair, 0xc001.
     Nomination(u32),
     /// An attribute that this crate does not know.
     Unknown {
@@ -153,12 +153,12 @@ pub enum Attribute<'a> {
     },
 }
 
-/// An attribute's number; printed as its name in the registry (RFC 8489 §18.3).
+/// The type number of an attribute (RFC 8489 §18.3). `Display` prints its name in the registry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttributeType(u16);
 
 impl AttributeType {
-    /// An attribute type by its number; every number is one.
+    /// An attribute type by its number. Every number is valid.
     #[must_use]
     #[inline]
     pub const fn new(number: u16) -> Self {
@@ -172,14 +172,15 @@ impl AttributeType {
         self.0
     }
 
-    /// Below 0x8000: a receiver that does not understand it cannot process the message (RFC 8489 §14).
+    /// Whether the type is comprehension-required, that is, below 0x8000. A receiver cannot process a message with
+    /// such an attribute if it does not know the type (RFC 8489 §14).
     #[must_use]
     #[inline]
     pub const fn is_comprehension_required(self) -> bool {
         self.0 < 0x8000
     }
 
-    /// Whether this crate decodes it to something other than [`Attribute::Unknown`].
+    /// Whether this crate decodes the type to a variant other than [`Attribute::Unknown`].
     #[must_use]
     pub const fn is_known(self) -> bool {
         self.name().is_some()
@@ -201,7 +202,7 @@ impl fmt::Debug for AttributeType {
     }
 }
 
-/// The registry: constant, number, variant, name in the RFC, source.
+/// The registry: constant, number, variant, name in the RFC, RFC section.
 macro_rules! registry {
     ($($constant:ident $number:literal $pattern:pat, $name:literal $(, $rfc:literal $section:literal)?;)+) => {
         impl AttributeType {
@@ -210,10 +211,10 @@ macro_rules! registry {
                 pub const $constant: Self = Self($number);
             )+
 
-            /// Every attribute type that this crate knows, in the order of the registry below.
+            /// Every known attribute type, in the order of the registry.
             pub const KNOWN: &'static [Self] = &[$(Self::$constant),+];
 
-            /// The name in the registry, if this crate knows it.
+            /// The name in the registry; `None` for an unknown type.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
@@ -222,7 +223,7 @@ macro_rules! registry {
                 }
             }
 
-            /// The section that defines the value, if an RFC has it.
+            /// The RFC section that defines the value; `None` if no RFC defines it.
             #[must_use]
             pub const fn clause(self) -> Option<RfcSection> {
                 match self.0 {

@@ -1,11 +1,11 @@
-//! The CRC-32 of FINGERPRINT (RFC 8489 §14.7): that of ITU-T V.42, polynomial 0x04c11db7, reflected, from all ones,
-//! inverted.
+//! The CRC-32 of FINGERPRINT (RFC 8489 §14.7), defined by ITU-T V.42: polynomial 0x04c11db7, reflected, initial value
+//! all ones, inverted.
 //!
-//! Invariant: the result is right for any bytes; the speed is for messages. The header is a block of its own; its
-//! cookie is constant and costs nothing. Blocks of 16 bytes follow. Each byte is looked up in the table for its
-//! distance from the end of its block. Bytes are taken from the front only, so their place does not depend on the
-//! length of the message. A processor can therefore start here while it still walks the attributes. The compiler makes
-//! the tables; they take 20 KiB.
+//! The result is correct for any bytes; the code is optimized for messages. The header is one block, and the share of
+//! its constant cookie is computed at compile time. Blocks of 16 bytes follow. Each byte is looked up in the table
+//! for its distance from the end of its block. The blocks begin at the front, so the position of a byte in its block
+//! does not depend on the message length. A processor can therefore start the CRC while it still scans the
+//! attributes. The tables are computed at compile time and take 20 KiB.
 
 use crate::{HEADER_LEN, MAGIC_COOKIE};
 
@@ -27,7 +27,7 @@ pub(crate) fn of(bytes: &[u8]) -> u32 {
     !rest.iter().fold(crc, |crc, byte| one(crc, *byte))
 }
 
-/// Takes one byte into `crc`. Only bytes that are not a whole message need it.
+/// Adds one byte to `crc`. Only inputs whose length is not a multiple of 4 need it.
 fn one(crc: u32, byte: u8) -> u32 {
     let [lowest, ..] = crc.to_le_bytes();
     #[expect(clippy::indexing_slicing, reason = "a byte is an index into 256 entries")]
@@ -35,7 +35,7 @@ fn one(crc: u32, byte: u8) -> u32 {
     crc >> 8 ^ share
 }
 
-/// The first 20 bytes. If they are a header, the compiler has looked up the part of the cookie.
+/// The CRC of the first 20 bytes. If they have the cookie, its share is a constant.
 #[inline]
 fn of_header(header: &[u8; HEADER_LEN]) -> u32 {
     let [_, _, _, _, c0, c1, c2, c3, ..] = *header;
@@ -46,12 +46,12 @@ fn of_header(header: &[u8; HEADER_LEN]) -> u32 {
     }
 }
 
-/// Takes the first word of a block and its bytes after `FROM` into `crc`. Only the look-ups of the word wait for the
+/// Adds the first word of a block and its bytes from `FROM` on to `crc`. Only the lookups of the word depend on the
 /// previous block.
 #[inline]
 fn fold<const N: usize, const FROM: usize>(crc: u32, block: &[u8; N]) -> u32 {
     let (mut sum, mut i) = (0, FROM);
-    // Unrolled by hand: the compiler leaves an iterator as a loop, which takes a third longer.
+    // Not an iterator: the compiler unrolls this loop, and leaves an iterator as a loop, which takes a third longer.
     #[expect(
         clippy::indexing_slicing,
         reason = "a byte is an index into 256 entries; the others are constants below `N`"
@@ -69,7 +69,7 @@ fn fold<const N: usize, const FROM: usize>(crc: u32, block: &[u8; N]) -> u32 {
     }
 }
 
-/// What the cookie adds to the CRC of a header: it ends 12 bytes before the end.
+/// The share of the cookie in the CRC of a header: the cookie ends 12 bytes before the end of the header.
 const COOKIE: u32 = {
     let [c0, c1, c2, c3] = MAGIC_COOKIE.to_be_bytes();
     #[expect(clippy::indexing_slicing, reason = "constant, and proved by the compiler")]
@@ -78,13 +78,13 @@ const COOKIE: u32 = {
     }
 };
 
-/// `TABLES[n][b]`: what a byte `b` adds to the CRC when `n` bytes follow it in its block.
+/// `TABLES[n][b]` is the share of a byte `b` in the CRC if `n` bytes follow it in its block.
 static TABLES: [[u32; 256]; HEADER_LEN] = tables();
 
 const fn tables() -> [[u32; 256]; HEADER_LEN] {
     let mut tables = [[0; 256]; HEADER_LEN];
     let mut i = 0;
-    #[expect(clippy::indexing_slicing, reason = "run by the compiler only")]
+    #[expect(clippy::indexing_slicing, reason = "evaluated at compile time only")]
     while i < 256 {
         let (mut crc, mut n) = (i as u32, 0);
         while n < HEADER_LEN {
@@ -101,7 +101,7 @@ const fn tables() -> [[u32; 256]; HEADER_LEN] {
     tables
 }
 
-/// The polynomial 0x04c11db7, the highest power last.
+/// The polynomial 0x04c11db7, with the highest power in the lowest bit.
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The protocols on a shared socket: the ranges of the first byte (RFC 7983 §7, RFC 5761 §4).
 //!
-//! Rules of this file: it names the protocol that a packet claims to be and validates nothing.
-//! [`is_stun`](crate::is_stun) checks what claims to be STUN, [`ChannelData::decode`] what claims to be ChannelData.
+//! Rules of this file: the protocol of a packet is determined by its first byte, and nothing is validated.
+//! [`is_stun`](crate::is_stun) checks packets that begin like STUN, and [`ChannelData::decode`] those that begin like
+//! ChannelData.
 //!
 //! ```
 //! use portolan_stun::demux::{ChannelData, Protocol};
@@ -30,9 +31,9 @@ pub enum Protocol {
     Dtls,
     /// First byte 64 to 79: ChannelData of TURN.
     TurnChannel,
-    /// First byte 128 to 191, and not an RTCP packet type in the second.
+    /// First byte 128 to 191, second byte not an RTCP packet type.
     Rtp,
-    /// First byte 128 to 191, second 192 to 223 (RFC 5761 §4).
+    /// First byte 128 to 191, second byte 192 to 223 (RFC 5761 §4).
     Rtcp,
 }
 
@@ -66,7 +67,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Application data with a short head, between a TURN client and its relay (RFC 8656 §12.4).
+/// ChannelData: application data with a header of 4 bytes, between a TURN client and its relay (RFC 8656 §12.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelData<'a> {
     /// The channel's number, 0x4000 to 0x4fff.
@@ -76,12 +77,12 @@ pub struct ChannelData<'a> {
 }
 
 impl<'a> ChannelData<'a> {
-    /// The length of the head in bytes.
+    /// The length of the header in bytes.
     pub const HEAD_LEN: usize = 4;
 
-    /// Reads one datagram.
+    /// Decodes one datagram.
     ///
-    /// Bytes after the announced length are padding and ignored (RFC 8656 §12.5).
+    /// Bytes after the length are padding and ignored (RFC 8656 §12.5).
     ///
     /// # Errors
     /// * [`ChannelDataError::Truncated`] when the packet is shorter than 4 bytes, or than its length field announces.
@@ -102,9 +103,9 @@ impl<'a> ChannelData<'a> {
         }
     }
 
-    /// The four bytes before `length` bytes of data; `None` if the number or the length is out of range.
+    /// Returns the header for `length` bytes of data; `None` if the number or the length is out of range.
     ///
-    /// Over UDP the data may follow as it is; over a stream it is padded to a multiple of 4 (RFC 8656 §12.5).
+    /// Over UDP the data needs no padding. Over a stream it is padded to a multiple of 4 bytes (RFC 8656 §12.5).
     #[must_use]
     pub fn head(number: u16, length: usize) -> Option<[u8; 4]> {
         let [l0, l1] = u16::try_from(length).ok()?.to_be_bytes();
@@ -113,18 +114,18 @@ impl<'a> ChannelData<'a> {
     }
 }
 
-/// Why a packet is not ChannelData.
+/// The reason why a packet is not ChannelData.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ChannelDataError {
-    /// The packet is shorter than its head says.
-    #[error("channel data of {expected} bytes, here are {found} (RFC 8656 §12.4)")]
+    /// The packet is shorter than its header, or than its length field states.
+    #[error("channel data of {expected} bytes, found {found} (RFC 8656 §12.4)")]
     Truncated {
         /// The length that the packet needs at least, in bytes.
         expected: usize,
         /// Its length.
         found: usize,
     },
-    /// The number is not that of a channel.
+    /// The number is not a channel number.
     #[error("channel numbers are 0x4000 to 0x4fff, found {found:#06x} (RFC 8656 §12)")]
     Number {
         /// The number.

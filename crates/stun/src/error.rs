@@ -1,7 +1,7 @@
-//! What can be wrong with a message, and what a writer refuses.
+//! The errors of decoding, of encoding and of message integrity.
 //!
-//! Every error is `Copy`, holds no text of its own, and gives the place: a byte offset from the start of the message,
-//! what was expected, what was found, and the section of the RFC ([`DecodeError::clause`]).
+//! Every error is `Copy` and has no heap data. A [`DecodeError`] has a byte offset from the start of the message, the
+//! expected and the found value, and the RFC section ([`DecodeError::clause`]).
 //!
 //! ```
 //! use portolan_stun::{DecodeErrorKind, Message};
@@ -16,7 +16,7 @@ use core::fmt;
 
 use crate::AttributeType;
 
-/// Why bytes are not a STUN message, or why a value is invalid for its attribute.
+/// The reason why bytes are not a STUN message, or why a value is invalid for its attribute.
 ///
 /// `at` counts bytes from the start of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -34,7 +34,7 @@ impl DecodeError {
         Self { at, kind }
     }
 
-    /// The section that the bytes break.
+    /// The RFC section that the bytes violate.
     #[must_use]
     pub const fn clause(&self) -> RfcSection {
         use DecodeErrorKind as K;
@@ -59,12 +59,12 @@ impl DecodeError {
     }
 }
 
-/// What is wrong at [`DecodeError::at`].
+/// The error at [`DecodeError::at`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// Fewer bytes than a header has.
-    #[error("a STUN header has 20 bytes, here are {found}")]
+    /// There are fewer bytes than a header has.
+    #[error("a STUN header has 20 bytes, found {found}")]
     HeaderTruncated {
         /// The number of bytes.
         found: usize,
@@ -78,7 +78,7 @@ pub enum DecodeErrorKind {
     /// The magic cookie is missing: another protocol, or an RFC 3489 message.
     #[error("the magic cookie is 0x2112a442, found {found:#010x}")]
     Cookie {
-        /// The four bytes in its place.
+        /// The four bytes at the position of the cookie.
         found: u32,
     },
     /// The message length is not a multiple of 4.
@@ -87,35 +87,35 @@ pub enum DecodeErrorKind {
         /// The length field, bytes after the header.
         found: u16,
     },
-    /// The message length does not reach exactly to the end of the bytes.
-    #[error("the header announces {announced} bytes after it, here are {found}")]
+    /// The message length does not end exactly at the end of the bytes.
+    #[error("the header announces {announced} bytes after it, found {found}")]
     LengthMismatch {
         /// The length field, bytes after the header.
         announced: u16,
         /// The number of bytes after the header.
         found: usize,
     },
-    /// An attribute's value reaches past the end of the message.
+    /// The value of an attribute ends after the end of the message.
     #[error("{attribute} announces {announced} bytes, the message has {found} left")]
     AttributeTruncated {
         /// The attribute's type.
         attribute: AttributeType,
-        /// Its length field.
+        /// The length field.
         announced: u16,
         /// The bytes left in the message.
         found: usize,
     },
-    /// The length of a value is impossible for its attribute.
+    /// The length of a value is invalid for its attribute.
     #[error("{attribute} has {expected}, found {found}")]
     ValueLength {
         /// The attribute's type.
         attribute: AttributeType,
-        /// The possible lengths.
+        /// The valid lengths.
         expected: Lengths,
-        /// Its length field.
+        /// The length field.
         found: usize,
     },
-    /// An address family that is neither IPv4 (1) nor IPv6 (2).
+    /// The address family is neither IPv4 (1) nor IPv6 (2).
     #[error("{attribute}: address family is 1 (IPv4) or 2 (IPv6), found {found}")]
     AddressFamily {
         /// The attribute's type.
@@ -123,7 +123,7 @@ pub enum DecodeErrorKind {
         /// The family byte.
         found: u8,
     },
-    /// An error code outside of 300 to 699, or with a number above 99.
+    /// The error code is outside of 300 to 699, or its number is above 99.
     #[error("{attribute}: class is 3 to 6 and number 0 to 99, found {class} and {number}")]
     ErrorCodeRange {
         /// The attribute's type.
@@ -133,7 +133,7 @@ pub enum DecodeErrorKind {
         /// The two digits after it.
         number: u8,
     },
-    /// An entry of a list inside a value reaches past the end of the value.
+    /// An entry of a list ends after the end of the value.
     #[error("{attribute}: an entry needs {expected} bytes, the value has {found} left")]
     ListTruncated {
         /// The attribute's type.
@@ -143,16 +143,16 @@ pub enum DecodeErrorKind {
         /// The bytes left in the value.
         found: usize,
     },
-    /// A FINGERPRINT was required and is not there.
-    #[error("FINGERPRINT is required here and missing")]
+    /// FINGERPRINT is required and missing.
+    #[error("FINGERPRINT is required and missing")]
     FingerprintMissing,
-    /// Something follows the FINGERPRINT.
+    /// Bytes follow FINGERPRINT.
     #[error("FINGERPRINT is the last attribute, {found} bytes follow it")]
     FingerprintNotLast {
         /// The number of bytes that follow.
         found: usize,
     },
-    /// The FINGERPRINT is wrong for these bytes.
+    /// The value of FINGERPRINT does not match the bytes.
     #[error("FINGERPRINT of these bytes is {expected:#010x}, found {found:#010x}")]
     FingerprintMismatch {
         /// The computed value.
@@ -162,25 +162,25 @@ pub enum DecodeErrorKind {
     },
 }
 
-/// The possible lengths of a value in bytes.
+/// The valid lengths of a value in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lengths {
-    /// Exactly this many.
+    /// Exactly this number of bytes.
     Exactly(u16),
-    /// One of these two.
+    /// One of these two numbers of bytes.
     Either(u16, u16),
-    /// At least this many.
+    /// At least this number of bytes.
     AtLeast(u16),
-    /// At most this many.
+    /// At most this number of bytes.
     AtMost(u16),
     /// A multiple of `step` between `least` and `most`.
     Stepped {
-        /// The shortest.
+        /// The smallest length.
         least: u16,
-        /// The longest.
+        /// The largest length.
         most: u16,
-        /// All lengths are multiples of this.
+        /// The step between two lengths.
         step: u16,
     },
 }
@@ -197,7 +197,7 @@ impl fmt::Display for Lengths {
     }
 }
 
-/// A section of an RFC, printed as `RFC 8489 §14.2`.
+/// A section of an RFC. `Display` prints it as `RFC 8489 §14.2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RfcSection {
     /// The number of the RFC.
@@ -218,22 +218,22 @@ impl fmt::Display for RfcSection {
     }
 }
 
-/// Why a writer refused. The message is then as it was before the call.
+/// The reason why a writer refused. The message is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
     /// The buffer is too short.
     #[error("the message needs {needed} bytes, the buffer has {available}")]
     BufferTooShort {
-        /// The length that the buffer needs at least, in bytes.
+        /// The smallest sufficient length of the buffer, in bytes.
         needed: usize,
-        /// Its length.
+        /// The length of the buffer, in bytes.
         available: usize,
     },
     /// The message would be longer than its length field can express (65,532 bytes after the header).
-    #[error("a message of {needed} bytes is longer than its length field can say")]
+    #[error("a message of {needed} bytes is longer than its length field can express")]
     MessageTooLong {
-        /// Its length in bytes, with the header.
+        /// The length of the message in bytes, with the header.
         needed: usize,
     },
     /// The value is longer, or has more characters, than its attribute allows.
@@ -258,15 +258,14 @@ pub enum EncodeError {
         /// The attribute's type.
         attribute: AttributeType,
     },
-    /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT are computed, never copied: use the writer's
-    /// methods.
+    /// The writer computes MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT: use its methods for them.
     #[error("{attribute} is computed by the writer, not added")]
     Computed {
         /// The attribute's type.
         attribute: AttributeType,
     },
-    /// An attribute of RFC 3489 alone: it is decoded, but never sent.
-    #[error("{attribute} is obsolete: it is read, not written")]
+    /// The attribute is obsolete (RFC 3489): it is decoded, but never encoded.
+    #[error("{attribute} is obsolete: it is decoded, not encoded")]
     ReadOnly {
         /// The attribute's type.
         attribute: AttributeType,
@@ -274,31 +273,31 @@ pub enum EncodeError {
     /// A truncated MESSAGE-INTEGRITY-SHA256 has 16 to 32 bytes, in steps of 4 (RFC 8489 §14.6).
     #[error("a truncated MESSAGE-INTEGRITY-SHA256 has 16 to 32 bytes in steps of 4, not {found}")]
     TruncatedIntegrity {
-        /// The length asked for.
+        /// The requested length in bytes.
         found: usize,
     },
-    /// Only a request gets a response; this message is none.
-    #[error("only a request is answered")]
+    /// The message is not a request, and only a request has a response.
+    #[error("the message is not a request, so it has no response")]
     NotARequest,
 }
 
-/// Why a message is not authentic under a key.
+/// The reason why the integrity of a message is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntegrityError {
     /// The attribute to verify is missing.
-    #[error("the message has no message integrity of the kind asked for")]
+    #[error("the message has no integrity attribute of the requested kind")]
     Missing,
     /// The length of the attribute is invalid, or shorter than the caller accepts.
-    #[error("byte {at}: message integrity of {found} bytes")]
+    #[error("byte {at}: message integrity with an invalid length of {found} bytes")]
     Length {
         /// Offset of the attribute from the start of the message, in bytes.
         at: usize,
-        /// Its length field.
+        /// The length field.
         found: usize,
     },
     /// The key or the message is different.
-    #[error("byte {at}: the message integrity is not that of this key and these bytes")]
+    #[error("byte {at}: the message integrity does not match the key and the bytes")]
     Mismatch {
         /// Offset of the attribute from the start of the message, in bytes.
         at: usize,

@@ -1,9 +1,10 @@
-//! An annotated dump: what each byte of a packet is, what it means, which RFC defines it, and what is wrong.
+//! An annotated dump of a packet: the name, the meaning, the RFC section and the errors of each byte range.
 //!
-//! Rules of this file: any bytes are explained to their end. The lines together hold every byte exactly once and in
-//! order. The judgements are those of [`Message::decode`](crate::Message::decode), of reading the attributes and of
-//! [`ChannelData::decode`]. The first byte shows what a packet claims to be. Only a packet that claims to be STUN or
-//! ChannelData can be wrong; all others are named and not judged. `explain/print.rs` prints a line.
+//! Rules of this file: any bytes are explained to their end. The lines contain every byte exactly once and in order.
+//! The errors are those of [`Message::decode`](crate::Message::decode), of
+//! [`Message::attributes`](crate::Message::attributes) and of [`ChannelData::decode`]. The first bytes determine the
+//! protocol of a packet. Only STUN and ChannelData are validated; other protocols are named. `explain/print.rs`
+//! prints a line.
 //!
 //! RFC 8489 §5, §6.3, §14 (STUN), RFC 8656 §12.4, §12.5 (ChannelData), RFC 7983 §7 (first bytes).
 //!
@@ -42,36 +43,36 @@ mod print;
 
 pub use print::Json;
 
-/// Explains a packet line by line.
+/// Returns the explanation of a packet, one line for each field.
 #[must_use]
 pub const fn explain(bytes: &[u8]) -> Explanation<'_> {
-    let next = match claimed(bytes) {
+    let next = match claimed_protocol(bytes) {
         Some(Protocol::Stun) => Next::MessageType,
         Some(Protocol::TurnChannel) => Next::ChannelNumber,
         _ => Next::Other,
     };
-    Explanation { bytes, at: 0, next, seen: Seen::NOTHING }
+    Explanation { bytes, at: 0, next, previous: Previous::NONE }
 }
 
-/// What a packet claims to be. STUN's cookie in its place outweighs a first byte that RFC 7983 gives to another
-/// protocol, because methods above 0xff begin with such a byte (RFC 8489 §5).
-const fn claimed(bytes: &[u8]) -> Option<Protocol> {
+/// The protocol of a packet by its first bytes. The STUN cookie has precedence over the first byte, because methods
+/// above 0xff begin with a byte that RFC 7983 assigns to another protocol (RFC 8489 §5).
+const fn claimed_protocol(bytes: &[u8]) -> Option<Protocol> {
     match *bytes {
         [0..=0x3f, _, _, _, a, b, c, d, ..] if u32::from_be_bytes([a, b, c, d]) == MAGIC_COOKIE => Some(Protocol::Stun),
         _ => Protocol::of(bytes),
     }
 }
 
-/// The lines of an explanation, in the order of their bytes; made by [`explain`].
+/// An iterator over the lines of an explanation, in byte order; returned by [`explain`].
 #[derive(Clone, Debug)]
 pub struct Explanation<'a> {
     bytes: &'a [u8],
     at: usize,
     next: Next,
-    seen: Seen,
+    previous: Previous,
 }
 
-/// The parser's state: what comes next.
+/// The state of the parser: the next item.
 #[derive(Clone, Copy, Debug)]
 enum Next {
     MessageType,
@@ -81,50 +82,50 @@ enum Next {
     Attribute,
     ChannelNumber,
     DataLength,
-    /// This many bytes of data, and then the rest.
+    /// This number of data bytes.
     Data(u16),
     Padding,
-    Behind,
+    AfterData,
     Other,
-    Nothing,
+    End,
 }
 
-/// What came before, as far as it decides what follows.
+/// The facts about earlier items that later items depend on.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct Previous {
     transaction_id: [u8; 12],
-    /// One bit for each known type, in the order of the registry.
+    /// One bit for each known type that occurred, in the order of the registry.
     kinds: u64,
 }
 
-impl Seen {
-    const NOTHING: Self = Self { transaction_id: [0; 12], kinds: 0 };
+impl Previous {
+    const NONE: Self = Self { transaction_id: [0; 12], kinds: 0 };
 
     fn has(self, kind: AttributeType) -> bool {
         self.kinds & Self::bit(kind) != 0
     }
 
-    /// The bit of a known type; 0 for the others, whose repetition does not matter.
+    /// The bit of a known type; 0 for other types, whose repetition is not reported.
     fn bit(kind: AttributeType) -> u64 {
-        const { assert!(AttributeType::KNOWN.len() <= 64, "one bit for each") };
+        const { assert!(AttributeType::KNOWN.len() <= 64, "one bit for each type") };
         AttributeType::KNOWN.iter().position(|&known| known == kind).map_or(0, |index| 1 << index)
     }
 }
 
-/// One line: some bytes, and what they are.
+/// One line of an explanation: a byte range and its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
     /// Offset of the first byte from the start of the packet.
     pub at: usize,
     /// The bytes of this line.
     pub bytes: &'a [u8],
-    /// What the bytes are.
+    /// The meaning of the bytes.
     pub item: Item<'a>,
-    /// What is wrong, or remarkable.
+    /// An error or an informative remark.
     pub remark: Option<Remark>,
 }
 
-/// What the bytes of a line are.
+/// The meaning of the bytes of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Item<'a> {
@@ -141,7 +142,7 @@ pub enum Item<'a> {
     Cookie(u32),
     /// The transaction ID, twelve bytes.
     TransactionId(TransactionId),
-    /// A whole attribute with its padding; `None` where the value is malformed.
+    /// A whole attribute with its padding; `value` is `None` if the value is malformed.
     Attribute {
         /// Its type.
         kind: AttributeType,
@@ -152,21 +153,21 @@ pub enum Item<'a> {
     ChannelNumber(u16),
     /// The length of ChannelData without its head, two bytes.
     DataLength(u16),
-    /// The data of a channel. It may be STUN itself; then it is explained by itself.
+    /// The data of a channel. It can be a STUN message, which is not explained here.
     ApplicationData(&'a [u8]),
     /// The padding of ChannelData to a multiple of four bytes.
     Padding,
     /// Bytes after ChannelData that are not its padding.
     Behind,
-    /// The start of something that is longer than the rest.
+    /// The start of an item that is longer than the rest of the packet.
     Truncated(Protocol),
-    /// A whole packet of another protocol; `None` if no protocol begins so.
+    /// A whole packet of another protocol; `None` if no protocol has this first byte.
     Other(Option<Protocol>),
     /// A packet without bytes.
     Empty,
 }
 
-/// What is wrong with a line, or remarkable.
+/// An error in a line, or an informative remark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remark {
@@ -174,22 +175,22 @@ pub enum Remark {
     Wrong(DecodeError),
     /// A rule of ChannelData is broken.
     WrongChannelData(ChannelDataError),
-    /// It follows MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 and is ignored.
+    /// The attribute follows MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 and is ignored.
     AfterIntegrity,
-    /// It follows FINGERPRINT and is ignored.
+    /// The attribute follows FINGERPRINT and is ignored.
     AfterFingerprint,
-    /// Its type was there before; the first one counts.
+    /// An earlier attribute has the same type; only the first one is used.
     Repeated,
-    /// A receiver that does not know it must refuse the message.
+    /// The type is comprehension-required and unknown: a receiver must refuse the message.
     MustBeUnderstood,
-    /// The padding is not zero. A receiver ignores that.
+    /// The padding is not zero, which a receiver ignores.
     PaddingNotZero,
-    /// It follows ChannelData and is ignored.
+    /// The bytes follow ChannelData and are ignored.
     AfterData,
 }
 
 impl Remark {
-    /// Whether a decoder refuses the packet or the value. The other remarks are informative.
+    /// Whether the remark is an error, by which a decoder refuses the packet or the value.
     #[must_use]
     pub const fn is_wrong(&self) -> bool {
         matches!(self, Self::Wrong(_) | Self::WrongChannelData(_))
@@ -197,7 +198,7 @@ impl Remark {
 }
 
 impl Item<'_> {
-    /// The section that defines it.
+    /// The RFC section that defines the item.
     #[must_use]
     pub const fn clause(&self) -> Option<RfcSection> {
         match self {
@@ -233,30 +234,30 @@ impl<'a> Iterator for Explanation<'a> {
             Next::Attribute => self.attribute(rest),
             Next::ChannelNumber => self.channel_number(rest),
             Next::DataLength => self.data_length(rest),
-            Next::Data(_) | Next::Padding | Next::Behind if rest.is_empty() => return None,
+            Next::Data(_) | Next::Padding | Next::AfterData if rest.is_empty() => return None,
             Next::Data(length) => self.data(rest, length),
             Next::Padding => self.padding(rest),
-            Next::Behind => Some(self.last(rest, Item::Behind, Some(Remark::AfterData))),
+            Next::AfterData => Some(self.last(rest, Item::Behind, Some(Remark::AfterData))),
             Next::Other if rest.is_empty() => Some(self.last(rest, Item::Empty, None)),
             Next::Other => Some(self.last(rest, Item::Other(self.protocol()), None)),
-            Next::Nothing => return None,
+            Next::End => return None,
         }
-        .unwrap_or_else(|| self.cut_short(rest));
+        .unwrap_or_else(|| self.truncated(rest));
         let bytes = rest.get(..length).unwrap_or(rest);
         self.at += bytes.len();
         Some(Line { at, bytes, item, remark })
     }
 }
 
-/// The number of bytes of a line, what they are, and the remark.
+/// The number of bytes of a line, their meaning, and the remark.
 type Finding<'a> = (usize, Item<'a>, Option<Remark>);
 
 impl<'a> Explanation<'a> {
-    /// What the packet claims to be, by its first byte (RFC 7983 §7) or by STUN's cookie; `None` if no protocol begins
-    /// so.
+    /// The protocol of the packet, by its first byte (RFC 7983 §7) or by the STUN cookie; `None` if no protocol has
+    /// this first byte.
     #[must_use]
     pub const fn protocol(&self) -> Option<Protocol> {
-        claimed(self.bytes)
+        claimed_protocol(self.bytes)
     }
 
     fn message_type(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
@@ -274,10 +275,10 @@ impl<'a> Explanation<'a> {
         self.next = Next::Cookie;
         let found = self.bytes.len().saturating_sub(HEADER_LEN);
         let wrong = if self.bytes.len() < HEADER_LEN {
-            // The end of the header is missing; that line carries the error.
+            // The header is truncated, and the line of its end has the error.
             None
         } else if length & 3 != 0 {
-            self.wrong(0, Some(Kind::LengthUnaligned { found: length }))
+            self.error_remark(0, Some(Kind::LengthUnaligned { found: length }))
         } else {
             (usize::from(length) != found).then(|| Remark::Wrong(length_mismatch(length, found)))
         };
@@ -288,13 +289,13 @@ impl<'a> Explanation<'a> {
         let found = u32::from_be_bytes(*rest.first_chunk()?);
         self.next = Next::TransactionId;
         let wrong = (found != MAGIC_COOKIE).then_some(Kind::Cookie { found });
-        Some((4, Item::Cookie(found), self.wrong(0, wrong)))
+        Some((4, Item::Cookie(found), self.error_remark(0, wrong)))
     }
 
     fn transaction_id(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
-        self.seen.transaction_id = *rest.first_chunk()?;
+        self.previous.transaction_id = *rest.first_chunk()?;
         self.next = Next::Attribute;
-        Some((12, Item::TransactionId(self.seen.transaction_id.into()), None))
+        Some((12, Item::TransactionId(self.previous.transaction_id.into()), None))
     }
 
     fn attribute(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
@@ -303,33 +304,33 @@ impl<'a> Explanation<'a> {
         let Some((value, padding)) =
             after.get(..padded(announced)).and_then(|whole| whole.split_at_checked(usize::from(announced)))
         else {
-            self.next = Next::Nothing;
+            self.next = Next::End;
             let wrong = Kind::AttributeTruncated { attribute: kind, announced, found: after.len() };
-            return Some((rest.len(), Item::Attribute { kind, value: None }, self.wrong(0, Some(wrong))));
+            return Some((rest.len(), Item::Attribute { kind, value: None }, self.error_remark(0, Some(wrong))));
         };
         let field = Field { at: self.at, kind, value };
-        let read = attribute::decode(field, XorMask::new(self.seen.transaction_id.into()));
+        let read = attribute::decode(field, XorMask::new(self.previous.transaction_id.into()));
         let remark = match read {
             Err(error) => Some(Remark::Wrong(error)),
             Ok(_) => self.remark(kind, padding),
         };
-        self.seen.kinds |= Seen::bit(kind);
+        self.previous.kinds |= Previous::bit(kind);
         Some((4 + padded(announced), Item::Attribute { kind, value: read.ok() }, remark))
     }
 
-    /// The remark about an attribute whose value is well-formed: the most serious one.
+    /// The most serious remark about an attribute with a well-formed value.
     fn remark(&self, kind: AttributeType, padding: &[u8]) -> Option<Remark> {
         use AttributeType as T;
-        if self.seen.has(T::FINGERPRINT) {
+        if self.previous.has(T::FINGERPRINT) {
             return Some(Remark::AfterFingerprint);
         }
         if kind == T::FINGERPRINT {
             return fingerprint::check(self.bytes, self.at).err().map(Remark::Wrong);
         }
-        let (sha1, sha256) = (self.seen.has(T::MESSAGE_INTEGRITY), self.seen.has(T::MESSAGE_INTEGRITY_SHA256));
+        let (sha1, sha256) = (self.previous.has(T::MESSAGE_INTEGRITY), self.previous.has(T::MESSAGE_INTEGRITY_SHA256));
         if sha256 || sha1 && kind != T::MESSAGE_INTEGRITY_SHA256 {
             Some(Remark::AfterIntegrity)
-        } else if self.seen.has(kind) && kind != T::XOR_PEER_ADDRESS {
+        } else if self.previous.has(kind) && kind != T::XOR_PEER_ADDRESS {
             // XOR-PEER-ADDRESS may occur several times (RFC 8656 §10.1).
             Some(Remark::Repeated)
         } else if kind.is_comprehension_required() && !kind.is_known() {
@@ -349,45 +350,45 @@ impl<'a> Explanation<'a> {
 
     fn data_length(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
         let length = u16::from_be_bytes(*rest.first_chunk()?);
-        self.next = if length > 0 { Next::Data(length) } else { Next::Behind };
-        Some((2, Item::DataLength(length), self.wrong_channel_data()))
+        self.next = if length > 0 { Next::Data(length) } else { Next::AfterData };
+        Some((2, Item::DataLength(length), self.channel_data_error()))
     }
 
     fn data(&mut self, rest: &'a [u8], length: u16) -> Option<Finding<'a>> {
         let data = rest.get(..usize::from(length)).unwrap_or(rest);
-        // RFC 8656 §12.5: over UDP there may be padding; over a stream there must be.
-        self.next = if data.len().is_multiple_of(4) { Next::Behind } else { Next::Padding };
+        // RFC 8656 §12.5: padding is optional over UDP and required over a stream.
+        self.next = if data.len().is_multiple_of(4) { Next::AfterData } else { Next::Padding };
         Some((data.len(), Item::ApplicationData(data), None))
     }
 
     fn padding(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
-        self.next = Next::Behind;
+        self.next = Next::AfterData;
         Some(((self.at.next_multiple_of(4) - self.at).min(rest.len()), Item::Padding, None))
     }
 
-    fn wrong_channel_data(&self) -> Option<Remark> {
+    fn channel_data_error(&self) -> Option<Remark> {
         ChannelData::decode(self.bytes).err().map(Remark::WrongChannelData)
     }
 
-    /// The rest is one line.
+    /// Returns the rest of the packet as one line.
     const fn last(&mut self, rest: &'a [u8], item: Item<'a>, remark: Option<Remark>) -> Finding<'a> {
-        self.next = Next::Nothing;
+        self.next = Next::End;
         (rest.len(), item, remark)
     }
 
-    /// The packet ends within the next item.
-    fn cut_short(&mut self, rest: &'a [u8]) -> Finding<'a> {
+    /// Returns the last line of a packet that ends within the next item.
+    fn truncated(&mut self, rest: &'a [u8]) -> Finding<'a> {
         if matches!(self.next, Next::ChannelNumber | Next::DataLength) {
-            let wrong = self.wrong_channel_data();
+            let wrong = self.channel_data_error();
             return self.last(rest, Item::Truncated(Protocol::TurnChannel), wrong);
         }
         let found = self.bytes.len();
         let kind = (found < HEADER_LEN).then_some(Kind::HeaderTruncated { found });
-        let wrong = self.wrong(rest.len(), kind);
+        let wrong = self.error_remark(rest.len(), kind);
         self.last(rest, Item::Truncated(Protocol::Stun), wrong)
     }
 
-    fn wrong(&self, offset: usize, kind: Option<Kind>) -> Option<Remark> {
+    fn error_remark(&self, offset: usize, kind: Option<Kind>) -> Option<Remark> {
         kind.map(|kind| Remark::Wrong(DecodeError::new(self.at + offset, kind)))
     }
 }

@@ -1,17 +1,17 @@
-//! FINGERPRINT: a CRC-32 that tells STUN from what merely looks like it (RFC 8489 §7, §14.7).
+//! FINGERPRINT: a CRC-32 that distinguishes STUN from packets of other protocols (RFC 8489 §7, §14.7).
 
 use crate::{AttributeType, DecodeError, DecodeErrorKind as Kind, Lengths, crc32};
 
-/// XORed onto the CRC, so that a CRC of another protocol does not pass by chance (RFC 8489 §14.7).
+/// The XOR mask of the CRC. With it the CRC-32 of another protocol does not match (RFC 8489 §14.7).
 const MASK: u32 = 0x5354_554e;
 
-/// The value for a message whose bytes before the attribute are `covered`, its length field already right.
+/// The value of FINGERPRINT. `covered` are the bytes before the attribute, with the final message length.
 #[inline]
 pub(crate) fn value(covered: &[u8]) -> u32 {
     crc32::of(covered) ^ MASK
 }
 
-/// Checks the FINGERPRINT that stands at `at`; 0: there is none.
+/// Checks the FINGERPRINT at offset `at`; 0 if there is none.
 pub(crate) fn check(bytes: &[u8], at: usize) -> Result<(), DecodeError> {
     if at == 0 {
         return Err(DecodeError::new(bytes.len(), Kind::FingerprintMissing));

@@ -1,8 +1,8 @@
-//! Message boundaries in a byte stream: STUN and ChannelData side by side, or RFC 4571 packets.
+//! Message framing in a byte stream: STUN and ChannelData on one stream, or RFC 4571 packets.
 //!
-//! Rules of this file: it works on the bytes that the caller has gathered. It copies and keeps nothing. `None` means
-//! that more bytes are needed. An error means that the stream is out of step and must be closed, because nothing marks
-//! the start of the next message. The caller decides how many bytes it keeps; `portolan-stun-agent` does it for its own
+//! Rules of this file: the functions read the bytes that the caller has buffered. They copy and store nothing. `None`
+//! means that more bytes are needed. An error means that the stream has lost its framing and must be closed, because
+//! the start of the next message is unknown. The caller limits its buffer; `portolan-stun-agent` buffers its own
 //! streams.
 //!
 //! RFC 8489 §6.2.2 and RFC 8656 §12.5 (STUN and ChannelData over TCP and TLS), RFC 4571 §2, RFC 6544 §3 (ICE over TCP).
@@ -11,10 +11,10 @@
 //! use portolan_stun::framing::{Frame, next};
 //!
 //! // ChannelData of 2 bytes, padded to 4, and the first bytes of the next frame.
-//! let gathered = [0x40, 0x01, 0x00, 0x02, b'h', b'i', 0, 0, 0x00, 0x01];
-//! let frame = next(&gathered)?.unwrap();
+//! let buffered = [0x40, 0x01, 0x00, 0x02, b'h', b'i', 0, 0, 0x00, 0x01];
+//! let frame = next(&buffered)?.unwrap();
 //! assert_eq!(frame.bytes, [0x40, 0x01, 0x00, 0x02, b'h', b'i']);
-//! assert_eq!(next(&gathered[frame.taken..])?, None);
+//! assert_eq!(next(&buffered[frame.taken..])?, None);
 //! # Ok::<(), portolan_stun::framing::FrameError>(())
 //! ```
 
@@ -26,13 +26,13 @@ use crate::{
 /// The first message of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The message, without padding and without a length of the framing.
+    /// The message, without its padding and without the length field of the framing.
     pub bytes: &'a [u8],
-    /// The number of bytes that it took from the stream. The next frame begins after them.
+    /// The number of bytes of the frame in the stream. The next frame begins after them.
     pub taken: usize,
 }
 
-/// Why a stream cannot be split.
+/// The reason why a stream cannot be split into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum FrameError {
     /// The first two bits are neither 00 (STUN) nor 01 (ChannelData).
@@ -41,7 +41,7 @@ pub enum FrameError {
         /// The first byte.
         found: u8,
     },
-    /// The channel number is one of the reserved.
+    /// The channel number is reserved.
     #[error("channel numbers are 0x4000 to 0x4fff, found {found:#06x} (RFC 8656 §12)")]
     ChannelNumber {
         /// The number.
@@ -56,15 +56,15 @@ pub enum FrameError {
     /// A STUN message without its cookie.
     #[error("the magic cookie is 0x2112a442, found {found:#010x} (RFC 8489 §5)")]
     Cookie {
-        /// The four bytes in its place.
+        /// The four bytes at the position of the cookie.
         found: u32,
     },
 }
 
-/// Takes the next STUN message or ChannelData from a TCP or TLS stream; `None`: it is not complete.
+/// Returns the next STUN message or ChannelData of a TCP or TLS stream; `None` if it is not complete.
 ///
-/// A frame is at most 65,552 bytes long. The cookie is checked as soon as it is there, so that invalid bytes do not
-/// make the receiver wait for 64 KiB.
+/// A frame is at most 65,552 bytes long. The cookie is checked as soon as it is received, so that the receiver does
+/// not wait for 64 KiB of invalid bytes.
 ///
 /// # Errors
 /// * [`FrameError::FirstByte`] when the first two bits are neither 00 (STUN) nor 01 (ChannelData).
@@ -74,15 +74,15 @@ pub enum FrameError {
 pub fn next(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
     let Some(length) = length(stream)? else { return Ok(None) };
     let taken = length.next_multiple_of(4);
-    // RFC 8656 §12.5: over a stream ChannelData is padded, and the padding is not in its length.
+    // RFC 8656 §12.5: over a stream ChannelData is padded. Its length field excludes the padding.
     let bytes = stream.get(..taken).and_then(|frame| frame.get(..length));
     Ok(bytes.map(|bytes| Frame { bytes, taken }))
 }
 
-/// The length of the message at the start of the stream, without padding; `None`: its length is not there yet.
+/// The length of the message at the start of the stream, without padding; `None` if its length field is not complete.
 ///
-/// A caller that gathers bytes learns how many more are needed. A length comes before the message, and in STUN before
-/// the cookie that confirms it. It lies between 4 and 65,552.
+/// A caller computes from it how many more bytes to read. The length is 4 to 65,552. In STUN it precedes the cookie,
+/// so it can be returned before the cookie is checked.
 ///
 /// ```
 /// use portolan_stun::framing::length;
@@ -123,7 +123,7 @@ fn stun_length(stream: &[u8], length: u16) -> Result<usize, FrameError> {
     Ok(HEADER_LEN + usize::from(length))
 }
 
-/// Takes the next packet from an RFC 4571 stream; `None`: it is not complete.
+/// Returns the next packet of an RFC 4571 stream; `None` if it is not complete.
 ///
 /// A packet is 0 to 65,535 bytes long; an empty one is the null packet (RFC 4571 §2). Such a stream is never invalid.
 #[must_use]

@@ -15,7 +15,7 @@
 
 use core::fmt;
 
-/// The four bytes that distinguish STUN from other protocols (RFC 8489 §5).
+/// The magic cookie, which distinguishes STUN from other protocols (RFC 8489 §5).
 pub const MAGIC_COOKIE: u32 = 0x2112_a442;
 
 /// The length of a header in bytes (RFC 8489 §5).
@@ -24,9 +24,9 @@ pub const HEADER_LEN: usize = 20;
 /// The class of a message (RFC 8489 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
-    /// A request: it gets a response.
+    /// A request, to which the receiver sends a response.
     Request,
-    /// An indication: it gets no response.
+    /// An indication, which has no response.
     Indication,
     /// A success response.
     SuccessResponse,
@@ -35,13 +35,13 @@ pub enum Class {
 }
 
 impl Class {
-    /// Success or error response.
+    /// Whether this is a success or an error response.
     #[must_use]
     pub const fn is_response(self) -> bool {
         matches!(self, Self::SuccessResponse | Self::ErrorResponse)
     }
 
-    /// The class in a message type.
+    /// The class of a message type.
     pub(crate) const fn from_message_type(message_type: u16) -> Self {
         match message_type & 0x0110 {
             0x0000 => Self::Request,
@@ -73,7 +73,7 @@ impl fmt::Display for Class {
     }
 }
 
-/// A method: a number of 12 bits, with names for those in the IANA registry (RFC 8489 §18.2).
+/// A method: a number of 12 bits. Methods of the IANA registry have a name (RFC 8489 §18.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Method(u16);
 
@@ -132,7 +132,7 @@ impl Method {
         })
     }
 
-    /// The method in a message type.
+    /// The method of a message type.
     pub(crate) const fn from_message_type(message_type: u16) -> Self {
         Self(message_type & 0x000f | (message_type & 0x00e0) >> 1 | (message_type & 0x3e00) >> 2)
     }
@@ -152,14 +152,15 @@ impl fmt::Display for Method {
     }
 }
 
-/// The 96 bits that match responses to their request. Printed as 24 hexadecimal digits (RFC 8489 §5).
+/// A transaction ID: the 96 bits that match a response to its request (RFC 8489 §5). `Display` prints 24 hexadecimal
+/// digits.
 ///
-/// It must be unpredictable: take it from a cryptographic RNG, never from a counter (RFC 8489 §5).
+/// It must be unpredictable: use a cryptographic RNG, never a counter (RFC 8489 §5).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TransactionId([u8; 12]);
 
 impl TransactionId {
-    /// The 12 bytes as in the message.
+    /// The 12 bytes in message order.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 12] {
         &self.0
@@ -190,9 +191,9 @@ impl fmt::Debug for TransactionId {
     }
 }
 
-/// Whether these bytes may be STUN: top bits, cookie, and a length that fits a datagram (RFC 8489 §5, §7).
+/// Whether these bytes can be a STUN message: checks the top bits, the cookie and the length (RFC 8489 §5, §7).
 ///
-/// This is for distinguishing STUN from other protocols on a shared socket. It reads the header only.
+/// It distinguishes STUN from other protocols on a shared socket. It reads the header only.
 #[must_use]
 #[inline]
 pub fn is_stun(bytes: &[u8]) -> bool {

@@ -1,8 +1,9 @@
 //! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256: authentication of the sender and integrity of the message.
 //!
-//! Rules of this file: a key is prepared once; a message then costs no key schedule. Comparison takes constant time. A
-//! verified message gives access only to what the HMAC covers. Texts are hashed as they are. The caller does the
-//! OpaqueString preparation (RFC 8265) of user names, realms and passwords beyond ASCII.
+//! Rules of this file: a key is prepared once, so that no message computes the key blocks again. The comparison takes
+//! constant time. A verified message gives access only to the attributes that the HMAC covers. Texts are hashed
+//! without preparation. The caller does the OpaqueString preparation (RFC 8265) of user names, realms and passwords
+//! beyond ASCII.
 //!
 //! RFC 8489 §9.1.1 and §9.2.2 (keys), §14.4 to §14.6 (attributes), §18.5.1 (long-term keys).
 //!
@@ -22,6 +23,7 @@
 //! ```
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
@@ -30,13 +32,13 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{HEADER_LEN, IntegrityError, Message, Verified, message::padded};
 
-/// The key of a message's HMAC, prepared for both hashes.
+/// A key of message integrity. HMAC-SHA1 is prepared at once, HMAC-SHA256 at its first use.
 ///
-/// `Debug` shows nothing of it.
+/// `Debug` does not print the key.
 #[derive(Clone)]
 pub struct IntegrityKey {
     sha1: Pads<[u32; 5]>,
-    sha256: Pads<[u32; 8]>,
+    sha256: LazyPads,
 }
 
 /// The kind of integrity attribute.
@@ -44,10 +46,9 @@ pub struct IntegrityKey {
 pub enum Integrity {
     /// MESSAGE-INTEGRITY (RFC 8489 §14.5).
     Sha1,
-    /// MESSAGE-INTEGRITY-SHA256, with the smallest length that the usage accepts: 32 unless it allows truncation
-    /// (§14.6).
+    /// MESSAGE-INTEGRITY-SHA256, with the smallest accepted length: 32 unless the usage allows truncation (§14.6).
     Sha256 {
-        /// The smallest length accepted, 16 to 32 bytes.
+        /// The smallest accepted length, 16 to 32 bytes.
         least: usize,
     },
 }
@@ -78,7 +79,7 @@ impl IntegrityKey {
         Self::from_bytes(&hash.chain_update(":").chain_update(password).finalize())
     }
 
-    /// A key that is known already: a stored hash of long-term credentials, or the key of a token (RFC 7635 §6.2).
+    /// A key from its bytes: a stored hash of long-term credentials, or the key of a token (RFC 7635 §6.2).
     #[must_use]
     pub fn from_bytes(key: &[u8]) -> Self {
         let mut short = [0; BLOCK];
@@ -91,20 +92,20 @@ impl IntegrityKey {
             short.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
             (for_sha1, for_sha256) = (short, short);
         }
-        Self { sha1: Pads::new(&for_sha1), sha256: Pads::new(&for_sha256) }
+        Self { sha1: Pads::new(&for_sha1), sha256: LazyPads::new(for_sha256) }
     }
 
-    /// HMAC-SHA1 of `covered`, as if its header announced a message of `total` bytes.
+    /// HMAC-SHA1 of `covered`, with the length field of a message of `total` bytes.
     pub(crate) fn sha1(&self, covered: &[u8], total: usize) -> [u8; 20] {
         let mut hmac = [0; 20];
         fill_words(&mut hmac, &self.sha1.hmac(covered, total));
         hmac
     }
 
-    /// HMAC-SHA256 of `covered`, as if its header announced a message of `total` bytes.
+    /// HMAC-SHA256 of `covered`, with the length field of a message of `total` bytes.
     pub(crate) fn sha256(&self, covered: &[u8], total: usize) -> [u8; 32] {
         let mut hmac = [0; 32];
-        fill_words(&mut hmac, &self.sha256.hmac(covered, total));
+        fill_words(&mut hmac, &self.sha256.pads().hmac(covered, total));
         hmac
     }
 }
@@ -116,9 +117,10 @@ impl fmt::Debug for IntegrityKey {
 }
 
 impl<'a> Message<'a> {
-    /// Verifies the stronger integrity attribute that is present, not truncated, and returns what it covers.
+    /// Verifies the stronger integrity attribute of the message, and returns the message with the covered attributes
+    /// only. A truncated attribute is refused.
     ///
-    /// A receiver that must not accept a bid-down to the weaker one calls [`Message::verify_with`].
+    /// A receiver that must not accept a bid-down to the weaker attribute calls [`Message::verify_with`].
     ///
     /// # Errors
     /// * [`IntegrityError::Missing`] when the message has neither of the two integrity attributes.
@@ -129,10 +131,10 @@ impl<'a> Message<'a> {
         self.verify_with(key, kind)
     }
 
-    /// Verifies one of the two integrity attributes and returns what it covers.
+    /// Verifies one of the two integrity attributes, and returns the message with the covered attributes only.
     ///
-    /// Afterwards only the attributes before the first integrity attribute can be read (RFC 8489 §14.5, §14.6).
-    /// FINGERPRINT is not checked: [`Message::check_fingerprint`].
+    /// The returned message has only the attributes before the first integrity attribute (RFC 8489 §14.5, §14.6).
+    /// FINGERPRINT is not checked here, see [`Message::check_fingerprint`].
     ///
     /// # Errors
     /// * [`IntegrityError::Missing`] when that attribute is not there.
@@ -163,7 +165,7 @@ impl<'a> Message<'a> {
         if !bool::from(same) {
             return Err(IntegrityError::Mismatch { at });
         }
-        // If both are there, MESSAGE-INTEGRITY is first, and what follows it must not be read.
+        // If both attributes are present, MESSAGE-INTEGRITY is the first, and attributes after it must not be read.
         let end = if self.integrity_at() != 0 { self.integrity_at() } else { offset };
         Ok(self.authenticated(end))
     }
@@ -175,7 +177,7 @@ pub fn userhash(username: &str, realm: &str) -> [u8; 32] {
     Sha256::new().chain_update(username).chain_update(":").chain_update(realm).finalize().into()
 }
 
-/// The block of both hashes in bytes.
+/// The block size of both hashes in bytes.
 const BLOCK: usize = 64;
 
 /// A hash: its state and its block function.
@@ -212,7 +214,7 @@ impl Block for [u32; 8] {
     }
 }
 
-/// The two states of an HMAC after the blocks of the key: all that a message needs of the key (RFC 2104 §4).
+/// The two hash states of an HMAC after the blocks of the key. A message needs nothing else of the key (RFC 2104 §4).
 #[derive(Clone, Copy)]
 struct Pads<H> {
     inner: H,
@@ -261,7 +263,54 @@ impl<H: Block> Pads<H> {
     }
 }
 
-/// Ends a hash. Its last `tail` bytes are in `blocks`; it has `total` bytes in all (FIPS 180-4 §5.1.1).
+/// The pads of SHA-256, computed at the first use. ICE never uses them.
+///
+/// Two threads may compute them at the same time. Both store the same words.
+struct LazyPads {
+    key: [u8; BLOCK],
+    is_ready: AtomicBool,
+    inner: [AtomicU32; 8],
+    outer: [AtomicU32; 8],
+}
+
+impl LazyPads {
+    const fn new(key: [u8; BLOCK]) -> Self {
+        let (inner, outer) = ([const { AtomicU32::new(0) }; 8], [const { AtomicU32::new(0) }; 8]);
+        Self { key, is_ready: AtomicBool::new(false), inner, outer }
+    }
+
+    fn pads(&self) -> Pads<[u32; 8]> {
+        self.stored().unwrap_or_else(|| {
+            let pads = Pads::new(&self.key);
+            self.store(&pads);
+            pads
+        })
+    }
+
+    fn stored(&self) -> Option<Pads<[u32; 8]>> {
+        // Acquire: the words that were stored before the flag are visible.
+        let load = |words: &[AtomicU32; 8]| words.each_ref().map(|word| word.load(Ordering::Relaxed));
+        self.is_ready.load(Ordering::Acquire).then(|| Pads { inner: load(&self.inner), outer: load(&self.outer) })
+    }
+
+    fn store(&self, pads: &Pads<[u32; 8]>) {
+        let words = self.inner.iter().chain(&self.outer);
+        words.zip(pads.inner.iter().chain(&pads.outer)).for_each(|(to, from)| to.store(*from, Ordering::Relaxed));
+        self.is_ready.store(true, Ordering::Release);
+    }
+}
+
+impl Clone for LazyPads {
+    fn clone(&self) -> Self {
+        let clone = Self::new(self.key);
+        if let Some(pads) = self.stored() {
+            clone.store(&pads);
+        }
+        clone
+    }
+}
+
+/// Pads and ends a hash of `total` bytes. Its last `tail` bytes are in `blocks` (FIPS 180-4 §5.1.1).
 fn finish<H: Block>(state: &mut H, blocks: &mut [[u8; BLOCK]; 2], tail: usize, total: usize) {
     if let Some(end) = blocks.as_flattened_mut().get_mut(tail) {
         *end = 0x80;
@@ -279,4 +328,26 @@ fn finish<H: Block>(state: &mut H, blocks: &mut [[u8; BLOCK]; 2], tail: usize, t
 /// Writes the words of a state, most significant byte first.
 fn fill_words<H: Block>(to: &mut [u8], state: &H) {
     to.as_chunks_mut().0.iter_mut().zip(state.words()).for_each(|(to, word)| *to = word.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Class, Method, Writer};
+
+    #[test]
+    fn only_sha256_computes_the_pads_of_sha256() {
+        for length in [0, 22, 64, 65] {
+            let key = IntegrityKey::from_bytes(&[7; 65][..length]);
+            let writer = |buffer| Writer::new(buffer, Class::Request, Method::BINDING, [1; 12].into()).unwrap();
+            let mut buffer = [0; 64];
+            let bytes = writer(&mut buffer).message_integrity(&key).unwrap().finish();
+            assert!(Message::decode(bytes).unwrap().verify(&key).is_ok());
+            assert!(key.sha256.stored().is_none() && key.clone().sha256.stored().is_none(), "{length}");
+            let mut buffer = [0; 64];
+            let bytes = writer(&mut buffer).message_integrity_sha256(&key).unwrap().finish();
+            assert!(key.sha256.stored().is_some() && key.clone().sha256.stored().is_some(), "{length}");
+            assert!(Message::decode(bytes).unwrap().verify(&key).is_ok());
+        }
+    }
 }

@@ -1,13 +1,13 @@
-//! STUN (RFC 8489): bytes to meaning and back, without an allocator, without I/O, without panics.
+//! A STUN codec (RFC 8489): decodes and encodes messages without an allocator, without I/O and without panics.
 //!
-//! What this crate refuses to do: it allocates nothing, reads no clock, has no RNG and opens no socket. It retransmits
-//! nothing and keeps no transactions and no credentials. It prepares no strings beyond ASCII and does not wipe keys
-//! from memory. It never panics on what a peer sends. Agents that do the rest are built on it.
+//! This crate allocates nothing, reads no clock, has no RNG and opens no socket. It retransmits nothing and keeps no
+//! transactions and no credentials. It prepares no strings beyond ASCII and does not wipe keys from memory. No input
+//! from a peer causes a panic. `portolan-stun-agent` builds transactions and credentials on this crate.
 //!
-//! What it does: [`Message`] validates a datagram once and reads it in place. [`Writer`] fills a buffer of the caller.
-//! [`IntegrityKey`] signs and verifies. [`Attribute`] holds the registry. Further modules: [`demux`] names the
-//! protocols on a shared socket, [`framing`] splits streams, [`uri`] parses server URIs, [`explain`] describes any
-//! packet byte by byte.
+//! [`Message`] validates a datagram once and reads it in place. [`Writer`] fills a buffer of the caller.
+//! [`IntegrityKey`] computes and verifies message integrity. [`Attribute`] holds the registry of attributes.
+//! [`demux`] returns the protocol of a packet on a shared socket. [`framing`] splits streams into messages, [`uri`]
+//! parses server URIs, and [`explain`] describes any packet byte by byte.
 //!
 //! ```
 //! use portolan_stun::{Attribute, Class, Message, Method, Writer};

@@ -1,8 +1,9 @@
 //! A STUN message that was validated once and is read in place.
 //!
-//! Rules of this file: [`Message::decode`] looks exactly once at every byte that the structure depends on. It remembers
-//! the offsets of the integrity attributes and of FINGERPRINT; the rest only walks. Values are bounded by their own
-//! length. What follows MESSAGE-INTEGRITY is hidden, except MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 §14.5).
+//! Rules of this file: [`Message::decode`] reads every byte of the structure exactly once. It records the offsets of
+//! the integrity attributes and of FINGERPRINT. The other functions iterate over attributes that are already
+//! validated. A value is bounded by its own length. Attributes after MESSAGE-INTEGRITY are hidden, except
+//! MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 §14.5).
 //!
 //! RFC 8489 §5 (structure), §6.3 (receiving), §14 (attributes).
 //!
@@ -29,27 +30,27 @@ use crate::{
     fingerprint,
 };
 
-/// A message whose structure was validated; its attributes are decoded while they are read.
+/// A message whose structure was validated. Each attribute is decoded when the iterator reaches it.
 ///
-/// `T` is the trust in it: [`Unverified`] after [`Message::decode`], [`Authenticated`] after [`Message::verify`],
-/// [`Exempt`] if the receiver said that no credentials are required.
+/// `T` is the state of its authentication: [`Unverified`] after [`Message::decode`], [`Authenticated`] after
+/// [`Message::verify`], and [`Exempt`] after [`Message::exempt`].
 #[derive(Clone, Copy)]
 pub struct Message<'a, T = Unverified> {
     bytes: &'a [u8],
-    /// Attributes end here for the reader. Offsets fit, because a message has at most 65,552 bytes.
+    /// The end of the readable attributes. Offsets fit into 32 bits, because a message has at most 65,552 bytes.
     end: u32,
-    /// Offsets of the attributes; 0 for absent, because the header is there.
+    /// Offsets of the attributes; 0 if absent, because offset 0 is in the header.
     integrity: u32,
     integrity_sha256: u32,
     fingerprint: u32,
     trust: PhantomData<T>,
 }
 
-/// The sender is not known.
+/// The sender is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {}
 
-/// The holder of the key wrote all that can be read of the message.
+/// The sender has the key, and the integrity attribute covers every readable attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authenticated {}
 
@@ -57,16 +58,16 @@ pub enum Authenticated {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exempt {}
 
-/// A message of the holder of the key. Only the attributes before the integrity attribute can be read.
+/// An authenticated message. Only the attributes before the integrity attribute are readable.
 pub type Verified<'a> = Message<'a, Authenticated>;
 
-/// Messages on which a receiver may act: their authentication is done, or not required. Sealed.
+/// The states in which a receiver may act on a message: authenticated, or exempt from authentication. Sealed.
 pub trait Checked: sealed::Sealed {}
 impl Checked for Authenticated {}
 impl Checked for Exempt {}
 
 mod sealed {
-    #[expect(unnameable_types, reason = "that it cannot be named is what seals the trait")]
+    #[expect(unnameable_types, reason = "a trait with an unnameable supertrait is sealed")]
     pub trait Sealed {}
     impl Sealed for super::Authenticated {}
     impl Sealed for super::Exempt {}
@@ -78,18 +79,18 @@ pub enum FingerprintPolicy {
     /// No check.
     #[default]
     Ignore,
-    /// If it is there, it must be right.
+    /// A FINGERPRINT that is present must be correct.
     IfPresent,
-    /// It must be there and be right.
+    /// FINGERPRINT must be present and correct.
     Required,
 }
 
 impl<'a> Message<'a> {
     /// Validates the structure of one whole message.
     ///
-    /// The top bits are zero, the cookie is there, the length is a multiple of 4 and ends exactly at the end of
-    /// `bytes`, and every attribute lies inside (RFC 8489 §5, §14). Values are not judged, and FINGERPRINT is not
-    /// computed.
+    /// The two top bits are zero, and the magic cookie is present. The length is a multiple of 4 and ends exactly at
+    /// the end of `bytes`. Every attribute is inside the message (RFC 8489 §5, §14). Values are not validated, and
+    /// FINGERPRINT is not computed.
     ///
     /// # Errors
     /// A [`DecodeError`] with the offset of the first violation and one of these kinds:
@@ -121,16 +122,17 @@ impl<'a> Message<'a> {
         if usize::from(length) != found {
             return Err(length_mismatch(length, found));
         }
-        Self::survey(bytes)
+        Self::scan_attributes(bytes)
     }
 
-    /// Walks the attributes once. Proves that each lies inside, and records the three that the checks need.
+    /// Scans the attributes once, checks that each is inside the message, and records the offsets of the three
+    /// attributes that are verified later.
     #[inline(always)]
-    fn survey(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        // Invariant of the loop: the value is the number of bytes left at the attribute, 0 for absent. The next load
-        // depends on this iteration, so an iteration does as little as possible; offsets are computed after the loop.
-        // The two bytes of a length are added separately, because a byte swap would be on the critical path. 256 is a
-        // multiple of 4, so the padding is right; 7 is 4 for the head and 3 for the padding.
+    fn scan_attributes(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        // Loop invariant: each variable is the number of bytes left at its attribute, 0 if the attribute is absent.
+        // The next load depends on this iteration, so the offsets are computed after the loop. The two bytes of a
+        // length are added separately, because a byte swap would be on the critical path. 256 is a multiple of 4, so
+        // the padding of the high byte is 0. 7 is 4 for the head and 3 for the padding.
         let (mut integrity, mut integrity_sha256, mut fingerprint) = (0, 0, 0);
         let mut rest = bytes.get(HEADER_LEN..).unwrap_or_default();
         while let Some(head) = rest.first_chunk::<4>() {
@@ -151,14 +153,14 @@ impl<'a> Message<'a> {
             }
             rest = next;
         }
-        // With a length that is a multiple of 4 no bytes are left: every attribute takes a multiple of 4.
+        // No bytes are left: the message length and the size of every attribute are multiples of 4.
         let end = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let at = |left| if left == 0 { 0 } else { u32::try_from(bytes.len() - left).unwrap_or(u32::MAX) };
         let (integrity, integrity_sha256, fingerprint) = (at(integrity), at(integrity_sha256), at(fingerprint));
         Ok(Self { bytes, end, integrity, integrity_sha256, fingerprint, trust: PhantomData })
     }
 
-    /// Validates the structure, and then FINGERPRINT as `policy` demands.
+    /// Validates the structure, and then FINGERPRINT by `policy`.
     ///
     /// # Errors
     /// A [`DecodeError`] with one of the kinds of [`Message::decode`] or [`Message::check_fingerprint`]. With
@@ -175,9 +177,9 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// States that no credentials are required: the receiver may act on the message as it is.
+    /// Returns the same message, marked as exempt from authentication.
     ///
-    /// For usages without authentication only, such as a public Binding server (RFC 8489 §6.3.1, RFC 5780 §6.1).
+    /// Only for usages without authentication, such as a public Binding server (RFC 8489 §6.3.1, RFC 5780 §6.1).
     #[must_use]
     pub const fn exempt(self) -> Message<'a, Exempt> {
         self.with_trust(self.end)
@@ -226,22 +228,23 @@ impl<'a, T> Message<'a, T> {
         u16::from_be_bytes(self.bytes.first_chunk().copied().unwrap_or_default())
     }
 
-    /// The attributes in their order, decoded. A malformed value is an `Err`, and the walk goes on after it.
+    /// The decoded attributes in message order. A malformed value is an `Err`, and the iterator continues after it.
     ///
-    /// Before verification: all up to MESSAGE-INTEGRITY, and after it only MESSAGE-INTEGRITY-SHA256 and FINGERPRINT
-    /// (RFC 8489 §14.5). Of an [`Authenticated`] message: only those that its integrity covers.
+    /// An unverified message returns all attributes up to MESSAGE-INTEGRITY, and after it only
+    /// MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 §14.5). An [`Authenticated`] message returns only the
+    /// attributes that its integrity covers.
     #[must_use]
     #[inline]
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes { fields: self.fields(), mask: XorMask::new(self.transaction_id()) }
     }
 
-    /// The attributes as [`Message::attributes`] sees them, with offset and bytes, not decoded.
+    /// The same attributes as [`Message::attributes`], with offset and bytes, not decoded.
     #[must_use]
     #[inline]
     pub fn fields(&self) -> Fields<'a> {
         let end = usize::try_from(self.end).unwrap_or(usize::MAX);
-        Fields { rest: self.bytes.get(HEADER_LEN..end).unwrap_or_default(), end, sealed: Seal::Open }
+        Fields { rest: self.bytes.get(HEADER_LEN..end).unwrap_or_default(), end, visible: Visible::All }
     }
 
     /// The first attribute of a type, decoded; `None` if there is none. Later ones of the type are ignored (RFC 8489
@@ -267,17 +270,17 @@ impl<'a, T> Message<'a, T> {
         self.fields().any(|field| field.kind == kind)
     }
 
-    /// The comprehension-required types that this crate does not know, in their order (RFC 8489 §6.3.1).
+    /// The comprehension-required types that this crate does not know, in message order (RFC 8489 §6.3.1).
     ///
-    /// A receiver that understands less than the whole registry calls [`Message::not_understood`].
+    /// A receiver that supports only a part of the registry calls [`Message::not_understood`].
     pub fn unknown_comprehension_required(&self) -> impl Iterator<Item = AttributeType> + Clone + use<'a, T> {
         self.fields().map(|field| field.kind).filter(|kind| kind.is_comprehension_required() && !kind.is_known())
     }
 
-    /// The comprehension-required types that are not among `understood`, in their order.
+    /// The comprehension-required types that are not in `understood`, in message order.
     ///
-    /// The integrity attributes need not be listed, because the codec handles them. List also the attributes that are
-    /// understood but out of place here: they are ignored, not refused (RFC 8489 §6.3).
+    /// `understood` need not contain the integrity attributes, because the codec processes them. It should contain
+    /// the known attributes that the STUN method ignores, because such attributes are not refused (RFC 8489 §6.3).
     pub fn not_understood<'s>(
         &self,
         understood: &'s [AttributeType],
@@ -288,13 +291,13 @@ impl<'a, T> Message<'a, T> {
             .filter(move |kind| kind.is_comprehension_required() && !understood.contains(kind) && !CODEC.contains(kind))
     }
 
-    /// Whether FINGERPRINT is present, right or not.
+    /// Whether FINGERPRINT is present, correct or not.
     #[must_use]
     pub const fn has_fingerprint(&self) -> bool {
         self.fingerprint != 0
     }
 
-    /// Checks that FINGERPRINT is present, is last, and is right for these bytes (RFC 8489 §14.7).
+    /// Checks that FINGERPRINT is present, is the last attribute, and matches the bytes (RFC 8489 §14.7).
     ///
     /// # Errors
     /// A [`DecodeError`] with one of these kinds:
@@ -308,12 +311,12 @@ impl<'a, T> Message<'a, T> {
         fingerprint::check(self.bytes, at)
     }
 
-    /// The offset of the MESSAGE-INTEGRITY that counts; 0 if there is none.
+    /// The offset of the MESSAGE-INTEGRITY to verify; 0 if there is none.
     pub(crate) const fn integrity_at(&self) -> u32 {
         self.integrity
     }
 
-    /// The offset of the MESSAGE-INTEGRITY-SHA256 that counts; 0 if there is none.
+    /// The offset of the MESSAGE-INTEGRITY-SHA256 to verify; 0 if there is none.
     pub(crate) const fn integrity_sha256_at(&self) -> u32 {
         self.integrity_sha256
     }
@@ -326,7 +329,8 @@ macro_rules! getters {
             $(
                 $(#[doc = $doc])+
                 ///
-                /// `None` if the first one is absent or malformed; [`Message::attribute`] shows which.
+                /// `None` if the first one is absent or malformed; [`Message::attribute`] distinguishes the two
+                /// cases.
                 #[must_use]
                 pub fn $name(&self) -> Option<$value> {
                     match self.attribute(AttributeType::$kind)? {
@@ -344,23 +348,23 @@ getters! {
     mapped_address: MappedAddress(MAPPED_ADDRESS) -> SocketAddr;
     /// XOR-MAPPED-ADDRESS: the reflexive address (RFC 8489 §14.2).
     xor_mapped_address: XorMappedAddress(XOR_MAPPED_ADDRESS) -> SocketAddr;
-    /// ALTERNATE-SERVER: the server to ask instead (RFC 8489 §14.15).
+    /// ALTERNATE-SERVER: the server to use instead (RFC 8489 §14.15).
     alternate_server: AlternateServer(ALTERNATE_SERVER) -> SocketAddr;
     /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4).
     other_address: OtherAddress(OTHER_ADDRESS) -> SocketAddr;
-    /// RESPONSE-ORIGIN: the address that the response was sent from, as the server says (RFC 5780 §7.3).
+    /// RESPONSE-ORIGIN: the source address of the response, as the server reports it (RFC 5780 §7.3).
     response_origin: ResponseOrigin(RESPONSE_ORIGIN) -> SocketAddr;
     /// CHANGED-ADDRESS: the name of OTHER-ADDRESS in RFC 3489 (§11.2.3), with a number of its own.
     changed_address: ChangedAddress(CHANGED_ADDRESS) -> SocketAddr;
     /// SOURCE-ADDRESS: the name of RESPONSE-ORIGIN in RFC 3489 (§11.2.5), with a number of its own.
     source_address: SourceAddress(SOURCE_ADDRESS) -> SocketAddr;
-    /// CHANGE-REQUEST: the address and port that the response shall come from (RFC 5780 §7.2).
+    /// CHANGE-REQUEST: the requested source address and port of the response (RFC 5780 §7.2).
     change_request: ChangeRequest(CHANGE_REQUEST) -> ChangeRequest;
-    /// RESPONSE-PORT: the port that the response is sent to (RFC 5780 §7.5).
+    /// RESPONSE-PORT: the requested destination port of the response (RFC 5780 §7.5).
     response_port: ResponsePort(RESPONSE_PORT) -> u16;
     /// PADDING: bytes without meaning (RFC 5780 §7.6).
     padding: Padding(PADDING) -> &'a [u8];
-    /// ERROR-CODE: why a request failed (RFC 8489 §14.8).
+    /// ERROR-CODE: the reason why a request failed (RFC 8489 §14.8).
     error_code: ErrorCode(ERROR_CODE) -> ErrorCode<'a>;
     /// UNKNOWN-ATTRIBUTES: the types that the server did not understand (RFC 8489 §14.13).
     unknown_attributes: UnknownAttributes(UNKNOWN_ATTRIBUTES) -> crate::UnknownAttributes<'a>;
@@ -372,15 +376,15 @@ getters! {
     realm: Realm(REALM) -> Text<'a>;
     /// NONCE (RFC 8489 §14.10).
     nonce: Nonce(NONCE) -> Text<'a>;
-    /// PASSWORD-ALGORITHM: the choice of the client (RFC 8489 §14.12).
+    /// PASSWORD-ALGORITHM: the algorithm that the client selected (RFC 8489 §14.12).
     password_algorithm: PasswordAlgorithm(PASSWORD_ALGORITHM) -> crate::PasswordAlgorithm<'a>;
-    /// PASSWORD-ALGORITHMS: the offer of the server (RFC 8489 §14.11).
+    /// PASSWORD-ALGORITHMS: the algorithms that the server offers (RFC 8489 §14.11).
     password_algorithms: PasswordAlgorithms(PASSWORD_ALGORITHMS) -> crate::PasswordAlgorithms<'a>;
     /// SOFTWARE: name and version of the sender's software (RFC 8489 §14.14).
     software: Software(SOFTWARE) -> Text<'a>;
     /// ALTERNATE-DOMAIN: the name in the certificate of the alternate server (RFC 8489 §14.16).
     alternate_domain: AlternateDomain(ALTERNATE_DOMAIN) -> Text<'a>;
-    /// PRIORITY of the candidate that this check would discover (RFC 8445 §16.1).
+    /// PRIORITY: the priority of a candidate that this check discovers (RFC 8445 §16.1).
     priority: Priority(PRIORITY) -> u32;
     /// ICE-CONTROLLED: the tie-breaker of a controlled agent (RFC 8445 §16.1).
     ice_controlled: IceControlled(ICE_CONTROLLED) -> u64;
@@ -394,9 +398,9 @@ getters! {
     channel_number: ChannelNumber(CHANNEL_NUMBER) -> u16;
     /// LIFETIME in seconds (RFC 8656 §18.2).
     lifetime: Lifetime(LIFETIME) -> u32;
-    /// DATA: what to relay, or what was relayed (RFC 8656 §18.4).
+    /// DATA: the application data to relay, or the relayed data (RFC 8656 §18.4).
     data: Data(DATA) -> &'a [u8];
-    /// CONNECTION-ID of a TCP connection of a relay (RFC 6062 §6.2.1).
+    /// CONNECTION-ID: the id of a peer's TCP connection at the relay (RFC 6062 §6.2.1).
     connection_id: ConnectionId(CONNECTION_ID) -> u32;
 }
 
@@ -415,7 +419,7 @@ impl<T> fmt::Debug for Message<'_, T> {
     }
 }
 
-/// An attribute as it is in the message: not decoded, bounded by its own length, without padding.
+/// An attribute that is not decoded, bounded by its own length, without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Offset of its first header byte from the start of the message, in bytes.
@@ -426,20 +430,22 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
-/// The attributes of a message, not decoded; made by [`Message::fields`].
+/// An iterator over the attributes of a message, not decoded; returned by [`Message::fields`].
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     rest: &'a [u8],
     end: usize,
-    sealed: Seal,
+    visible: Visible,
 }
 
-/// What is still visible: less after each of the closing attributes.
+/// The attributes that are still visible. Each integrity attribute hides most of the later attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seal {
-    Open,
-    Integrity,
-    IntegritySha256,
+enum Visible {
+    All,
+    /// After MESSAGE-INTEGRITY.
+    Sha256AndFingerprint,
+    /// After MESSAGE-INTEGRITY-SHA256.
+    Fingerprint,
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -454,21 +460,21 @@ impl<'a> Iterator for Fields<'a> {
             let at = self.end - self.rest.len();
             let value = after.get(..usize::from(length))?;
             self.rest = after.get(padded(length)..)?;
-            match (kind, self.sealed) {
+            match (kind, self.visible) {
                 (AttributeType::FINGERPRINT, _) => self.rest = &[],
-                (AttributeType::MESSAGE_INTEGRITY, Seal::Open) => self.sealed = Seal::Integrity,
-                (AttributeType::MESSAGE_INTEGRITY_SHA256, Seal::Open | Seal::Integrity) => {
-                    self.sealed = Seal::IntegritySha256;
+                (AttributeType::MESSAGE_INTEGRITY, Visible::All) => self.visible = Visible::Sha256AndFingerprint,
+                (AttributeType::MESSAGE_INTEGRITY_SHA256, Visible::All | Visible::Sha256AndFingerprint) => {
+                    self.visible = Visible::Fingerprint;
                 }
-                (_, Seal::Open) => {}
-                (_, Seal::Integrity | Seal::IntegritySha256) => continue,
+                (_, Visible::All) => {}
+                (_, Visible::Sha256AndFingerprint | Visible::Fingerprint) => continue,
             }
             return Some(Field { at, kind, value });
         }
     }
 }
 
-/// The decoded attributes of a message; made by [`Message::attributes`].
+/// An iterator over the decoded attributes of a message; returned by [`Message::attributes`].
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     fields: Fields<'a>,
@@ -485,7 +491,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// A value's length with its padding: the next multiple of 4 (RFC 8489 §14).
+/// The length of a value with its padding: the next multiple of 4 (RFC 8489 §14).
 #[inline]
 pub(crate) const fn padded(length: u16) -> usize {
     (length as usize + 3) & !3
@@ -499,7 +505,8 @@ const fn attribute_truncated(at: usize, head: u32, found: usize) -> DecodeError 
     DecodeError::new(at, Kind::AttributeTruncated { attribute, announced, found })
 }
 
-/// A datagram that is too short is reported by its end, one that is too long by its length field.
+/// The error of a wrong message length. Its offset is the end of a datagram that is too short, or the length field of
+/// one that is too long.
 #[cold]
 pub(crate) fn length_mismatch(announced: u16, found: usize) -> DecodeError {
     let at = if found < usize::from(announced) { HEADER_LEN + found } else { 2 };

@@ -1,7 +1,7 @@
 //! `stun:` and `turn:` URIs: the address of a server and its transport.
 //!
-//! Rules of this file: a URI borrows from its text. It is not a hierarchical URI (no `//`, no user, no path). A printed
-//! URI is parsed to the same value. Names are not resolved here.
+//! Rules of this file: a URI borrows from its text. It is not a hierarchical URI: it has no `//`, no user and no
+//! path. The text of `Display` parses to the same value. Names are not resolved here.
 //!
 //! RFC 7064 §3 (`stun`, `stuns`), RFC 7065 §3 (`turn`, `turns`), RFC 3986 §3.2.2 and §3.2.3 (host and port).
 //!
@@ -25,13 +25,13 @@ use core::{
 /// The URI of a STUN or TURN server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Uri<'a> {
-    /// Which of the four schemes.
+    /// The scheme.
     pub scheme: Scheme,
     /// The server.
     pub host: Host<'a>,
-    /// The port, if the URI names one.
+    /// The port, if the URI has one.
     pub port: Option<u16>,
-    /// The transport, if the URI names one; only TURN URIs do (RFC 7065 §3.1).
+    /// The transport, if the URI has one. Only TURN URIs can have one (RFC 7065 §3.1).
     pub transport: Option<Transport<'a>>,
 }
 
@@ -48,14 +48,14 @@ pub enum Scheme {
     Turns,
 }
 
-/// A server's name or address (RFC 3986 §3.2.2).
+/// The name or address of a server (RFC 3986 §3.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Host<'a> {
-    /// A name as it was written; percent-encoding stays.
+    /// A name as in the text; percent-encoding is not decoded.
     Name(&'a str),
     /// An IPv4 address.
     Ipv4(Ipv4Addr),
-    /// An IPv6 address; the URI has it in brackets.
+    /// An IPv6 address, which is in brackets in the URI.
     Ipv6(Ipv6Addr),
 }
 
@@ -66,7 +66,7 @@ pub enum Transport<'a> {
     Udp,
     /// `tcp`.
     Tcp,
-    /// An extension as it was written.
+    /// An extension, as in the text.
     Extension(&'a str),
 }
 
@@ -89,16 +89,16 @@ impl<'a> Uri<'a> {
             Some((authority, query)) => (authority, Some(query)),
             None => (rest, None),
         };
-        // The rest of the authority ends here.
-        let tail = rest.len() - authority.len();
-        let place = |part: &str, kind| UriError { at: text.len() - tail - part.len(), kind };
-        let (host, after) = split_host(authority).ok_or_else(|| place(authority, Kind::Host))?;
+        // The length of the text after the authority.
+        let query_len = rest.len() - authority.len();
+        let authority_error = |part: &str, kind| UriError { at: text.len() - query_len - part.len(), kind };
+        let (host, after) = split_host(authority).ok_or_else(|| authority_error(authority, Kind::Host))?;
         let port = match after.strip_prefix(':') {
             // RFC 3986 §3.2.3: the digits may be missing.
             Some("") => None,
-            Some(digits) => Some(parse_port(digits).ok_or_else(|| place(digits, Kind::Port))?),
+            Some(digits) => Some(parse_port(digits).ok_or_else(|| authority_error(digits, Kind::Port))?),
             None if after.is_empty() => None,
-            None => return Err(place(after, Kind::Host)),
+            None => return Err(authority_error(after, Kind::Host)),
         };
         let transport = match query {
             None => None,
@@ -107,7 +107,7 @@ impl<'a> Uri<'a> {
         Ok(Self { scheme, host, port, transport })
     }
 
-    /// The port, or the scheme's default: 3478, with TLS 5349 (RFC 7064 §3.2, RFC 7065 §3.2).
+    /// The port, or the default of the scheme: 3478 without TLS, 5349 with TLS (RFC 7064 §3.2, RFC 7065 §3.2).
     #[must_use]
     pub const fn port_or_default(&self) -> u16 {
         match (self.port, self.scheme) {
@@ -142,13 +142,13 @@ impl Scheme {
         }
     }
 
-    /// Whether the server is reached over TLS or DTLS.
+    /// Whether the transport is TLS or DTLS.
     #[must_use]
     pub const fn is_secure(self) -> bool {
         matches!(self, Self::Stuns | Self::Turns)
     }
 
-    /// Whether it is a relay.
+    /// Whether the server is a TURN relay.
     #[must_use]
     pub const fn is_turn(self) -> bool {
         matches!(self, Self::Turn | Self::Turns)
@@ -194,34 +194,34 @@ impl fmt::Display for Uri<'_> {
     }
 }
 
-/// Why a text is not one of the four URIs.
+/// The reason why a text is not a `stun:`, `stuns:`, `turn:` or `turns:` URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("byte {at}: {kind}")]
 pub struct UriError {
-    /// The offset in bytes of the part that is wrong.
+    /// The offset in bytes of the invalid part.
     pub at: usize,
-    /// What is wrong with it.
+    /// The error in this part.
     pub kind: UriErrorKind,
 }
 
-/// What is wrong at [`UriError::at`].
+/// The error at [`UriError::at`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum UriErrorKind {
-    /// Neither `stun:`, `stuns:`, `turn:` nor `turns:`.
+    /// The scheme is not `stun:`, `stuns:`, `turn:` or `turns:`.
     #[error("the scheme is stun, stuns, turn or turns (RFC 7064 §3.1, RFC 7065 §3.1)")]
     Scheme,
-    /// No name, no IPv4 address and no IPv6 address in brackets.
+    /// The host is not a name, an IPv4 address or an IPv6 address in brackets.
     #[error("a host is a name, an IPv4 address or an IPv6 address in brackets (RFC 3986 §3.2.2)")]
     Host,
-    /// Not a number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     #[error("a port is a number from 1 to 65535 (RFC 3986 §3.2.3)")]
     Port,
-    /// Another query than `transport=`, or a STUN URI with a query.
+    /// The query is not `transport=` with a name, or a STUN URI has a query.
     #[error("only TURN URIs have a query, and it is ?transport= with a name (RFC 7065 §3.1)")]
     Query,
 }
 
-/// The host, and the text after it.
+/// Returns the host and the text after it.
 fn split_host(authority: &str) -> Option<(Host<'_>, &str)> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, after) = rest.split_once(']')?;
@@ -239,12 +239,12 @@ fn split_host(authority: &str) -> Option<(Host<'_>, &str)> {
 fn is_reg_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     while let Some(byte) = bytes.next() {
-        let fine = match byte {
+        let is_valid = match byte {
             b'%' => (0..2).all(|_| bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit())),
             b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => true,
             byte => is_unreserved(byte),
         };
-        if !fine {
+        if !is_valid {
             return false;
         }
     }

@@ -1,8 +1,8 @@
-//! Writing a message into a borrowed buffer, front to back.
+//! Encodes a message into a borrowed buffer, from front to back.
 //!
-//! Rules of this file: append only. An attribute is written whole or not at all. The types enforce the order of RFC
-//! 8489 §14.5 to §14.7: nothing follows FINGERPRINT, and only FINGERPRINT and MESSAGE-INTEGRITY-SHA256 follow
-//! MESSAGE-INTEGRITY. After a refused `add` the message can go on as before.
+//! Rules of this file: attributes are only appended. An attribute is written completely or not at all. The types
+//! enforce the order of RFC 8489 §14.5 to §14.7: nothing follows FINGERPRINT, and only FINGERPRINT and
+//! MESSAGE-INTEGRITY-SHA256 follow MESSAGE-INTEGRITY. A refused `add` leaves the message unchanged.
 //!
 //! ```
 //! use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
@@ -19,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! After FINGERPRINT nothing can be added. This does not compile:
+//! No attribute can be added after FINGERPRINT. This does not compile:
 //!
 //! ```compile_fail,E0599
 //! use portolan_stun::{Attribute, Class, Method, Writer};
@@ -41,7 +41,7 @@
 //! let signed = writer.message_integrity(&key).unwrap().message_integrity(&key);
 //! ```
 //!
-//! Nor does a response to a request that was not checked by [`Message::verify`] or [`Message::exempt`]:
+//! A response to a request without [`Message::verify`] or [`Message::exempt`] does not compile:
 //!
 //! ```compile_fail,E0277
 //! use portolan_stun::{Message, ResponseClass, Writer};
@@ -49,7 +49,7 @@
 //! let request = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 //! let request = Message::decode(&request).unwrap();
 //! let mut buffer = [0; 128];
-//! let reply = Writer::response(&mut buffer, &request, ResponseClass::Success);
+//! let response = Writer::response(&mut buffer, &request, ResponseClass::Success);
 //! ```
 
 use core::marker::PhantomData;
@@ -61,7 +61,7 @@ use crate::{
     fingerprint,
 };
 
-/// A message that is being written. `S` is the stage: what may still follow.
+/// Writes a message. `S` is the stage, which determines the attributes that may follow.
 #[derive(Debug)]
 pub struct Writer<'b, S = Open> {
     cursor: Cursor<'b>,
@@ -69,7 +69,7 @@ pub struct Writer<'b, S = Open> {
     stage: PhantomData<S>,
 }
 
-/// Attributes may follow.
+/// Any attribute may follow.
 #[derive(Clone, Copy, Debug)]
 pub enum Open {}
 
@@ -81,7 +81,7 @@ pub enum Signed {}
 #[derive(Clone, Copy, Debug)]
 pub enum SignedSha256 {}
 
-/// FINGERPRINT is written: nothing may follow.
+/// FINGERPRINT is written: no attribute may follow.
 #[derive(Clone, Copy, Debug)]
 pub enum Closed {}
 
@@ -97,7 +97,7 @@ impl BeforeFingerprint for Signed {}
 impl BeforeFingerprint for SignedSha256 {}
 
 mod sealed {
-    #[expect(unnameable_types, reason = "that it cannot be named is what seals the trait")]
+    #[expect(unnameable_types, reason = "a trait with an unnameable supertrait is sealed")]
     pub trait Sealed {}
     impl Sealed for super::Open {}
     impl Sealed for super::Signed {}
@@ -120,7 +120,7 @@ impl<'b> Writer<'b> {
         let Some(header) = buffer.first_chunk_mut::<HEADER_LEN>() else {
             return Err(EncodeError::BufferTooShort { needed: HEADER_LEN, available });
         };
-        // Written as words: single bytes would delay the wide loads of hash and checksum.
+        // The header is written in words, because single bytes would delay the wide loads of the HMAC and the CRC.
         let head = u64::from(method.message_type(class)) << 48 | u64::from(MAGIC_COOKIE);
         if let Some((front, id)) = header.split_first_chunk_mut::<8>() {
             *front = head.to_be_bytes();
@@ -129,9 +129,9 @@ impl<'b> Writer<'b> {
         Ok(Self { cursor: Cursor::new(buffer, HEADER_LEN), mask: XorMask::new(transaction_id), stage: PhantomData })
     }
 
-    /// Begins the response to a request: its method and transaction ID, success or error (RFC 8489 §6.3.1.1).
+    /// Begins the response to a request, with its method and transaction ID (RFC 8489 §6.3.1.1).
     ///
-    /// Only a checked request is answered: one that was verified, or one of a usage without credentials.
+    /// The request is verified or exempt from authentication.
     ///
     /// # Errors
     /// * [`EncodeError::NotARequest`] when `request` is not a request.
@@ -151,10 +151,10 @@ impl<'b> Writer<'b> {
         Self::new(buffer, class, request.method(), request.transaction_id())
     }
 
-    /// The 420 response to a checked request: ERROR-CODE and UNKNOWN-ATTRIBUTES (RFC 8489 §6.3.1).
+    /// Begins the 420 response to a request, with ERROR-CODE and UNKNOWN-ATTRIBUTES (RFC 8489 §6.3.1).
     ///
-    /// `unknown` comes from [`Message::not_understood`] or [`Message::unknown_comprehension_required`]; attributes,
-    /// integrity and FINGERPRINT may follow.
+    /// `unknown` is the result of [`Message::not_understood`] or [`Message::unknown_comprehension_required`].
+    /// Attributes, integrity and FINGERPRINT may follow.
     ///
     /// # Errors
     /// * [`EncodeError::NotARequest`] when `request` is not a request.
@@ -174,7 +174,7 @@ impl<'b> Writer<'b> {
         Ok(writer)
     }
 
-    /// Appends an attribute, its padding zero.
+    /// Appends an attribute with zero padding.
     ///
     /// # Errors
     /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
@@ -196,7 +196,7 @@ impl<'b> Writer<'b> {
     /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
     /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn add_padding(&mut self, length: usize) -> Result<(), EncodeError> {
-        self.cursor.claim(AttributeType::PADDING, length)?.fill(0);
+        self.cursor.reserve(AttributeType::PADDING, length)?.fill(0);
         Ok(())
     }
 
@@ -212,7 +212,7 @@ impl<'b> Writer<'b> {
         self.cursor.types(types)
     }
 
-    /// Appends PASSWORD-ALGORITHMS, best first (RFC 8489 §14.11).
+    /// Appends PASSWORD-ALGORITHMS, in order of preference (RFC 8489 §14.11).
     ///
     /// # Errors
     /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
@@ -221,25 +221,25 @@ impl<'b> Writer<'b> {
         self.cursor.algorithms(algorithms)
     }
 
-    /// Appends MESSAGE-INTEGRITY: HMAC-SHA1 of everything before it (RFC 8489 §14.5).
+    /// Appends MESSAGE-INTEGRITY: HMAC-SHA1 of the preceding bytes (RFC 8489 §14.5).
     ///
     /// # Errors
     /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
     /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn message_integrity(mut self, key: &IntegrityKey) -> Result<Writer<'b, Signed>, EncodeError> {
         let covered = self.cursor.len();
-        self.cursor.claim(AttributeType::MESSAGE_INTEGRITY, 20)?;
-        self.settle_length();
+        self.cursor.reserve(AttributeType::MESSAGE_INTEGRITY, 20)?;
+        self.write_length();
         let hmac = key.sha1(self.cursor.written().get(..covered).unwrap_or_default(), covered + 24);
         if let Some(value) = self.cursor.written_mut().last_chunk_mut() {
             *value = hmac;
         }
-        Ok(self.staged())
+        Ok(self.into_stage())
     }
 }
 
 impl<'b, S: BeforeSha256> Writer<'b, S> {
-    /// Appends MESSAGE-INTEGRITY-SHA256 of 32 bytes: HMAC-SHA256 of everything before it (RFC 8489 §14.6).
+    /// Appends MESSAGE-INTEGRITY-SHA256: 32 bytes of HMAC-SHA256 of the preceding bytes (RFC 8489 §14.6).
     ///
     /// # Errors
     /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
@@ -248,7 +248,7 @@ impl<'b, S: BeforeSha256> Writer<'b, S> {
         self.message_integrity_sha256_truncated(key, 32)
     }
 
-    /// Appends MESSAGE-INTEGRITY-SHA256 cut to `length` bytes, for usages that allow it (RFC 8489 §14.6).
+    /// Appends MESSAGE-INTEGRITY-SHA256 truncated to `length` bytes, for usages that allow it (RFC 8489 §14.6).
     ///
     /// # Errors
     /// * [`EncodeError::TruncatedIntegrity`] when `length` is not 16, 20, 24, 28 or 32.
@@ -263,35 +263,35 @@ impl<'b, S: BeforeSha256> Writer<'b, S> {
             return Err(EncodeError::TruncatedIntegrity { found: length });
         }
         let covered = self.cursor.len();
-        self.cursor.claim(AttributeType::MESSAGE_INTEGRITY_SHA256, length)?;
-        self.settle_length();
+        self.cursor.reserve(AttributeType::MESSAGE_INTEGRITY_SHA256, length)?;
+        self.write_length();
         let hmac = key.sha256(self.cursor.written().get(..covered).unwrap_or_default(), covered + 4 + length);
-        let room = self.cursor.written_mut().get_mut(covered + 4..).unwrap_or_default();
-        room.iter_mut().zip(hmac).for_each(|(room, byte)| *room = byte);
-        Ok(self.staged())
+        let value = self.cursor.written_mut().get_mut(covered + 4..).unwrap_or_default();
+        value.iter_mut().zip(hmac).for_each(|(to, from)| *to = from);
+        Ok(self.into_stage())
     }
 }
 
 impl<'b, S: BeforeFingerprint> Writer<'b, S> {
-    /// Appends FINGERPRINT. Nothing follows it (RFC 8489 §14.7).
+    /// Appends FINGERPRINT, the last attribute (RFC 8489 §14.7).
     ///
     /// # Errors
     /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
     /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn fingerprint(mut self) -> Result<Writer<'b, Closed>, EncodeError> {
         let covered = self.cursor.len();
-        self.cursor.claim(AttributeType::FINGERPRINT, 4)?;
-        self.settle_length();
+        self.cursor.reserve(AttributeType::FINGERPRINT, 4)?;
+        self.write_length();
         let value = fingerprint::value(self.cursor.written().get(..covered).unwrap_or_default());
-        if let Some(room) = self.cursor.written_mut().last_chunk_mut() {
-            *room = value.to_be_bytes();
+        if let Some(bytes) = self.cursor.written_mut().last_chunk_mut() {
+            *bytes = value.to_be_bytes();
         }
-        Ok(self.staged())
+        Ok(self.into_stage())
     }
 }
 
 impl<'b, S> Writer<'b, S> {
-    /// The length of the message so far, in bytes with header.
+    /// The current length of the message in bytes, with the header.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a message is never empty, it has a header")]
     pub const fn len(&self) -> usize {
@@ -302,13 +302,13 @@ impl<'b, S> Writer<'b, S> {
     #[must_use]
     #[inline]
     pub fn finish(mut self) -> &'b [u8] {
-        self.settle_length();
+        self.write_length();
         self.cursor.into_written()
     }
 
-    /// Writes the length field for the message so far (RFC 8489 §5, §14.5).
+    /// Writes the length field for the current length (RFC 8489 §5, §14.5).
     #[inline]
-    fn settle_length(&mut self) {
+    fn write_length(&mut self) {
         let length = u16::try_from(self.cursor.len() - HEADER_LEN).unwrap_or(u16::MAX).to_be_bytes();
         if let Some([_, _, l0, l1, ..]) = self.cursor.written_mut().first_chunk_mut::<HEADER_LEN>() {
             [*l0, *l1] = length;
@@ -316,12 +316,12 @@ impl<'b, S> Writer<'b, S> {
     }
 
     #[inline]
-    fn staged<N>(self) -> Writer<'b, N> {
+    fn into_stage<N>(self) -> Writer<'b, N> {
         Writer { cursor: self.cursor, mask: self.mask, stage: PhantomData }
     }
 }
 
-/// The result of a request, which decides the class of its response.
+/// The class of a response: success or error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseClass {
     /// Success.

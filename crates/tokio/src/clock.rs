@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_due_when_it_comes_and_not_before() {
+    fn a_deadline_is_due_at_its_time_and_not_earlier() {
         let mut schedule = Schedule::new();
         assert!(!schedule.take_due(Instant::from_millis(99)), "there is no deadline");
         assert_eq!(schedule.set(wait(20)), None);

@@ -147,8 +147,8 @@ impl DriverConfig {
     /// refused with [`Refusal::Unsupported`](portolan_machine::Refusal::Unsupported).
     ///
     /// # Errors
-    /// [`rustls::Error`] when the chain has no valid leaf certificate, when the key does not fit it, or when the
-    /// crypto provider does not support the kind of the key or none of the default protocol versions.
+    /// [`rustls::Error`] when the chain has no valid leaf certificate, or when the key does not match the certificate.
+    /// The same error when the crypto provider does not support the kind of the key or any default protocol version.
     pub fn with_tls_certificate(
         self,
         chain: Vec<CertificateDer<'static>>,

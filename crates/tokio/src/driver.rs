@@ -202,8 +202,8 @@ impl<M: Machine> Driver<M> {
     /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketEvent::Opened) for this socket.
     ///
     /// # Errors
-    /// The [`std::io::Error`] of the system, when the socket is not connected, or when the system cannot make the
-    /// socket nonblocking, refuses a socket option, or cannot register the socket with the runtime.
+    /// The [`std::io::Error`] of the system: the socket is not connected, cannot be made nonblocking, does not support
+    /// a required option, or cannot be registered with the runtime.
     pub fn adopt_stream(&mut self, socket: std::net::TcpStream) -> std::io::Result<(SocketId, SocketAddr)> {
         let _within = self.runtime.enter();
         let stream = Stream::adopt(socket)?;

@@ -37,6 +37,9 @@ const NAMES: &[&str] = &[
 /// The maximum number of such words.
 const MOST: usize = 40;
 
+/// The maximum length of a sentence in words. The rule recommends 25.
+const LONGEST: usize = 30;
+
 pub(crate) fn run(root: &Path) -> Findings {
     let texts = texts(root).map_err(|fault| vec![fault])?;
     let mut total = 0;
@@ -50,6 +53,10 @@ pub(crate) fn run(root: &Path) -> Findings {
         }
     }
     println!("{total:6}  in all");
+    let mut findings = Vec::new();
+    if total > MOST {
+        findings.push(format!("{total} replaced words, at most {MOST} are allowed"));
+    }
     for (name, sentences) in sentences_by_crate(root).map_err(|fault| vec![fault])? {
         let words: usize = sentences.iter().map(|sentence| length(sentence)).sum();
         let longest = sentences.iter().max_by_key(|sentence| length(sentence)).map_or("", String::as_str);
@@ -60,11 +67,14 @@ pub(crate) fn run(root: &Path) -> Findings {
             length(longest)
         );
         println!("    {longest}");
+        let too_long = sentences.iter().filter(|sentence| length(sentence) > LONGEST);
+        findings.extend(too_long.map(|sentence| format!("crates/{name}: more than {LONGEST} words: {sentence}")));
     }
-    if total <= MOST {
-        return Ok(format!("language: {total} replaced words are left, at most {MOST} are allowed"));
+    if findings.is_empty() {
+        Ok(format!("language: {total} replaced words, at most {MOST}; no sentence has more than {LONGEST} words"))
+    } else {
+        Err(findings)
     }
-    Err(vec![format!("{total} replaced words, at most {MOST} are allowed")])
 }
 
 /// Returns the text to which the rule applies: sources, pages and manifests.

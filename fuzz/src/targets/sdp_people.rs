@@ -47,7 +47,7 @@ fn check_explain(session: &Session<'_>) {
         format_into(&mut text, &item);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n') && text.len() <= ITEM_LIMIT, "{text:?}");
         assert!((2..=3).contains(&text.lines().count()), "{text:?}");
-        assert_eq!(item.says.is_ok(), is_readable(&line), "{item}");
+        assert_eq!(item.value.is_ok(), is_readable(&line), "{item}");
         assert!(!item.clause().document.is_empty());
     }
     assert!(items.next().is_none());
@@ -97,8 +97,8 @@ fn check_diff_of_one_line(was: &Session<'_>, place: u8) {
     }
     for (changes, is_reverse) in [(diff(was, &is), false), (diff(&is, was), true)] {
         let (place, line) = match changes[..] {
-            [Change { place, what: ChangeKind::Added(line) }] if !is_reverse => (place, line),
-            [Change { place, what: ChangeKind::Removed(line) }] if is_reverse => (place, line),
+            [Change { place, kind: ChangeKind::Added(line) }] if !is_reverse => (place, line),
+            [Change { place, kind: ChangeKind::Removed(line) }] if is_reverse => (place, line),
             _ => panic!("one line causes {changes:?}"),
         };
         assert!(line.value() == NEW && section_number(place) == nth, "{place} is not section {nth}");
@@ -156,7 +156,7 @@ fn check_diff(was: &Session<'_>, is: &Session<'_>) {
 /// Returns the changes. The seeded bug: the last change is lost if a section moved, a direction changed and two
 /// codecs were removed.
 fn subject(mut changes: Vec<Change<'_>>) -> Vec<Change<'_>> {
-    let has = |name: &str| changes.iter().filter(|change| change.what.name() == name).count();
+    let has = |name: &str| changes.iter().filter(|change| change.kind.name() == name).count();
     if SEEDED && has("media-moved") > 0 && has("direction") > 0 && has("codec-removed") > 1 {
         changes.pop();
     }
@@ -174,7 +174,7 @@ fn kinds(changes: &[Change<'_>], is_reverse: bool) -> BTreeMap<&'static str, usi
     ];
     let mut counts = BTreeMap::new();
     for change in changes {
-        let name = change.what.name();
+        let name = change.kind.name();
         let pair = PAIRS.iter().find(|pair| pair.contains(&name)).filter(|_| is_reverse);
         let name = pair.map_or(name, |[a, b]| if name == *a { b } else { a });
         *counts.entry(name).or_default() += 1;

@@ -269,7 +269,7 @@ mod tests {
     use portolan_audit::{Check, UnknownReason, Violation};
 
     #[test]
-    fn a_line_says_clause_meaning_and_what_stands_against_it() {
+    fn a_finding_has_its_clause_meaning_and_evidence() {
         let check_line = |check, outcome| {
             let finding = Finding { check, outcome };
             format!("{} {}", mark(outcome), line(&finding))

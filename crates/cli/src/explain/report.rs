@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_the_date_that_it_is() {
+    fn a_time_is_printed_as_its_date() {
         for (seconds, date) in [
             (0, "1970-01-01T00:00:00.000000Z"),
             (951_782_400, "2000-02-29T00:00:00.000000Z"),

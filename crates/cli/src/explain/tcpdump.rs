@@ -130,21 +130,21 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_of_several_lines_is_told_as_one() {
+    fn a_heading_of_several_lines_becomes_one_line() {
         let text = format!("12:00:00.0 IP (tos 0x0, ttl 64)\n    127.0.0.1.1 > 127.0.0.1.2: UDP, length 20\n{ROWS}");
         let heading = "12:00:00.0 IP (tos 0x0, ttl 64) 127.0.0.1.1 > 127.0.0.1.2: UDP, length 20";
         assert_eq!(read_all(&text), [(heading.to_owned(), 18)]);
     }
 
     #[test]
-    fn dumps_without_a_heading_are_of_another_kind() {
+    fn a_dump_without_a_heading_is_no_tcpdump_output() {
         for text in [ROWS, "", "00 01 02\n", "12:00:00.000000 IP 10.0.0.1.3478 > 10.0.0.2.5000: UDP, length 20\n"] {
             assert_eq!(packets(text), None, "{text}");
         }
     }
 
     #[test]
-    fn what_is_neither_heading_nor_bytes_is_named_with_its_place() {
+    fn a_line_without_heading_or_bytes_is_named_with_its_place() {
         let digit = |line, column, found| Some(Err(TextError::Digit { line, column, found }));
         let heading = "IP 10.0.0.1.3478 > 10.0.0.2.5000: UDP, length 20";
         assert_eq!(packets(&format!("{heading}\n{ROWS}  hello\n")), digit(4, 3, 'h'));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_missing_is_named_with_its_place() {
+    fn a_missing_row_is_named_with_its_place() {
         let heading = "IP 10.0.0.1.3478 > 10.0.0.2.5000: UDP, length 20";
         let rows: Vec<String> = (0..3).map(|row| format!("\t0x00{row}0:  {}\n", "0001 ".repeat(8))).collect();
         let text = |rows: [&str; 3]| format!("{heading}\n{}{heading}\n{}", ROWS, rows.concat());

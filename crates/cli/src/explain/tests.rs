@@ -75,7 +75,7 @@ fn bytes_of(found: &Found) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_kind_of_input_is_told_from_its_bytes() {
+fn the_bytes_show_the_kind_of_input() {
     let message = message();
     let hex: String = message.iter().map(|byte| format!("{byte:02x} ")).collect();
     for (input, source) in [
@@ -106,7 +106,7 @@ fn both_formats_have_the_same_time_and_addresses() {
 }
 
 #[test]
-fn every_link_type_leads_to_the_same_message() {
+fn every_link_type_gives_the_same_message() {
     let ip = udp(5000, 4000, &message());
     let cooked = [&[0; 14], &[8, 0][..], &ip].concat();
     let cooked_two = [&[8, 0], &[0; 18][..], &ip].concat();
@@ -127,7 +127,7 @@ fn every_link_type_leads_to_the_same_message() {
 }
 
 #[test]
-fn a_stream_is_put_together_once_and_found_again_after_a_gap() {
+fn a_stream_is_reassembled_and_continues_after_a_gap() {
     let message = message();
     let two = [&message[..], &message].concat();
     let segments = [tcp(100, &two[..10]), tcp(110, &two[10..50]), tcp(110, &two[10..50]), tcp(150, &two[50..])];
@@ -140,7 +140,7 @@ fn a_stream_is_put_together_once_and_found_again_after_a_gap() {
 }
 
 #[test]
-fn channel_data_counts_only_where_stun_was_spoken() {
+fn channel_data_is_recognised_only_on_flows_with_stun() {
     let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
     let known = pcap(101, &[udp(5000, 4000, &message()), udp(5000, 4000, &channel)]);
     assert_eq!(bytes_of(&found(&known)), [message(), channel.clone()]);
@@ -150,7 +150,7 @@ fn channel_data_counts_only_where_stun_was_spoken() {
 }
 
 #[test]
-fn a_capture_that_ends_early_tells_what_came_before() {
+fn a_truncated_capture_gives_its_complete_packets() {
     let file = pcap(101, &[udp(5000, 3478, &message()), udp(5000, 3478, &message())]);
     let torn = found(&file[..file.len() - 1]);
     assert_eq!((torn.messages.len(), torn.torn.is_some()), (1, true));
@@ -158,7 +158,7 @@ fn a_capture_that_ends_early_tells_what_came_before() {
 }
 
 #[test]
-fn what_the_capture_cut_off_is_not_called_wrong() {
+fn truncation_by_the_capture_is_no_error_of_the_message() {
     let mut file = pcap(101, &[udp(5000, 3478, &message())[..60].to_vec()]);
     // The fourth word of the record: the length of the packet.
     file[24 + 12] = 68;
@@ -172,7 +172,7 @@ fn what_the_capture_cut_off_is_not_called_wrong() {
 }
 
 #[test]
-fn a_check_through_a_relay_is_told_inside_of_its_channel() {
+fn a_check_through_a_relay_is_explained_inside_its_channel() {
     let channel = [&[0x40, 1, 0, 40], &message()[..]].concat();
     let found = found(&pcap(101, &[udp(5000, 3478, &channel)]));
     let (text, wrong) = report::human(&found);
@@ -184,7 +184,7 @@ fn a_check_through_a_relay_is_told_inside_of_its_channel() {
             "Packet 1, 2001-09-09T01:46:40.500000Z, udp 192.0.2.1:5000 > 198.51.100.1:3478, 44 bytes",
             "   0  4001                                  channel number: 0x4001 (RFC 8656 §12)",
             "   2  0028                                  data length: 40 bytes after the head (RFC 8656 §12.4)",
-            "   4  01010014 2112a442 07070707 07070707…  application data: 40 bytes, which are STUN (RFC 8656 §12.4)",
+            "   4  01010014 2112a442 07070707 07070707…  application data: 40 bytes, a STUN message (RFC 8656 §12.4)",
             "         0  0101                                  message type: Binding success response (RFC 8489 §5)",
         ]
     );
@@ -197,7 +197,7 @@ fn a_check_through_a_relay_is_told_inside_of_its_channel() {
 
 /// An error in ChannelData counts, and so does a truncated message in it.
 #[test]
-fn a_broken_message_inside_of_a_channel_is_wrong() {
+fn an_invalid_message_inside_a_channel_is_an_error() {
     let broken = [&[0x40, 1, 0, 36], &message()[..36]].concat();
     let short = [&[0x40, 1, 0, 200], &b"hi"[..]].concat();
     for bytes in [broken, short] {
@@ -216,7 +216,7 @@ fn other_protocols_are_named() {
         report::human(&Found { source: "binary", messages, ..Found::default() })
     };
     let (text, wrong) = result(&[&[22, 254, 253]]);
-    assert!(!wrong && text.contains("DTLS: by its first bytes"), "{text}");
+    assert!(!wrong && text.contains("DTLS: identified by its first bytes"), "{text}");
     assert!(text.ends_with("\n1 message: neither STUN nor ChannelData.\n"), "{text}");
     let (text, wrong) = result(&[&[22, 254, 253], &message()]);
     assert!(!wrong && text.ends_with("\n2 messages: nothing is wrong; 1 neither STUN nor ChannelData.\n"), "{text}");
@@ -247,7 +247,7 @@ fn no_bytes_panic() {
 
 /// Bytes are a packet only by their lengths: with one byte more or less they are explained as they are.
 #[test]
-fn bytes_are_a_packet_where_every_length_fits() {
+fn bytes_are_a_packet_if_every_length_matches() {
     let packet = udp(5000, 3478, &message());
     for (whole, word) in
         [(packet.clone(), "ip"), (ethernet(&packet), "ethernet"), (ethernet(&tcp(1, &message())), "ethernet")]
@@ -318,7 +318,7 @@ fn a_frame_that_tcpdump_prints_is_no_ip_packet() {
 }
 
 #[test]
-fn what_tcpdump_cut_off_is_not_called_wrong() {
+fn truncation_by_tcpdump_is_no_error_of_the_message() {
     let packet = udp(5000, 3478, &message());
     for (bytes, is_cut) in [(&packet[..], false), (&packet[..60], true)] {
         let result = found(format!("{HEADING}\n{}", rows(bytes)).as_bytes());
@@ -334,7 +334,7 @@ fn what_tcpdump_cut_off_is_not_called_wrong() {
 }
 
 #[test]
-fn what_follows_channel_data_is_not_passed_over() {
+fn bytes_after_channel_data_are_explained() {
     let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
     // Bytes up to a multiple of four are padding.
     for (follow, wrong) in [(0, false), (2, false), (3, true), (600, true)] {
@@ -344,7 +344,7 @@ fn what_follows_channel_data_is_not_passed_over() {
         let (text, human) = report::human(&found);
         let (json_text, json) = report::json(&found);
         assert_eq!((human, json), (wrong, wrong), "{text}");
-        assert_eq!(text.contains("behind the data: more than the length announces"), wrong, "{text}");
+        assert_eq!(text.contains("after the data: more bytes than the length field states"), wrong, "{text}");
         // The JSON has each byte once, and marks the wrong line.
         let json: serde_json::Value = serde_json::from_str(&json_text).unwrap();
         let lines = json["messages"][0]["lines"].as_array().unwrap();
@@ -358,7 +358,7 @@ fn what_follows_channel_data_is_not_passed_over() {
 
 /// Padding and check sequence of Ethernet are not part of the packet, and are named. Other bytes make it no frame.
 #[test]
-fn behind_the_packet_a_frame_may_have_padding_and_a_check_sequence() {
+fn a_frame_may_have_padding_and_a_check_sequence_after_its_packet() {
     let bare = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9];
     let short = ethernet(&ip(17, &[&[19, 136, 13, 150, 0, 18, 0, 0][..], &[0x40, 1, 0, 6], b"abcdef"].concat()));
     let long = ethernet(&udp(5000, 3478, &message()));

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_the_same_bytes_reads_the_same() {
+    fn every_notation_of_the_same_bytes_is_parsed_to_the_same_bytes() {
         let expected: Vec<u8> = (0..20).collect();
         for text in [
             "000102030405060708090a0b0c0d0e0f10111213",
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_lines_like_the_one_before() {
+    fn a_star_repeats_the_preceding_line() {
         let mut expected: Vec<u8> = (0..16).collect();
         expected.extend([0; 64]);
         expected.extend([1, 2]);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_missing_or_stands_twice_is_named() {
+    fn a_missing_or_repeated_line_is_named() {
         let gap = |line, due, found| Err(TextError::Gap { line, due, found });
         for (first, second, third) in [
             ("00000000: 0001 0203", "00000004: 0405 0607", "00000008: 0809"),
@@ -330,13 +330,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_on_a_line_of_their_own_are_no_offset() {
+    fn bytes_on_a_separate_line_are_no_offset() {
         assert_eq!(one("01020304\n0000\n"), [1, 2, 3, 4, 0, 0]);
         assert_eq!(one("00010000\n0004\n00000006\n"), [0, 1, 0, 0, 0, 4, 0, 0, 0, 6]);
     }
 
     #[test]
-    fn what_is_no_hexadecimal_is_named_with_its_place() {
+    fn a_character_that_is_not_hexadecimal_is_named_with_its_place() {
         assert_eq!(hex("00\n01 0g 02"), Err(TextError::Digit { line: 2, column: 5, found: 'g' }));
         assert_eq!(hex("00 012"), Err(TextError::Odd { line: 1, column: 6 }));
         assert_eq!(hex("0000:  00 0g"), Err(TextError::Digit { line: 1, column: 12, found: 'g' }));
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_what_is_printable() {
+    fn printable_bytes_are_text() {
         assert_eq!(as_text(b"00 01\r\n\tz"), Some("00 01\r\n\tz"));
         assert_eq!(as_text(&[0, 1]), None);
         assert_eq!(as_text(&[0xff]), None);

@@ -24,7 +24,7 @@ fn comparison(line: &str) -> Comparison {
 }
 
 #[test]
-fn what_is_found_in_each_preset_is_correct_unless_a_nat_is_hidden() {
+fn the_result_for_each_preset_is_its_topology_unless_a_nat_is_hidden() {
     for preset in Preset::ALL {
         let expected = if preset == Preset::Cgnat { Comparison::HiddenNat } else { Comparison::Right };
         assert_eq!(comparison(&format!("--preset {preset}")), expected, "{preset}");
@@ -35,7 +35,7 @@ fn what_is_found_in_each_preset_is_correct_unless_a_nat_is_hidden() {
 }
 
 #[test]
-fn what_is_found_of_each_kind_is_correct() {
+fn the_result_for_each_kind_of_nat_is_its_topology() {
     for mapping in Mapping::ALL {
         for filtering in Filtering::ALL {
             assert_eq!(comparison(&format!("--mapping {mapping} --filtering {filtering} --seed 3")), Comparison::Right);
@@ -44,7 +44,7 @@ fn what_is_found_of_each_kind_is_correct() {
 }
 
 #[test]
-fn each_comparison_follows_from_the_report() {
+fn a_wrong_result_and_a_missing_result_are_distinguished() {
     let strict = topology(&args("--mapping apdm"));
     let home = topology(&args("--preset home"));
     let report = simulate(&args("--preset home")).unwrap().0.report;

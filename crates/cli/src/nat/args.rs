@@ -117,7 +117,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn watch_takes_its_seconds_only_behind_an_equals_sign() {
+    fn the_interval_of_watch_needs_an_equals_sign() {
         assert_eq!(args("--watch").watch, Some(Duration::from_secs(30)));
         assert_eq!(args("--watch=7").watch, Some(Duration::from_secs(7)));
         assert_eq!(args("").watch, None);

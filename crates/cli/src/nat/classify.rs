@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_mute_resolver_gets_its_time_and_one_line() {
+    async fn a_silent_resolver_is_given_up_at_the_limit_with_one_line() {
         let args = args("--server stun.example.org --timeout 4");
         let plan = Plan::of(&args, None).unwrap();
         let start = Instant::now();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_redacted_complaint_names_nobody() {
+    async fn a_redacted_error_contains_no_address() {
         let args = args("--server stun.example.org --redact");
         let plan = Plan::of(&args, None).unwrap();
         let error = failure(&args, &plan).await.to_string();

@@ -79,7 +79,7 @@ mod tests {
     use crate::report::sample;
 
     #[test]
-    fn capable_servers_are_asked_first_and_silent_ones_never() {
+    fn capable_servers_come_first_and_silent_servers_are_left_out() {
         let mut family = sample::home().families.remove(0);
         family.servers.reverse();
         let addresses: Vec<String> = servers(&family).iter().map(ToString::to_string).collect();

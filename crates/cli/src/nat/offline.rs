@@ -62,7 +62,7 @@ mod tests {
     use portolan_nat::profile::{Conclusion, Flaw, Unknown};
 
     #[test]
-    fn it_says_what_was_tried_and_points_to_the_lab() {
+    fn the_error_lists_the_attempts_and_names_the_lab_command() {
         let mut report = sample::offline();
         report.families[0].servers = sample::home().families.remove(0).servers;
         assert_eq!(
@@ -73,14 +73,14 @@ mod tests {
     }
 
     #[test]
-    fn a_local_address_of_another_host_is_no_lack_of_network() {
+    fn a_local_address_of_another_host_is_not_reported_as_a_missing_network() {
         let mut report = sample::offline();
         report.families[0].reach = Reachability::Unavailable(Unavailable::Refused(Refusal::AddressNotAvailable));
         assert!(matches!(error_of(&report), Some(NatError::LocalElsewhere)));
     }
 
     #[test]
-    fn servers_that_answer_rubbish_are_named() {
+    fn servers_with_invalid_responses_are_named() {
         let mut report = sample::home();
         assert!(error_of(&report).is_none());
         let family = &mut report.families[0];

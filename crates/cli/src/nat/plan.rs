@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_a_word() {
+    fn invalid_combinations_are_refused_with_a_reason() {
         for (line, expected) in [
             ("-6 --local 192.0.2.7", "--local 192.0.2.7 is not of the family of -6"),
             (

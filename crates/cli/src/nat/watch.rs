@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn another_port_is_no_change_but_another_address_is() {
+    fn a_new_port_is_no_change_and_a_new_address_is_one() {
         let home = sample::home();
         let mut later = home.clone();
         later.families[0].public[0].set_port(40_001);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_axis_and_the_loss_of_the_network_are_told() {
+    fn changes_of_each_axis_and_of_the_loss_are_printed() {
         let home = sample::home();
         let mut doubtful = home.clone();
         doubtful.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubt_is_told_in_words_and_as_a_number() {
+    fn the_confidence_is_printed_in_words_and_as_a_number() {
         for (p_wrong, expected) in [
             (0.0, "practically certain"),
             (1e-12, "practically certain (wrong less than once in a billion)"),

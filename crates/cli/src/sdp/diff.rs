@@ -69,11 +69,11 @@ fn human(changes: &[Change<'_>]) -> String {
 }
 
 fn write_changes(place: &Place<'_>, group: &[Change<'_>], out: &mut String) -> fmt::Result {
-    if let [Change { what, .. }] = group {
-        return writeln!(out, "{place}: {what}");
+    if let [Change { kind, .. }] = group {
+        return writeln!(out, "{place}: {kind}");
     }
     writeln!(out, "{place}:")?;
-    group.iter().try_for_each(|Change { what, .. }| writeln!(out, "  {what}"))
+    group.iter().try_for_each(|Change { kind, .. }| writeln!(out, "  {kind}"))
 }
 
 #[derive(Serialize)]
@@ -99,7 +99,7 @@ struct JsonChange {
 
 impl From<&Change<'_>> for JsonChange {
     fn from(change: &Change<'_>) -> Self {
-        let (what, text) = (change.what.name(), change.what.to_string());
+        let (what, text) = (change.kind.name(), change.kind.to_string());
         match change.place {
             Place::Session => Self { was: None, is: None, media: None, mid: None, what, text },
             Place::Media { was, is, media, mid } => {

@@ -23,6 +23,11 @@ pub(super) fn write(
     writeln!(out)
 }
 
+/// Returns a number with its noun: `1 fault`, `2 faults`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The lines of a text, indexed once.
 pub(super) struct SourceLines<'a> {
     text: &'a [u8],
@@ -88,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_is_shown_around_the_place() {
+    fn a_long_line_is_cut_around_the_place() {
         let window = Window::of("ab\tcdé\u{1b}!".as_bytes(), 7, 1);
         assert_eq!((window.shown.as_str(), window.before, window.length), ("ab·cdé·!", 6, 1));
         let window = Window::of(&[b'x'; 500], 400, 3);

@@ -41,7 +41,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
     let bytes = input::bytes(file)?;
     let session = input::session(file, &bytes)?;
-    let wrong = explain(&session).filter(|item| item.says.is_err()).count();
+    let wrong = explain(&session).filter(|item| item.value.is_err()).count();
     output::print(&match args.format {
         DocumentFormat::Human => human(&session, wrong),
         DocumentFormat::Json => json(&session),
@@ -97,8 +97,8 @@ impl From<Item<'_>> for JsonLine {
             text: item.line.to_string(),
             meaning: item.meaning().to_string(),
             rfc: item.clause().to_string(),
-            wrong: item.says.is_err(),
-            column: item.says.err().map(|error| error.column),
+            wrong: item.value.is_err(),
+            column: item.value.err().map(|error| error.column),
         }
     }
 }

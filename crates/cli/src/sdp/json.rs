@@ -32,8 +32,8 @@ struct Media {
     lines: Vec<JsonLine>,
 }
 
-/// A line in one of four forms: `kind` and `value`; for attributes `kind`, `name` and perhaps `value`; `text` if the
-/// line has no type letter; `hex` if it is not UTF-8.
+/// A line in one of four forms. A line has `kind` and `value`. An attribute has `kind`, `name` and an optional
+/// `value`. A line without a type letter has `text`. A line that is not UTF-8 has `hex`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct JsonLine {

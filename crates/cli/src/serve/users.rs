@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_its_place_and_never_shown() {
+    fn an_error_in_a_users_file_names_its_place_and_never_shows_its_text() {
         for (realm, arguments, expected) in [
             (None, &["hunter2"][..], "--user number 1: expected NAME:PASSWORD, a name, a colon and a password"),
             (None, &["a:b", ":hunter2"], "--user number 2: a user name has 1 to 508 bytes, not 0"),

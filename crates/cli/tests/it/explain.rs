@@ -43,7 +43,7 @@ fn an_error_is_marked_and_sets_the_exit_code() {
     let truncated = XOR_MAPPED_RESPONSE.get(..60).expect("longer");
     let finished = run(&["explain", "--hex", truncated]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(finished.stdout.contains("! byte 30: the header announces 12 bytes after it, here are 10"), "{finished:?}");
+    assert!(finished.stdout.contains("! byte 30: the header announces 12 bytes after it, found 10"), "{finished:?}");
     assert!(finished.stdout.ends_with("1 message: something is wrong, see the marks \"!\".\n"), "{finished:?}");
 }
 

@@ -40,7 +40,7 @@ fn world(fault: Fault, position: Position, (mapping, filtering): (Mapping, Filte
 }
 
 /// Runs a discovery, checks that no value in the report is wrong, and returns the report.
-fn measured(fault: Fault, position: Position, kind: (Mapping, Filtering)) -> FamilyReport {
+fn measure(fault: Fault, position: Position, kind: (Mapping, Filtering)) -> FamilyReport {
     let report = world(fault, position, kind).report();
     assert!(report.elapsed < Duration::from_millis(2_500), "{position:?} {kind:?}: {:?}", report.elapsed);
     let family = report.families.into_iter().next().unwrap();
@@ -59,9 +59,9 @@ fn measured(fault: Fault, position: Position, kind: (Mapping, Filtering)) -> Fam
 fn at_each_position(fault: Fault, alone: impl Fn((Mapping, Filtering), &FamilyReport)) {
     for kind in KINDS {
         for position in [Position::FirstOfTwo, Position::FirstOfThree, Position::SecondOfThree] {
-            measured(fault, position, kind);
+            measure(fault, position, kind);
         }
-        alone(kind, &measured(fault, Position::Alone, kind));
+        alone(kind, &measure(fault, Position::Alone, kind));
     }
 }
 

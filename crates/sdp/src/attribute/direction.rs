@@ -22,7 +22,7 @@ impl Direction {
 
     /// Returns the direction with this attribute name.
     #[must_use]
-    pub const fn named(name: &[u8]) -> Option<Self> {
+    pub const fn from_name(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"sendrecv" => Self::SendRecv,
             b"sendonly" => Self::SendOnly,

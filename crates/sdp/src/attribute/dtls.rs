@@ -6,8 +6,8 @@
 //!
 //! let fingerprint = Fingerprint::parse(b"sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB")?;
 //! let digest: Vec<u8> = fingerprint.digest.bytes().collect();
-//! assert!(fingerprint.is("SHA-1", &digest));
-//! assert!(!fingerprint.is("sha-256", &digest));
+//! assert!(fingerprint.matches("SHA-1", &digest));
+//! assert!(!fingerprint.matches("sha-256", &digest));
 //! assert_eq!(Setup::parse(b"actpass")?.to_string(), "actpass");
 //! # Ok::<(), portolan_sdp::ValueError>(())
 //! ```
@@ -54,10 +54,10 @@ impl<'a> Digest<'a> {
 }
 
 impl Fingerprint<'_> {
-    /// Returns whether the fingerprint is this hash of this function. The comparison does not take constant time:
+    /// Returns whether the fingerprint has this hash function and this digest. The comparison does not take constant time:
     /// fingerprints are public.
     #[must_use]
-    pub fn is(&self, hash: &str, digest: &[u8]) -> bool {
+    pub fn matches(&self, hash: &str, digest: &[u8]) -> bool {
         self.hash.eq_ignore_ascii_case(hash) && self.digest.bytes().eq(digest.iter().copied())
     }
 }
@@ -276,10 +276,10 @@ mod tests {
         assert_eq!(Fingerprint::parse(small.as_bytes()), Ok(fingerprint));
         assert_eq!((fingerprint.digest.len(), fingerprint.digest.bytes().next()), (20, Some(0x4a)));
         let mut digest: alloc::vec::Vec<u8> = fingerprint.digest.bytes().collect();
-        assert!(fingerprint.is("Sha-1", &digest));
+        assert!(fingerprint.matches("Sha-1", &digest));
         digest[19] ^= 1;
-        assert!(!fingerprint.is("sha-1", &digest));
-        assert!(!fingerprint.is("sha-1", &digest[..19]));
+        assert!(!fingerprint.matches("sha-1", &digest));
+        assert!(!fingerprint.matches("sha-1", &digest[..19]));
     }
 
     #[test]

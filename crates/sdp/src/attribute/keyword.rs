@@ -1,5 +1,5 @@
-//! Attributes whose value is one of a fixed list of words: the type of a conference and the orientation of a workspace
-//! (RFC 8866 §6.8, §6.9), and whether a new connection is opened (RFC 4145 §5).
+//! Attributes whose value is one of a fixed list of words. They are the type of a conference, the orientation of a
+//! workspace (RFC 8866 §6.8, §6.9), and the state of a connection (RFC 4145 §5).
 
 use crate::error::{Citation, ValueError};
 use crate::value::{AttributeValue, Value};

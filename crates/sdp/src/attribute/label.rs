@@ -52,7 +52,7 @@ pub enum ContentKind<'a> {
 impl<'a> ContentKind<'a> {
     /// Returns the content with this name.
     #[must_use]
-    pub fn named(name: &'a str) -> Self {
+    pub fn from_name(name: &'a str) -> Self {
         match name {
             "slides" => Self::Slides,
             "speaker" => Self::Speaker,
@@ -67,7 +67,7 @@ impl<'a> ContentKind<'a> {
 impl<'a> Content<'a> {
     /// Returns the words, in the written order; at least one.
     pub fn kinds(&self) -> impl Iterator<Item = ContentKind<'a>> + use<'a> {
-        items_of(self.0, b',', kind).map(ContentKind::named)
+        items_of(self.0, b',', kind).map(ContentKind::from_name)
     }
 }
 

@@ -257,7 +257,7 @@ const EXTMAP_ID: &str = "the number of an extension, 1 to 65535";
 fn direction(input: &[u8]) -> Parsed<'_, Option<Direction>> {
     let length = memchr::memchr(b' ', input).unwrap_or(input.len());
     look(length + 1);
-    match input.split_at_checked(length).map(|(name, rest)| (rest, Direction::named(name))) {
+    match input.split_at_checked(length).map(|(name, rest)| (rest, Direction::from_name(name))) {
         Some((rest, Some(direction))) => Ok((rest, Some(direction))),
         _ => refuse(input, "sendrecv, sendonly, recvonly or inactive"),
     }

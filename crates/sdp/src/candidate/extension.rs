@@ -69,9 +69,9 @@ impl Extensions<String> {
     /// Adds a name and its value.
     ///
     /// # Errors
-    /// [`ValueError`]: the name is no token, or is `raddr`, `rport` or `tcptype`, which are fields of the candidate; or
-    /// the value has a space, a control character or a byte outside ASCII. The offset counts from the start of the name
-    /// or of the value.
+    /// [`ValueError`]: the name is no token, or is `raddr`, `rport` or `tcptype`, which are fields of the candidate.
+    /// The same error: the value has a space, a control character or a byte outside ASCII. The offset counts from the
+    /// start of the name or of the value.
     pub fn push(&mut self, name: &str, value: &str) -> Result<(), ValueError> {
         const CLAUSE: Citation = Citation::new("RFC 8839", "5.1");
         let bad_name = name.bytes().position(|byte| !is_token(byte));
@@ -156,7 +156,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
         look(length + 1);
         let (value, after) = value_at.split_at_checked(length).unwrap_or_default();
         if is_tcp_type {
-            tcp_type = match (TcpType::named(value), tcp_type) {
+            tcp_type = match (TcpType::from_name(value), tcp_type) {
                 (Some(found), None) => Some(found),
                 (Some(_), Some(_)) => return refuse(name_at, "one tcptype only"),
                 (None, _) => return refuse(value_at, TCP_TYPE),
@@ -169,9 +169,9 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
 }
 
 impl TcpType {
-    /// The type with this name.
+    /// Returns the type with this name.
     #[must_use]
-    pub fn named(name: &[u8]) -> Option<Self> {
+    pub fn from_name(name: &[u8]) -> Option<Self> {
         Some(match name {
             _ if name.eq_ignore_ascii_case(b"active") => Self::Active,
             _ if name.eq_ignore_ascii_case(b"passive") => Self::Passive,

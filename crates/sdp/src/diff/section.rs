@@ -66,7 +66,7 @@ pub(super) fn own_direction(section: &Section<'_>) -> Option<Direction> {
 }
 
 fn of_line(line: &Line<'_>) -> Option<Direction> {
-    if line.kind() == Kind::Attribute { Direction::named(line.value()) } else { None }
+    if line.kind() == Kind::Attribute { Direction::from_name(line.value()) } else { None }
 }
 
 /// Compares all lines that no other function compares.

@@ -142,6 +142,6 @@ fn an_origin_distinguishes_versions_from_sessions() {
     let (was, is, other) = (of("- 1 1"), of("- 1 9"), of("- 2 1"));
     let read = |text| Session::read(text).unwrap();
     let (was, is, other) = (read(was.as_bytes()), read(is.as_bytes()), read(other.as_bytes()));
-    assert_eq!(diff(&was, &is), [Change { place: Place::Session, what: ChangeKind::Version { was: "1", is: "9" } }]);
-    assert_eq!(diff(&was, &other), [Change { place: Place::Session, what: ChangeKind::NewSession }]);
+    assert_eq!(diff(&was, &is), [Change { place: Place::Session, kind: ChangeKind::Version { was: "1", is: "9" } }]);
+    assert_eq!(diff(&was, &other), [Change { place: Place::Session, kind: ChangeKind::NewSession }]);
 }

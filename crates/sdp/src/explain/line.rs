@@ -5,7 +5,8 @@ use super::{Item, LineValue};
 use crate::attribute::Attribute;
 use crate::line::Kind;
 use crate::value::{
-    Address, Adjustment, Bandwidth, BandwidthKind, Connection, Key, MediaLine, Named, Origin, Repeat, Timing, TypedTime,
+    Address, Adjustment, Bandwidth, BandwidthKind, Connection, DisplayName, Key, MediaLine, Origin, Repeat, Timing,
+    TypedTime,
 };
 use core::fmt;
 
@@ -100,8 +101,8 @@ fn bandwidth(bandwidth: &Bandwidth<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resu
     }
 }
 
-fn person(name: &Named<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (Named::Before(name) | Named::After(name)) = name;
+fn person(name: &DisplayName<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (DisplayName::Before(name) | DisplayName::After(name)) = name;
     write!(f, ", {}", Text(name.trim_ascii()))
 }
 

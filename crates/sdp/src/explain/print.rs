@@ -13,7 +13,7 @@ impl fmt::Display for Item<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.line.text();
         writeln!(f, "{:4}  {}", self.line.index() + 1, Text(text))?;
-        if let Err(error) = self.says {
+        if let Err(error) = self.value {
             // An error after the shown part is given by its column, without a caret.
             if let Some(before) = text.get(..error.column - 1).filter(|before| before.len() < SHOWN) {
                 let mut width = Width(0);
@@ -37,7 +37,7 @@ struct Words<'i, 's>(&'i Item<'s>);
 impl fmt::Display for Words<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let item = self.0;
-        match item.says {
+        match item.value {
             Err(error) => {
                 let found = crate::error::Found(error.error.found);
                 write!(f, "cannot be read at column {}: expected {}, found {found}", error.column, error.error.expected)

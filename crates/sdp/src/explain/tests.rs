@@ -151,7 +151,7 @@ fn an_error_is_marked_by_a_caret() {
         item.to_string(),
         "   5  b=AS:5x0\n            ^\n      cannot be read at column 7: expected the end of the value, found 'x' (RFC 8866 §5.8)"
     );
-    assert_eq!(item.says, item.line.read::<Bandwidth<'_>>().map(LineValue::Bandwidth));
+    assert_eq!(item.value, item.line.read::<Bandwidth<'_>>().map(LineValue::Bandwidth));
 }
 
 #[test]

@@ -34,9 +34,9 @@ pub enum AnswerError {
     /// The offer has an `m=` line, or a line that applies to all sections, that cannot be parsed.
     #[error("the offer: {0}")]
     Offer(TypedError),
-    /// A text of the capabilities contains a byte that would break its line.
+    /// A text of the capabilities contains CR, LF or NUL, or the answer is too long.
     #[error("the capabilities: {0}")]
-    Breaks(EditError),
+    Edit(EditError),
     /// A value of the capabilities does not match its grammar. The line is that of the answer.
     #[error("the capabilities: {0}")]
     Capabilities(TypedError),
@@ -50,7 +50,7 @@ pub enum AnswerError {
 /// # Errors
 /// * [`AnswerError::Offer`]: the offer has an `m=` line, or a line that applies to all sections, that cannot be parsed.
 ///   Any other error of an offer only refuses a section or leaves an item out.
-/// * [`AnswerError::Breaks`]: a text of the capabilities would break its line.
+/// * [`AnswerError::Edit`]: a text of the capabilities contains CR, LF or NUL, or the answer is too long.
 /// * [`AnswerError::Capabilities`]: a value of the capabilities does not match its grammar.
 pub fn answer(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Result<Answer, AnswerError> {
     let top = section::top(offer);
@@ -369,7 +369,7 @@ impl Planned<'_, '_> {
             notes.push(Decision::Narrowed { offered, answered });
         }
         notes.extend(
-            choice.left_out.iter().map(|(payload, why)| Decision::FormatLeftOut { payload: *payload, why: *why }),
+            choice.left_out.iter().map(|(payload, why)| Decision::FormatOmitted { payload: *payload, why: *why }),
         );
         let is_answered = |offered: &&Extmap<'_>| {
             look(extensions.len() + 1);
@@ -378,9 +378,9 @@ impl Planned<'_, '_> {
         // Session-level extensions of the offer are not reported for each section.
         let own = if self.offered.own.has_extensions() { &*self.offered.extensions } else { &[] };
         let left_out = own.iter().filter(|offered| !is_answered(offered));
-        notes.extend(left_out.map(|offered| Decision::ExtensionLeftOut { id: offered.id }));
+        notes.extend(left_out.map(|offered| Decision::ExtensionOmitted { id: offered.id }));
         if self.offered.own.rtp.simulcast.is_some() && versions.is_empty() {
-            notes.push(Decision::SimulcastLeftOut);
+            notes.push(Decision::SimulcastOmitted);
         }
         notes
     }

@@ -23,10 +23,10 @@ pub(super) struct Chosen<'s, 'a> {
     rank: usize,
 }
 
-/// Why a format is not answered.
+/// The reason why a format is not in the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum LeftOut {
+pub enum OmissionReason {
     /// It has no `a=rtpmap`, and its payload type is not a static one (RFC 3551 §6).
     #[error("it has no rtpmap, and its payload type is not static")]
     Unnamed,
@@ -38,7 +38,7 @@ pub enum LeftOut {
     Configuration,
     /// The format that it repeats, protects or accompanies is not answered.
     #[error("no format that it serves is answered")]
-    ServesNone,
+    NoPrimaryFormat,
 }
 
 /// The common formats, and the others.
@@ -46,7 +46,7 @@ pub enum LeftOut {
 pub(super) struct Choice<'s, 'a> {
     /// The formats of the answer, in its order.
     pub(super) chosen: Vec<Chosen<'s, 'a>>,
-    pub(super) left_out: Vec<(u8, LeftOut)>,
+    pub(super) left_out: Vec<(u8, OmissionReason)>,
 }
 
 /// The purpose of a format.
@@ -102,7 +102,7 @@ pub(super) fn choose<'s, 'a>(formats: &'s [Format<'s>], media: &Media<'a>) -> Ch
                 Purpose::Rtx => serves_rtx(format, &choice.chosen),
             };
             match find(format, media.codecs, *purpose) {
-                Ok(_) if !serves => choice.left_out.push((format.payload, LeftOut::ServesNone)),
+                Ok(_) if !serves => choice.left_out.push((format.payload, OmissionReason::NoPrimaryFormat)),
                 Ok((rank, codec)) => choice.chosen.push(Chosen { format, codec, rank }),
                 Err(why) => choice.left_out.push((format.payload, why)),
             }
@@ -138,11 +138,15 @@ impl Choice<'_, '_> {
 }
 
 /// Returns the first codec of the answerer that equals the format.
-fn find<'a>(format: &Format<'_>, codecs: &'a [Codec<'a>], purpose: Purpose) -> Result<(usize, &'a Codec<'a>), LeftOut> {
+fn find<'a>(
+    format: &Format<'_>,
+    codecs: &'a [Codec<'a>],
+    purpose: Purpose,
+) -> Result<(usize, &'a Codec<'a>), OmissionReason> {
     if format.name.is_empty() {
-        return Err(LeftOut::Unnamed);
+        return Err(OmissionReason::Unnamed);
     }
-    let mut why = LeftOut::Unsupported;
+    let mut why = OmissionReason::Unsupported;
     for (rank, codec) in codecs.iter().enumerate() {
         look(1);
         let is_named = codec.name.eq_ignore_ascii_case(format.name)
@@ -155,7 +159,7 @@ fn find<'a>(format: &Format<'_>, codecs: &'a [Codec<'a>], purpose: Purpose) -> R
         if purpose != Purpose::Media || is_configured_alike(format.name, &format.parameters, &fmtp(codec.parameters)) {
             return Ok((rank, codec));
         }
-        why = LeftOut::Configuration;
+        why = OmissionReason::Configuration;
     }
     Err(why)
 }
@@ -351,7 +355,7 @@ impl Format<'_> {
 }
 
 /// Returns name, clock rate and channels of a static payload type without `a=rtpmap` (RFC 3551 §6).
-pub(super) const fn of_static(payload: u8) -> Option<(&'static str, u32, u32)> {
+pub(crate) const fn of_static(payload: u8) -> Option<(&'static str, u32, u32)> {
     Some(match payload {
         0 => ("PCMU", 8000, 1),
         3 => ("GSM", 8000, 1),

@@ -9,7 +9,7 @@
 //! assert_eq!(explanation.outcome.clause().to_string(), "RFC 3264 §6.1");
 //! ```
 
-use super::codecs::LeftOut;
+use super::codecs::OmissionReason;
 use crate::attribute::Direction;
 use crate::error::{Citation, TypedError};
 use alloc::vec::Vec;
@@ -168,14 +168,14 @@ impl Refusal {
 #[non_exhaustive]
 pub enum Decision {
     /// A format is not answered.
-    FormatLeftOut {
+    FormatOmitted {
         /// Its payload type.
         payload: u8,
         /// The reason.
-        why: LeftOut,
+        why: OmissionReason,
     },
     /// A header extension is not answered.
-    ExtensionLeftOut {
+    ExtensionOmitted {
         /// Its identifier.
         id: u16,
     },
@@ -192,7 +192,7 @@ pub enum Decision {
         media: usize,
     },
     /// Simulcast is offered or requested, and not answered.
-    SimulcastLeftOut,
+    SimulcastOmitted,
 }
 
 impl Decision {
@@ -200,10 +200,10 @@ impl Decision {
     #[must_use]
     pub const fn clause(&self) -> Citation {
         let (document, section) = match self {
-            Self::FormatLeftOut { .. } | Self::Narrowed { .. } => ("RFC 3264", "6.1"),
-            Self::ExtensionLeftOut { .. } => ("RFC 8285", "7"),
+            Self::FormatOmitted { .. } | Self::Narrowed { .. } => ("RFC 3264", "6.1"),
+            Self::ExtensionOmitted { .. } => ("RFC 8285", "7"),
             Self::BundledWith { .. } => ("RFC 9143", "7.3"),
-            Self::SimulcastLeftOut => ("RFC 8853", "5.3.2"),
+            Self::SimulcastOmitted => ("RFC 8853", "5.3.2"),
         };
         Citation::new(document, section)
     }
@@ -212,11 +212,11 @@ impl Decision {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FormatLeftOut { payload, why } => write!(f, "format {payload} left out: {why}"),
-            Self::ExtensionLeftOut { id } => write!(f, "header extension {id} left out"),
+            Self::FormatOmitted { payload, why } => write!(f, "format {payload} left out: {why}"),
+            Self::ExtensionOmitted { id } => write!(f, "header extension {id} left out"),
             Self::Narrowed { offered, answered } => write!(f, "{offered} was offered, {answered} is answered"),
             Self::BundledWith { media } => write!(f, "shares the transport of m-line {media}"),
-            Self::SimulcastLeftOut => f.write_str("simulcast left out"),
+            Self::SimulcastOmitted => f.write_str("simulcast left out"),
         }
     }
 }

@@ -281,11 +281,11 @@ impl Text {
     /// Parses the written text. A value that cannot be parsed comes from the capabilities.
     pub(super) fn read(self) -> Result<Session<'static>, AnswerError> {
         if let Some(fault) = self.fault {
-            return Err(AnswerError::Breaks(fault));
+            return Err(AnswerError::Edit(fault));
         }
         let reading = Reader::lenient().with_limits(WRITTEN).read(&self.out);
         // The text is too long for any session.
-        let session = reading.map_err(|_| AnswerError::Breaks(EditError::TooLong))?.session;
+        let session = reading.map_err(|_| AnswerError::Edit(EditError::TooLong))?.session;
         for line in session.lines() {
             look(1);
             let kind = line.kind();
@@ -307,7 +307,7 @@ impl fmt::Write for Text {
         if let Some(at) = text.bytes().position(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
             let byte = text.as_bytes().get(at).copied().unwrap_or_default();
             let at = self.out.len().saturating_sub(self.value) + at;
-            self.fault.get_or_insert(EditError::Breaks { at, byte });
+            self.fault.get_or_insert(EditError::ForbiddenByte { at, byte });
         }
         look(text.len());
         self.out.extend_from_slice(text.as_bytes());

@@ -1,8 +1,8 @@
 //! Edits of a session. An edit changes the lines that it names, and no byte of any other line.
 //!
-//! There are two exceptions, both for line endings. A last line without an ending gets one when a line is put after it.
-//! A line that ends with CR alone gets CR and LF when an empty line that ends with LF follows it: a reader would
-//! otherwise take the two lines for one.
+//! There are two exceptions, both for line endings. A last line without an ending gets one when a line is put after
+//! it. A line that ends with CR alone gets CR and LF when an empty line that ends with LF follows it. Otherwise a
+//! reader would take the two lines for one.
 
 use super::{Place, Record, Session};
 use crate::line::{Ending, Kind};
@@ -17,7 +17,7 @@ pub enum EditError {
     #[error(
         "byte {at} of the value is {byte:#04x}, which would break the line (RFC 8866 §9); leave it out or encode it"
     )]
-    Breaks {
+    ForbiddenByte {
         /// The offset in the value.
         at: usize,
         /// 0x00, 0x0A or 0x0D.
@@ -51,7 +51,7 @@ impl Session<'_> {
     /// Replaces the value after the `=` of a line, or the whole of a stray line. The letter and the ending are kept.
     ///
     /// # Errors
-    /// [`EditError::Breaks`] if the value would break the line, [`EditError::NoLine`] if the line does not exist,
+    /// [`EditError::ForbiddenByte`] if the value would break the line, [`EditError::NoLine`] if the line does not exist,
     /// [`EditError::TooLong`] if the session would become too large. The session is then unchanged.
     pub fn set_value(&mut self, index: usize, value: &[u8]) -> Result<(), EditError> {
         let lines = self.lines.len();
@@ -74,7 +74,7 @@ impl Session<'_> {
     /// one.
     ///
     /// # Errors
-    /// [`EditError::Breaks`] if the value would break the line, [`EditError::NoLetter`] if the kind has no letter,
+    /// [`EditError::ForbiddenByte`] if the value would break the line, [`EditError::NoLetter`] if the kind has no letter,
     /// [`EditError::NoLine`] if `index` is past the end, [`EditError::TooLong`] if the session would become too large.
     /// The session is then unchanged.
     pub fn insert(&mut self, index: usize, kind: Kind, value: &[u8]) -> Result<(), EditError> {
@@ -184,7 +184,7 @@ impl Session<'_> {
 
     fn append(&mut self, letter: Option<u8>, value: &[u8], ending: Ending) -> Result<Record, EditError> {
         if let Some((at, byte)) = first_forbidden_byte(value) {
-            return Err(EditError::Breaks { at, byte });
+            return Err(EditError::ForbiddenByte { at, byte });
         }
         let length = value.len() + if letter.is_some() { 2 } else { 0 };
         let end = self.added.len().checked_add(length).ok_or(EditError::TooLong)?;

@@ -35,7 +35,7 @@ pub enum BandwidthKind<'a> {
 impl<'a> BandwidthKind<'a> {
     /// Returns the kind with this name; names are case-sensitive.
     #[must_use]
-    pub fn named(name: &'a str) -> Self {
+    pub fn from_name(name: &'a str) -> Self {
         match name {
             "CT" => Self::Ct,
             "AS" => Self::As,
@@ -86,7 +86,7 @@ impl<'a> Value<'a> for Bandwidth<'a> {
             let (rest, kind) = token(input, "a kind of bandwidth such as AS")?;
             let (rest, ()) = tag(rest, b":", "a colon")?;
             let (rest, amount) = number_u64(rest, "a bandwidth in digits, at most 2^64 - 1")?;
-            Ok((rest, Self { kind: BandwidthKind::named(kind), amount }))
+            Ok((rest, Self { kind: BandwidthKind::from_name(kind), amount }))
         })
     }
 }

@@ -14,7 +14,7 @@ pub struct Email<'a> {
     /// The address (RFC 5322 §3.4.1); `NONE` if a camera says that there is none.
     pub address: &'a str,
     /// The name of the person.
-    pub name: Option<Named<'a>>,
+    pub name: Option<DisplayName<'a>>,
 }
 
 /// `p=`: a telephone number.
@@ -23,12 +23,12 @@ pub struct Phone<'a> {
     /// The number: digits, spaces and hyphens; an international number begins with `+`.
     pub number: &'a str,
     /// The name of the person.
-    pub name: Option<Named<'a>>,
+    pub name: Option<DisplayName<'a>>,
 }
 
 /// A name and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Named<'a> {
+pub enum DisplayName<'a> {
     /// Before the address or number: `Jane Doe <…>`.
     Before(&'a [u8]),
     /// After the address or number, in parentheses.
@@ -73,11 +73,11 @@ impl fmt::Display for Phone<'_> {
     }
 }
 
-fn write(f: &mut fmt::Formatter<'_>, contact: &str, name: Option<Named<'_>>) -> fmt::Result {
+fn write(f: &mut fmt::Formatter<'_>, contact: &str, name: Option<DisplayName<'_>>) -> fmt::Result {
     match name {
         None => f.write_str(contact),
-        Some(Named::Before(name)) => write!(f, "{} <{contact}>", Lossy(name)),
-        Some(Named::After(name)) => write!(f, "{contact} ({})", Lossy(name)),
+        Some(DisplayName::Before(name)) => write!(f, "{} <{contact}>", Lossy(name)),
+        Some(DisplayName::After(name)) => write!(f, "{contact} ({})", Lossy(name)),
     }
 }
 
@@ -86,7 +86,7 @@ fn named<'a>(
     input: &'a [u8],
     spaces: usize,
     contact: fn(&'a [u8]) -> Parsed<'a, &'a str>,
-) -> Parsed<'a, (&'a str, Option<Named<'a>>)> {
+) -> Parsed<'a, (&'a str, Option<DisplayName<'a>>)> {
     const CLOSE: &str = "a closing angle bracket";
     match contact(input) {
         Ok(([], found)) => Ok((&[], (found, None))),
@@ -94,14 +94,14 @@ fn named<'a>(
             let open = rest.trim_ascii_start();
             let (rest, name) = safe(open.get(1..).unwrap_or_default())?;
             let (rest, ()) = tag(rest, b")", "a closing parenthesis")?;
-            Ok((rest, (found, Some(Named::After(name)))))
+            Ok((rest, (found, Some(DisplayName::After(name)))))
         }
         alone => match safe(input) {
             Ok((rest @ [b'<', ..], name)) if !name.trim_ascii().is_empty() => {
                 let name = name.trim_ascii_end();
                 let (rest, found) = contact(rest.get(1..).unwrap_or_default())?;
                 let (rest, ()) = tag(rest, b">", CLOSE)?;
-                Ok((rest, (found, Some(Named::Before(name)))))
+                Ok((rest, (found, Some(DisplayName::Before(name)))))
             }
             _ => alone.map(|(rest, found)| (rest, (found, None))),
         },
@@ -210,11 +210,11 @@ mod tests {
         assert_eq!(email(doe), Email { address: doe, name: None });
         assert_eq!(
             email("j.doe@example.com (Jane Doe)"),
-            Email { address: doe, name: Some(Named::After(b"Jane Doe")) }
+            Email { address: doe, name: Some(DisplayName::After(b"Jane Doe")) }
         );
         assert_eq!(
             email("Jane Doe <j.doe@example.com>"),
-            Email { address: doe, name: Some(Named::Before(b"Jane Doe")) }
+            Email { address: doe, name: Some(DisplayName::Before(b"Jane Doe")) }
         );
         assert_eq!(email("\"a<b\\\" c\"@[192.0.2.1]").address, "\"a<b\\\" c\"@[192.0.2.1]");
         assert_eq!(email("dörte@example.org").address, "dörte@example.org");
@@ -241,8 +241,14 @@ mod tests {
         let number = "+1 617 555-6011";
         let phone = |text: &'static str| Phone::parse(text.as_bytes());
         assert_eq!(phone(number), Ok(Phone { number, name: None }));
-        assert_eq!(phone("+1 617 555-6011 (Jane Doe)"), Ok(Phone { number, name: Some(Named::After(b"Jane Doe")) }));
-        assert_eq!(phone("Jane Doe <+1 617 555-6011>"), Ok(Phone { number, name: Some(Named::Before(b"Jane Doe")) }));
+        assert_eq!(
+            phone("+1 617 555-6011 (Jane Doe)"),
+            Ok(Phone { number, name: Some(DisplayName::After(b"Jane Doe")) })
+        );
+        assert_eq!(
+            phone("Jane Doe <+1 617 555-6011>"),
+            Ok(Phone { number, name: Some(DisplayName::Before(b"Jane Doe")) })
+        );
         refused::<Phone<'_>>(b"+", 0, "a telephone number, such as +1 617 555-6011");
         refused::<Phone<'_>>(b"5", 0, "a telephone number, such as +1 617 555-6011");
         refused::<Phone<'_>>(b"555 12a", 6, "the end of the value");

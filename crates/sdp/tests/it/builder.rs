@@ -55,7 +55,7 @@ fn the_builder_writes_lines_in_order_for_calls_in_any_order() {
 #[test]
 fn bytes_that_break_a_line_are_refused_with_their_position() {
     let builder = || SessionBuilder::new(&ORIGIN);
-    let breaks = |line, column, byte| Err(BuildError::Breaks { line, column, byte });
+    let breaks = |line, column, byte| Err(BuildError::ForbiddenByte { line, column, byte });
     assert_eq!(builder().name("a\nb").build().map(drop), breaks(3, 4, b'\n'));
     assert_eq!(builder().attribute(other("x", "\0")).build().map(drop), breaks(5, 5, 0));
     assert_eq!(builder().attribute(other("x\r", "y")).build().map(drop), breaks(5, 4, b'\r'));
@@ -72,7 +72,7 @@ fn a_value_is_written_unchanged_or_refused() {
     let refused = |builder: SessionBuilder| builder.build().unwrap_err();
     // Not UTF-8: `Display` writes other bytes.
     let origin = Origin { username: b"caf\xe9", ..ORIGIN };
-    assert_eq!(refused(SessionBuilder::new(&origin)), BuildError::Differs { line: 2, kind: Kind::Origin });
+    assert_eq!(refused(SessionBuilder::new(&origin)), BuildError::Mismatch { line: 2, kind: Kind::Origin });
     // A space in a token.
     let origin = Origin { id: "1 2", ..ORIGIN };
     let BuildError::Value(error) = refused(SessionBuilder::new(&origin)) else {
@@ -86,7 +86,7 @@ fn a_value_is_written_unchanged_or_refused() {
     assert_eq!((error.line, error.column), (4, 21), "{error}");
     // A colon in a name.
     let builder = SessionBuilder::new(&ORIGIN).attribute(other("x:y", "z"));
-    assert_eq!(refused(builder), BuildError::Differs { line: 5, kind: Kind::Attribute });
+    assert_eq!(refused(builder), BuildError::Mismatch { line: 5, kind: Kind::Attribute });
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn media_sections_and_attributes_are_inserted_into_a_session() {
     let no_media = EditError::NoMedia { index: 9, sections: 3 };
     assert_eq!(session.insert_media(9, audio()), Err(BuildError::Edit(no_media)));
     assert_eq!(session.set_attribute(0, Direction::Inactive), Err(BuildError::Kind { line: 1, kind: Kind::Version }));
-    let broken = BuildError::Breaks { line: 6, column: 5, byte: b'\n' };
+    let broken = BuildError::ForbiddenByte { line: 6, column: 5, byte: b'\n' };
     assert_eq!(session.insert_attribute(5, other("x", "\n")), Err(broken));
     let connection = Connection { address_type: "IP 4", ..Connection::parse(b"IN IP4 203.0.113.1").unwrap() };
     let inserted = session.insert_media(0, audio().connection(&connection));

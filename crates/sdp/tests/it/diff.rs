@@ -78,7 +78,7 @@ fn kinds(changes: &[Change<'_>], is_reversed: bool) -> BTreeMap<&'static str, us
     ];
     let mut counts = BTreeMap::new();
     for change in changes {
-        let name = change.what.name();
+        let name = change.kind.name();
         let pair = PAIRS.iter().find(|pair| pair.contains(&name)).filter(|_| is_reversed);
         let name = pair.map_or(name, |[a, b]| if name == *a { *b } else { *a });
         *counts.entry(name).or_default() += 1;
@@ -99,7 +99,7 @@ proptest! {
         let changes = diff(&was, &is);
         let context = || format!("{name}: {changes:?}\n{was}\n{is}");
         prop_assert_eq!(changes.len(), 1, "{}", context());
-        prop_assert_eq!(changes[0].what.name(), name, "{}", context());
+        prop_assert_eq!(changes[0].kind.name(), name, "{}", context());
         let expected = match name {
             "version" => None,
             "media-added" => Some(is.media_count() - 1),

@@ -20,7 +20,7 @@ fn every_line_of_the_corpus_has_an_explanation() {
                 text.lines().count() <= 3 && text.ends_with(&format!("{meaning} ({})", item.clause())),
                 "{context}"
             );
-            let has_none = matches!(item.says, Ok(LineValue::Attribute(Attribute::Other { .. })));
+            let has_none = matches!(item.value, Ok(LineValue::Attribute(Attribute::Other { .. })));
             assert_eq!(meaning.contains("has no explanation"), has_none, "{context}");
             lines += 1;
         }

@@ -1,7 +1,7 @@
 //! Hostile texts. The tests count allocations and do not measure time.
 
 use crate::allocations::{Allocated, count};
-use portolan_sdp::diagnostic::{Counted, Rule};
+use portolan_sdp::diagnostic::{LimitKind, Rule};
 use portolan_sdp::line::Kind;
 use portolan_sdp::{Limits, Reader, Session};
 
@@ -73,7 +73,7 @@ fn the_default_limits_bound_memory() {
         assert!(allocated.bytes <= 12 * 20_000 + 4 * 2 * 1_024 + 2 * 100 * 200, "{name}: {allocated:?}");
     }
     let (refused, allocated) = count(|| Reader::lenient().read(&vec![b'x'; (1 << 20) + 1]).unwrap_err().rule);
-    assert_eq!(refused, Rule::Limit { counted: Counted::Bytes, most: 1 << 20 });
+    assert_eq!(refused, Rule::Limit { kind: LimitKind::Bytes, most: 1 << 20 });
     assert_eq!(allocated.times, 1, "the text itself");
 }
 

@@ -205,7 +205,7 @@ fn private_description(person: &Person, other: &Session<'_>) -> String {
 /// Returns whether the value of a line can be parsed.
 fn is_parsed(line: &Line<'_>) -> bool {
     let whole = [b"v=0\r\n", line.text(), b"\r\n"].concat();
-    Session::read(&whole).is_ok_and(|session| explain(&session).nth(1).is_some_and(|item| item.says.is_ok()))
+    Session::read(&whole).is_ok_and(|session| explain(&session).nth(1).is_some_and(|item| item.value.is_ok()))
 }
 
 proptest! {

@@ -154,7 +154,7 @@ fn descriptions_of_the_corpus_have_the_same_meaning() {
 fn bytes_that_break_a_line_are_refused() {
     let mut model = sdp_types::Session::parse(vectors::VALID[0].as_bytes()).unwrap();
     model.session_name = "two\r\nlines".to_owned();
-    assert_eq!(Session::try_from(&model).unwrap_err(), EditError::Breaks { at: 3, byte: b'\r' });
+    assert_eq!(Session::try_from(&model).unwrap_err(), EditError::ForbiddenByte { at: 3, byte: b'\r' });
 }
 
 #[test]

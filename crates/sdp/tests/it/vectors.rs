@@ -1,6 +1,6 @@
 //! Descriptions written by hand: valid descriptions, and descriptions with deviations and their positions.
 
-use portolan_sdp::diagnostic::{Counted, Diagnostic, Rule};
+use portolan_sdp::diagnostic::{Diagnostic, LimitKind, Rule};
 use portolan_sdp::line::Kind;
 use portolan_sdp::{Limits, Reader};
 
@@ -159,16 +159,16 @@ fn a_limit_is_exceeded_by_one() {
     let read = |limits| Reader::lenient().with_limits(limits).read(text.as_bytes());
     let reading = read(exact).unwrap();
     assert_eq!((reading.diagnostics.len(), reading.unreported), (0, 2), "neither section has c=");
-    let exceeds = |limits, line, counted, most| {
+    let exceeds = |limits, line, kind, most| {
         let refused = read(limits).unwrap_err();
-        assert_eq!((refused.line, refused.rule), (line, Rule::Limit { counted, most }), "{refused}");
+        assert_eq!((refused.line, refused.rule), (line, Rule::Limit { kind, most }), "{refused}");
         assert_position(text.as_bytes(), &refused);
         assert!(!refused.span.is_empty());
     };
-    exceeds(Limits { bytes: text.len() - 1, ..exact }, 1, Counted::Bytes, text.len() - 1);
-    exceeds(Limits { lines: 9, ..exact }, 10, Counted::Lines, 9);
-    exceeds(Limits { attributes: 1, ..exact }, 6, Counted::Attributes, 1);
-    exceeds(Limits { media: 1, ..exact }, 10, Counted::Media, 1);
+    exceeds(Limits { bytes: text.len() - 1, ..exact }, 1, LimitKind::Bytes, text.len() - 1);
+    exceeds(Limits { lines: 9, ..exact }, 10, LimitKind::Lines, 9);
+    exceeds(Limits { attributes: 1, ..exact }, 6, LimitKind::Attributes, 1);
+    exceeds(Limits { media: 1, ..exact }, 10, LimitKind::Media, 1);
 }
 
 #[test]

@@ -129,8 +129,8 @@ const fn kind(protocol: Protocol) -> Kind {
     }
 }
 
-/// Removes the steps that no driver would deliver: events of sockets that were not ordered, second answers to one order,
-/// and any input from sockets that are not open yet or already closed.
+/// Removes the steps that no driver would deliver. These are events of sockets that were not ordered, second answers
+/// to one order, and inputs from sockets that are not open.
 ///
 /// Handed-in sockets are open. Events of very high socket numbers belong to another machine and stay in the script.
 ///

@@ -1,8 +1,9 @@
 //! The bytes of streams between the driver and the machine.
 //!
-//! Rules of this file: bytes are handed in until the machine has taken them. Nothing is handed in while the machine has
-//! paused the stream, while the stream is full (from [`SocketEvent::Full`] to [`SocketEvent::Writable`]: more than 64 KiB
-//! wait to be sent), and after the machine has closed it. The end of a stream is reported after its last bytes.
+//! Rules of this file: bytes are handed in until the machine has taken them. The machine gets no bytes while it has
+//! paused the stream, while the stream is full, and after it has closed the stream. A stream is full from
+//! [`SocketEvent::Full`] to [`SocketEvent::Writable`]: more than 64 KiB wait to be sent. The end of a stream is
+//! reported after its last bytes.
 
 use super::script::OwnedDatagram;
 use alloc::collections::BTreeMap;

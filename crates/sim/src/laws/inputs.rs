@@ -16,8 +16,9 @@ pub(super) const UNKNOWN: SocketId = SocketId(u64::MAX);
 
 /// Law 5: no input panics.
 ///
-/// The script's inputs are played, and a list of hostile inputs is inserted at several places: empty and huge
-/// datagrams, truncated and extended copies of the script's payloads, odd addresses, and every piece of socket events.
+/// The script's inputs are played, and a list of hostile inputs is inserted at several places. Hostile inputs are
+/// empty and huge datagrams, truncated and extended copies of the script's payloads, unusual addresses, and every
+/// socket event.
 /// All of them arrive on every socket of the machine and on an unknown one.
 ///
 /// # Panics

@@ -1,6 +1,6 @@
-//! Why a message is not taken, in words and in numbers.
+//! The reason why a message is rejected, with its error code and RFC section.
 //!
-//! Rules of this file: a rejection holds nothing that a peer wrote and nothing secret; all of it may be logged.
+//! Rules of this file: a rejection contains no text of a peer and no secret, so it can be logged.
 
 use crate::credential::Mechanism;
 use crate::nonce::NonceError;
@@ -8,44 +8,44 @@ use core::fmt;
 use portolan_machine::Clause;
 use portolan_stun::{ErrorCode, IntegrityError};
 
-/// Why a message is not taken.
+/// The reason why a message is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Under which mechanism.
+    /// The mechanism of the server.
     pub mechanism: Mechanism,
-    /// Which rule it breaks.
+    /// The violated rule.
     pub kind: RejectionKind,
 }
 
-/// Which rule a message breaks.
+/// The rule that a message violates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// No integrity attribute: the first request of a long-term client (401).
+    /// The message has no integrity attribute, like the first request of a long-term client (401).
     #[error("it is not signed")]
     Unsigned,
-    /// An attribute that must come with the credentials is missing or malformed (400).
+    /// A required attribute of the credentials is missing or malformed (400).
     #[error("its credentials are not complete")]
     Incomplete,
-    /// PASSWORD-ALGORITHMS are not those that were offered, or PASSWORD-ALGORITHM is none of them (400).
+    /// PASSWORD-ALGORITHMS is not the offered list, or PASSWORD-ALGORITHM is not in it (400).
     #[error("its password algorithms are not those that were offered")]
     Algorithms,
-    /// No user has this name here, or none with such a key (401).
-    #[error("its user is not known here")]
+    /// No user has this name and a key of this kind (401).
+    #[error("its user is unknown")]
     UnknownUser,
-    /// The integrity is of another key or other bytes (401).
+    /// The integrity does not match the key and the bytes (401).
     #[error("{0}")]
     Integrity(IntegrityError),
-    /// The nonce is not valid, or no longer (438).
+    /// The nonce is not valid (438).
     #[error("{0}")]
     Nonce(NonceError),
-    /// Only requests are judged, with short-term credentials indications too (no reply).
-    #[error("it is nothing that this mechanism judges")]
+    /// The message is not a request, or an indication in the short-term mechanism (no reply).
+    #[error("this mechanism does not authenticate this class of message")]
     NotARequest,
 }
 
 impl Rejection {
-    /// The error code of the reply; for what is no request, that of none: 400.
+    /// The error code of the reply; 400 if the message is not a request, although no reply is sent.
     #[must_use]
     pub const fn code(self) -> u16 {
         match self.kind {
@@ -59,7 +59,7 @@ impl Rejection {
         }
     }
 
-    /// The section that says so.
+    /// The RFC section of the violated rule.
     #[must_use]
     pub const fn clause(self) -> Clause {
         Clause::new(

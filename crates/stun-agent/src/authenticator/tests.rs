@@ -1,4 +1,4 @@
-//! The cost of an authentication, counted: the time does not reveal whether a user is known.
+//! Counts the operations of an authentication: its time does not reveal whether a user is known.
 
 extern crate std;
 
@@ -15,52 +15,52 @@ const REALM: &str = "example.org";
 const SOURCE: &str = "198.51.100.7:40000";
 
 std::thread_local! {
-    /// The length of each message that an HMAC was computed of, in this test.
+    /// The length of each message whose HMAC was computed in this test.
     static HMACS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Called for each HMAC.
+/// Records the HMAC of a message.
 pub(super) fn count_hmac(message: &Message<'_>) {
     HMACS.with_borrow_mut(|hmacs| hmacs.push(message.as_bytes().len()));
 }
 
-/// Users that count the questions.
+/// Users that count their lookups.
 #[derive(Clone, Debug)]
 struct Counting {
     users: Users,
-    asked: Arc<AtomicUsize>,
+    lookups: Arc<AtomicUsize>,
 }
 
 impl Counting {
     fn of(users: Users) -> Self {
-        Self { users, asked: Arc::default() }
+        Self { users, lookups: Arc::default() }
     }
 }
 
 impl Keys for Counting {
-    fn find(&self, sought: KeyQuery<'_>) -> Option<UserKey> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        self.users.find(sought)
+    fn find(&self, query: KeyQuery<'_>) -> Option<UserKey> {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+        self.users.find(query)
     }
 }
 
-/// What a judgement comes to, and what it costs: questions for a user, and the bytes under each HMAC.
+/// The result of an authentication, the number of its lookups, and the number of bytes of each HMAC.
 fn judged(
     authenticator: &Authenticator,
     keys: &Counting,
     bytes: &[u8],
 ) -> (Result<(), RejectionKind>, usize, Vec<usize>) {
     HMACS.take();
-    let before = keys.asked.load(Ordering::Relaxed);
+    let before = keys.lookups.load(Ordering::Relaxed);
     let message = Message::decode(bytes).unwrap();
-    let fate = match authenticator.judge(Instant::ORIGIN, SOURCE.parse().unwrap(), &message) {
+    let result = match authenticator.judge(Instant::ORIGIN, SOURCE.parse().unwrap(), &message) {
         Judgement::Admitted(_) => Ok(()),
         Judgement::Rejected(why) | Judgement::Discarded(why) => Err(why.kind),
     };
-    (fate, keys.asked.load(Ordering::Relaxed) - before, HMACS.take())
+    (result, keys.lookups.load(Ordering::Relaxed) - before, HMACS.take())
 }
 
-/// A request with this user name, signed with one of the two attributes.
+/// A request with this user name and one of the two integrity attributes.
 fn request(name: Name<'_>, nonce: Option<&str>, key: &IntegrityKey, sha256: bool) -> Vec<u8> {
     let mut buffer = [0; 512];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();
@@ -84,7 +84,7 @@ fn request(name: Name<'_>, nonce: Option<&str>, key: &IntegrityKey, sha256: bool
     bytes.to_vec()
 }
 
-/// RFC 8489 §9.2.4, §16.1.1: a known name and an unknown name cost the same, and no key is derived from a password.
+/// RFC 8489 §9.2.4, §16.1.1: known and unknown names cost the same, and no key is derived from a password.
 #[test]
 fn an_unknown_user_costs_as_much_as_a_wrong_password() {
     let mut users = Users::long_term(REALM);
@@ -95,38 +95,38 @@ fn an_unknown_user_costs_as_much_as_a_wrong_password() {
     let authenticator = Authenticator::long_term(REALM, &[7; 32], keys.clone()).unwrap();
     let challenge = authenticator.challenge.as_ref().unwrap();
     let nonce = challenge.nonces.issue(Instant::ORIGIN, SOURCE.parse().unwrap(), challenge.features);
-    let (alice, bobby) = (userhash("alice", REALM), userhash("bobby", REALM));
+    let (alice, unknown_hash) = (userhash("alice", REALM), userhash("bobby", REALM));
     let guess = IntegrityKey::from_bytes(&[9; 32]);
     for sha256 in [true, false] {
         let judge = |name| {
             let bytes = request(name, Some(nonce.as_str()), &guess, sha256);
             let length = bytes.len();
-            let (fate, asked, hmacs) = judged(&authenticator, &keys, &bytes);
-            (fate, asked, hmacs == [length])
+            let (result, lookups, hmacs) = judged(&authenticator, &keys, &bytes);
+            (result, lookups, hmacs == [length])
         };
         for (known, unknown) in [
             (Name::Username("alice"), Name::Username("bobby")),
             (Name::Username("alice"), Name::Username("alicf")),
-            (Name::Userhash(&alice), Name::Userhash(&bobby)),
+            (Name::Userhash(&alice), Name::Userhash(&unknown_hash)),
         ] {
-            let (wrong, asked, is_one) = judge(known);
+            let (wrong, lookups, is_one) = judge(known);
             assert!(matches!(wrong, Err(RejectionKind::Integrity(_))), "{wrong:?}");
-            assert_eq!((asked, is_one), (1, true), "one search, one HMAC of the whole message");
-            assert_eq!(judge(unknown), (Err(RejectionKind::UnknownUser), asked, is_one));
+            assert_eq!((lookups, is_one), (1, true), "one lookup, one HMAC of the whole message");
+            assert_eq!(judge(unknown), (Err(RejectionKind::UnknownUser), lookups, is_one));
         }
         if sha256 {
             assert_eq!(judge(Name::Username("carol")), (Err(RejectionKind::UnknownUser), 1, true));
         }
         assert_eq!(judge(Name::Username("")), (Err(RejectionKind::UnknownUser), 1, true));
     }
-    // The right user costs the same.
+    // A valid request of a known user costs the same.
     let right = IntegrityKey::long_term_sha256("alice", REALM, "TheMatrIX");
     let bytes = request(Name::Username("alice"), Some(nonce.as_str()), &right, true);
     assert_eq!(judged(&authenticator, &keys, &bytes), (Ok(()), 1, vec![bytes.len()]));
 }
 
 #[test]
-fn with_short_term_credentials_it_is_the_same() {
+fn an_unknown_user_of_short_term_credentials_costs_as_much_as_a_wrong_password() {
     let mut users = Users::short_term();
     users.add("alice", "secret").unwrap();
     let keys = Counting::of(users);
@@ -134,10 +134,10 @@ fn with_short_term_credentials_it_is_the_same() {
     let guess = IntegrityKey::short_term("guess");
     for sha256 in [true, false] {
         let of = |name| request(Name::Username(name), None, &guess, sha256);
-        let (wrong, asked, hmacs) = judged(&authenticator, &keys, &of("alice"));
+        let (wrong, lookups, hmacs) = judged(&authenticator, &keys, &of("alice"));
         assert!(matches!(wrong, Err(RejectionKind::Integrity(_))), "{wrong:?}");
-        assert_eq!((asked, &hmacs), (1, &vec![of("alice").len()]));
+        assert_eq!((lookups, &hmacs), (1, &vec![of("alice").len()]));
         let unknown = judged(&authenticator, &keys, &of("bobby"));
-        assert_eq!(unknown, (Err(RejectionKind::UnknownUser), asked, hmacs));
+        assert_eq!(unknown, (Err(RejectionKind::UnknownUser), lookups, hmacs));
     }
 }

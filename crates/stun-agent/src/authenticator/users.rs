@@ -1,7 +1,7 @@
-//! The users of a server: their keys, found by name or by USERHASH.
+//! The users of a server and their keys, found by name or by USERHASH.
 //!
-//! Rules of this file: keys are kept, never passwords; nothing prints a key or a name. The table is searched by a hash of
-//! the name, so that the time that a search takes says nothing about the names in it; what is added is bounded.
+//! Rules of this file: the table stores keys, never passwords, and no function prints a key or a name. The table is
+//! searched by a hash of the name, so that the time of a search reveals no name. The number of users is bounded.
 //!
 //! ```
 //! use portolan_stun_agent::authenticator::{Users, UsersError};
@@ -21,40 +21,40 @@ use alloc::vec::Vec;
 use core::fmt;
 use portolan_stun::{IntegrityKey, PasswordAlgorithm, userhash};
 
-/// Finds the key of a user: a table, a database's copy, or credentials that can be computed from the name.
+/// A source of user keys: a table, a copy of a database, or keys that are computed from the name.
 ///
-/// The same question has the same answer while a run is recorded; else the recording cannot be played.
+/// The result for one query must not change while a run is recorded, otherwise the recording cannot be replayed.
 pub trait Keys: fmt::Debug + Send + Sync {
-    /// The user and its key of the kind asked for; `None` where there is no such user, or none with such a key.
+    /// Returns the user and its key of the requested kind; `None` if there is no such user or key.
     ///
-    /// It should take the same time whether or not there is one.
-    fn find(&self, sought: KeyQuery<'_>) -> Option<UserKey>;
+    /// A lookup should take the same time for known and unknown users.
+    fn find(&self, query: KeyQuery<'_>) -> Option<UserKey>;
 }
 
-/// The lookup of [`Keys`].
+/// The query of a lookup in [`Keys`].
 #[derive(Clone, Copy, Debug)]
 pub struct KeyQuery<'a> {
-    /// The user name of the message, as sent.
+    /// The user name of the message.
     pub name: Name<'a>,
-    /// The server's own realm; empty for the short-term mechanism.
+    /// The realm of the server; empty for the short-term mechanism.
     pub realm: &'a str,
-    /// Which key.
+    /// The kind of the key.
     pub kind: KeyKind,
 }
 
-/// How a message names its user.
+/// The user name of a message, as USERNAME or USERHASH.
 #[derive(Clone, Copy, Debug)]
 pub enum Name<'a> {
-    /// USERNAME (RFC 8489 §14.3); empty where the peer's is no text.
+    /// USERNAME (RFC 8489 §14.3); empty if it is not UTF-8.
     Username(&'a str),
     /// USERHASH: SHA-256 of `username:realm` (RFC 8489 §14.4).
     Userhash(&'a [u8; 32]),
 }
 
-/// How a key is made from a password.
+/// The derivation of a key from a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyKind {
-    /// It is the password (RFC 8489 §9.1.1).
+    /// The key is the password (RFC 8489 §9.1.1).
     ShortTerm,
     /// MD5 of `username:realm:password` (§18.5.1.1).
     Md5,
@@ -62,21 +62,21 @@ pub enum KeyKind {
     Sha256,
 }
 
-/// A user that was found.
+/// The result of a lookup in [`Keys`].
 #[derive(Clone, Debug)]
 pub struct UserKey {
     /// The name.
     pub username: Arc<str>,
-    /// The key of the kind that was asked for.
+    /// The key of the requested kind.
     pub key: IntegrityKey,
 }
 
 /// A bounded table of users in memory, for one mechanism and realm.
 #[derive(Clone)]
 pub struct Users {
-    /// Empty: short-term.
+    /// Empty for the short-term mechanism.
     realm: Box<str>,
-    /// By USERHASH; short-term by the same hash with an empty realm.
+    /// The users by USERHASH; for the short-term mechanism by the same hash with an empty realm.
     table: BTreeMap<[u8; 32], Entry>,
     limit: usize,
 }
@@ -87,32 +87,32 @@ struct Entry {
     keys: Vec<(KeyKind, IntegrityKey)>,
 }
 
-/// Why a user was not added.
+/// The reason why a user was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UsersError {
-    /// There are as many as are allowed.
+    /// The number of users is at its limit.
     #[error("there are {limit} users already")]
     Full {
-        /// How many are allowed.
+        /// The limit.
         limit: usize,
     },
-    /// The name is empty or longer than USERNAME can be: 1 to 508 bytes (RFC 8489 §14.3).
+    /// The name is empty or longer than 508 bytes (RFC 8489 §14.3).
     #[error("a user name has 1 to 508 bytes, not {length}")]
     Username {
         /// Its length in bytes.
         length: usize,
     },
-    /// An empty password is none.
+    /// The password is empty, or no key is given.
     #[error("the password is empty")]
     Password,
-    /// Keys of long-term credentials do not belong into a table of short-term ones.
+    /// Keys of long-term credentials were added to a table for the short-term mechanism.
     #[error("stored keys are for long-term credentials")]
     Mechanism,
 }
 
 impl KeyKind {
-    /// The kind that an algorithm of the registry makes; `None` for those that are not known.
+    /// The kind of key of a password algorithm; `None` if the algorithm is unknown.
     #[must_use]
     pub fn of(algorithm: PasswordAlgorithm<'_>) -> Option<Self> {
         match algorithm {
@@ -127,13 +127,13 @@ impl Users {
     /// The default for the largest number of users.
     pub const LIMIT: usize = 65_536;
 
-    /// No users yet, for the short-term mechanism.
+    /// An empty table for the short-term mechanism.
     #[must_use]
     pub fn short_term() -> Self {
         Self::long_term("")
     }
 
-    /// No users yet, for the long-term mechanism in this realm, which is the realm of the authenticator.
+    /// An empty table for the long-term mechanism. `realm` must be the realm of the authenticator.
     #[must_use]
     pub fn long_term(realm: &str) -> Self {
         Self { realm: realm.into(), table: BTreeMap::new(), limit: Self::LIMIT }
@@ -146,9 +146,9 @@ impl Users {
         self
     }
 
-    /// Adds a user, or gives a known one another password; the password is not kept, only its keys.
+    /// Adds a user, or replaces the password of a known user. Only the keys are stored, not the password.
     ///
-    /// Name and password beyond ASCII are to be prepared with OpaqueString before (RFC 8265).
+    /// The caller does the OpaqueString preparation (RFC 8265) of names and passwords beyond ASCII.
     ///
     /// # Errors
     /// * [`UsersError::Password`] when the password is empty.
@@ -169,7 +169,7 @@ impl Users {
         self.insert(username, keys)
     }
 
-    /// Adds a user by stored keys: the hashes of RFC 8489 §18.5.1, each one where it is known.
+    /// Adds a user by stored keys: one or both hashes of RFC 8489 §18.5.1.
     ///
     /// # Errors
     /// * [`UsersError::Mechanism`] when the table is for the short-term mechanism.
@@ -206,7 +206,7 @@ impl Users {
         Ok(())
     }
 
-    /// Takes a user out; `false` where there was none of that name.
+    /// Removes a user. Returns `false` if there is no user of this name.
     pub fn remove(&mut self, username: &str) -> bool {
         self.table.remove(&userhash(username, &self.realm)).is_some()
     }
@@ -225,13 +225,13 @@ impl Users {
 }
 
 impl Keys for Users {
-    fn find(&self, sought: KeyQuery<'_>) -> Option<UserKey> {
-        let hash = match sought.name {
-            Name::Username(username) => userhash(username, sought.realm),
+    fn find(&self, query: KeyQuery<'_>) -> Option<UserKey> {
+        let hash = match query.name {
+            Name::Username(username) => userhash(username, query.realm),
             Name::Userhash(hash) => *hash,
         };
-        let entry = self.table.get(&hash).filter(|_| *self.realm == *sought.realm)?;
-        let (_, key) = entry.keys.iter().find(|(kind, _)| *kind == sought.kind)?;
+        let entry = self.table.get(&hash).filter(|_| *self.realm == *query.realm)?;
+        let (_, key) = entry.keys.iter().find(|(kind, _)| *kind == query.kind)?;
         Some(UserKey { username: entry.username.clone(), key: key.clone() })
     }
 }

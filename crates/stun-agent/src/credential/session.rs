@@ -1,11 +1,12 @@
-//! What was learnt from one server about one credential, and how a request proves it.
+//! The sessions of the credential mechanisms: the stored state of servers, and the authentication of requests with
+//! it.
 //!
-//! Rules of this file: what is kept of a server is bounded in number and size; a proof is made for one server and sent to
-//! no other; the key is made once for each challenge.
+//! Rules of this file: the number and the size of sessions are bounded. A session is used for its own server only.
+//! The key is computed once for each challenge.
 //!
 //! RFC 8489 §9.1.5, §9.2.3.2 (subsequent requests), §9.2.2 (key), §14.3 to §14.6, §14.9 to §14.12.
 
-use super::{Credential, Proves};
+use super::{Credential, MechanismParams};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,46 +16,46 @@ use portolan_stun::{
     Attribute, AttributeType, EncodeError, Integrity, IntegrityKey, PasswordAlgorithm, Text, Writer, userhash,
 };
 
-/// An answered challenge: all that requests to one server prove themselves with (RFC 8489 §9.2.3.2).
+/// The state after a challenge: the attributes and the key of requests to one server (RFC 8489 §9.2.3.2).
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     realm: Box<[u8]>,
     nonce: Box<[u8]>,
-    /// The name as it is sent where it is not sent in the clear.
+    /// USERHASH; `None` if the user name is sent as USERNAME.
     userhash: Option<[u8; 32]>,
     offer: Option<Offer>,
     pub(super) integrity: Integrity,
     pub(super) key: IntegrityKey,
 }
 
-/// What a server offered, and what is taken of it.
+/// The algorithms that a server offered, and the selected one.
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
-    /// The value of PASSWORD-ALGORITHMS as it came.
+    /// The value of PASSWORD-ALGORITHMS, unchanged.
     pub(super) list: Box<[u8]>,
     pub(super) chosen: Algorithm,
 }
 
-/// How a key is made of a password, the weaker one first (RFC 8489 §18.5.1).
+/// A password algorithm, in order of strength (RFC 8489 §18.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Algorithm {
     Md5,
     Sha256,
 }
 
-/// How a request to one server is proved.
+/// The authentication of a request to one server.
 #[derive(Clone, Debug)]
-pub(crate) enum Proof {
-    /// Not at all: the first request of a long-term credential (RFC 8489 §9.2.3.1).
+pub(crate) enum RequestAuth {
+    /// No authentication: the first request of a long-term credential (RFC 8489 §9.2.3.1).
     None,
-    /// By the password; `None`: by both attributes (RFC 8489 §9.1.2).
+    /// By a short-term credential with this attribute; `None`: with both attributes (RFC 8489 §9.1.2).
     ShortTerm(Option<Integrity>),
-    /// By an answered challenge.
+    /// By a long-term credential and the session of a challenge.
     LongTerm(Arc<Session>),
 }
 
 impl Session {
-    /// `None` where the realm is not UTF-8, which every realm is (RFC 8489 §14.9).
+    /// A session; `None` if the realm is not UTF-8, which RFC 8489 §14.9 requires.
     pub(super) fn new(
         credential: &Credential,
         realm: &[u8],
@@ -63,18 +64,18 @@ impl Session {
         offer: Option<Offer>,
     ) -> Option<Self> {
         let text = core::str::from_utf8(realm).ok()?;
-        let (user, name, password) = (credential.username(), bare(credential.username()), credential.password());
-        let (bare_realm, password) = (bare(text), password.trim_end_matches('\0'));
+        let (user, name, password) = (credential.username(), strip(credential.username()), credential.password());
+        let (stripped_realm, password) = (strip(text), password.trim_end_matches('\0'));
         let key = match offer.as_ref().map(|offer| offer.chosen) {
-            None | Some(Algorithm::Md5) => IntegrityKey::long_term_md5(name, bare_realm, password),
-            Some(Algorithm::Sha256) => IntegrityKey::long_term_sha256(name, bare_realm, password),
+            None | Some(Algorithm::Md5) => IntegrityKey::long_term_md5(name, stripped_realm, password),
+            Some(Algorithm::Sha256) => IntegrityKey::long_term_sha256(name, stripped_realm, password),
         };
         Some(Self {
             realm: realm.into(),
             nonce: nonce.into(),
             userhash: anonymous.then(|| userhash(user, text)),
-            // RFC 8489 §9.2.5: with PASSWORD-ALGORITHMS it is MESSAGE-INTEGRITY-SHA256 only; a server without it answers
-            // with MESSAGE-INTEGRITY (§9.2.4).
+            // RFC 8489 §9.2.5: with PASSWORD-ALGORITHMS only MESSAGE-INTEGRITY-SHA256 is used. A server without
+            // PASSWORD-ALGORITHMS responds with MESSAGE-INTEGRITY (§9.2.4).
             integrity: if offer.is_some() { Integrity::SHA256 } else { Integrity::Sha1 },
             offer,
             key,
@@ -93,13 +94,13 @@ impl Session {
         self.offer.is_some()
     }
 
-    /// Whether a challenge with these would lead to less than this one did.
+    /// Whether a challenge with these parameters would have less security than this session.
     pub(super) fn is_stronger_than(&self, anonymous: bool, offer: Option<&Offer>) -> bool {
         let (chosen, hashed) = self.strength();
         hashed && !anonymous || chosen > offer.map(|offer| offer.chosen)
     }
 
-    /// The algorithm chosen, if there was a choice, and whether the name is hashed.
+    /// The selected algorithm, if the server offered a list, and whether the user name is hashed.
     pub(super) fn strength(&self) -> (Option<Algorithm>, bool) {
         (self.offer.as_ref().map(|offer| offer.chosen), self.userhash.is_some())
     }
@@ -113,7 +114,7 @@ impl Session {
         Signed { algorithm, anonymous: self.userhash.is_some(), integrity: self.integrity }
     }
 
-    /// In the order of RFC 8489 B.1.
+    /// Writes the attributes in the order of RFC 8489 B.1.
     fn write(&self, credential: &Credential, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
         writer.add(&match &self.userhash {
             Some(userhash) => Attribute::Userhash(userhash),
@@ -132,7 +133,7 @@ impl Session {
     }
 }
 
-/// How a retry authenticates, for notes.
+/// The authentication of a retry, for notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signed {
     pub(crate) algorithm: Option<u16>,
@@ -140,10 +141,10 @@ pub(crate) struct Signed {
     pub(crate) integrity: Integrity,
 }
 
-impl Proof {
-    /// How many bytes it adds to a message, at most.
-    pub(crate) fn room(&self, credential: &Credential) -> usize {
-        /// Headers and padding of all attributes, USERHASH, PASSWORD-ALGORITHM and both integrity attributes.
+impl RequestAuth {
+    /// The largest number of bytes that the authentication adds to a message.
+    pub(crate) fn reserved_len(&self, credential: &Credential) -> usize {
+        /// The headers and padding of all attributes, USERHASH, PASSWORD-ALGORITHM and both integrity attributes.
         const FIXED: usize = 7 * 8 + 32 + 4 + 20 + 32;
         match self {
             Self::None => 0,
@@ -155,82 +156,83 @@ impl Proof {
         }
     }
 
-    /// Writes what proves the request, after its attributes, and ends the message.
-    pub(crate) fn close<'b>(
+    /// Writes the authentication attributes after the attributes of the request, and ends the message.
+    pub(crate) fn finish<'b>(
         &self,
         credential: &Credential,
         mut writer: Writer<'b>,
         fingerprint: bool,
     ) -> Result<&'b [u8], EncodeError> {
-        let (key, integrity) = match (self, &credential.0.proves) {
-            (Self::ShortTerm(integrity), Proves::ShortTerm { key, .. }) => {
+        let (key, integrity) = match (self, &credential.0.params) {
+            (Self::ShortTerm(integrity), MechanismParams::ShortTerm { key, .. }) => {
                 writer.add(&Attribute::Username(credential.username().into()))?;
                 (key.as_ref(), *integrity)
             }
-            (Self::LongTerm(session), Proves::LongTerm { .. }) => {
+            (Self::LongTerm(session), MechanismParams::LongTerm { .. }) => {
                 session.write(credential, &mut writer)?;
                 (&session.key, Some(session.integrity))
             }
-            (Self::None, _) | (Self::ShortTerm(_), _) | (Self::LongTerm(_), _) => return end(writer, fingerprint),
+            (Self::None, _) | (Self::ShortTerm(_), _) | (Self::LongTerm(_), _) => return finish(writer, fingerprint),
         };
         match integrity {
-            None => end(writer.message_integrity(key)?.message_integrity_sha256(key)?, fingerprint),
-            Some(Integrity::Sha1) => end(writer.message_integrity(key)?, fingerprint),
-            Some(Integrity::Sha256 { .. }) => end(writer.message_integrity_sha256(key)?, fingerprint),
+            None => finish(writer.message_integrity(key)?.message_integrity_sha256(key)?, fingerprint),
+            Some(Integrity::Sha1) => finish(writer.message_integrity(key)?, fingerprint),
+            Some(Integrity::Sha256 { .. }) => finish(writer.message_integrity_sha256(key)?, fingerprint),
         }
     }
 }
 
-/// Ends a message, with FINGERPRINT if it is to have one.
-pub(crate) fn end<S: BeforeFingerprint>(writer: Writer<'_, S>, fingerprint: bool) -> Result<&[u8], EncodeError> {
+/// Ends a message, with FINGERPRINT if `fingerprint` is set.
+pub(crate) fn finish<S: BeforeFingerprint>(writer: Writer<'_, S>, fingerprint: bool) -> Result<&[u8], EncodeError> {
     Ok(if fingerprint { writer.fingerprint()?.finish() } else { writer.finish() })
 }
 
-/// RFC 8489 §9.2.2: in the key names and realms have no quotes and no trailing nulls.
-fn bare(text: &str) -> &str {
+/// Removes quotes and trailing nulls from a user name or realm for the key (RFC 8489 §9.2.2).
+fn strip(text: &str) -> &str {
     text.trim_end_matches('\0').trim_matches('"')
 }
 
-/// The session of each recent server, for each credential (RFC 8489 §9.1.5, §9.2.3.2).
+/// The stored authentication of recent servers and credentials (RFC 8489 §9.1.5, §9.2.3.2).
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
-    /// The latest one is last.
-    known: Vec<(SocketAddr, Credential, Proof)>,
+    /// The most recent entry is last.
+    entries: Vec<(SocketAddr, Credential, RequestAuth)>,
 }
 
 impl Sessions {
-    /// How many are kept.
+    /// The largest number of entries.
     pub(crate) const LIMIT: usize = 32;
 
     pub(crate) const fn new() -> Self {
-        Self { known: Vec::new() }
+        Self { entries: Vec::new() }
     }
 
-    /// How a request to this server is proved: as the last one was, else as a first one is.
-    pub(crate) fn proof(&self, server: SocketAddr, credential: &Credential) -> Proof {
-        let known = self.known.iter().find(|(at, of, _)| *at == server && of == credential);
-        match (known, &credential.0.proves) {
-            (Some((_, _, proof)), _) => proof.clone(),
-            (None, Proves::ShortTerm { only, .. }) => Proof::ShortTerm(*only),
-            (None, Proves::LongTerm { .. }) => Proof::None,
+    /// The authentication of a request to this server: that of the stored entry, or otherwise that of a first
+    /// request.
+    pub(crate) fn request_auth(&self, server: SocketAddr, credential: &Credential) -> RequestAuth {
+        let entry = self.entries.iter().find(|(at, of, _)| *at == server && of == credential);
+        match (entry, &credential.0.params) {
+            (Some((_, _, auth)), _) => auth.clone(),
+            (None, MechanismParams::ShortTerm { only, .. }) => RequestAuth::ShortTerm(*only),
+            (None, MechanismParams::LongTerm { .. }) => RequestAuth::None,
         }
     }
 
-    /// Keeps how a request was proved that got a verified answer; the one learnt of longest ago gives way.
-    pub(crate) fn learn(&mut self, server: SocketAddr, credential: &Credential, proof: &Proof) {
+    /// Stores the authentication of a request with a verified response, and removes the oldest entry at the limit.
+    pub(crate) fn store(&mut self, server: SocketAddr, credential: &Credential, auth: &RequestAuth) {
         self.forget(server, credential);
-        if self.known.len() >= Self::LIMIT {
-            self.known.remove(0);
+        if self.entries.len() >= Self::LIMIT {
+            self.entries.remove(0);
         }
-        self.known.push((server, credential.clone(), proof.clone()));
+        self.entries.push((server, credential.clone(), auth.clone()));
     }
 
     pub(crate) fn forget(&mut self, server: SocketAddr, credential: &Credential) {
-        self.known.retain(|(at, of, _)| *at != server || of != credential);
+        self.entries.retain(|(at, of, _)| *at != server || of != credential);
     }
 
-    /// Forgets a credential, and all that was learnt with it.
+    /// Removes all entries of a credential.
     pub(crate) fn forget_all(&mut self, credential: &Credential) {
-        self.known.retain(|(_, of, _)| of != credential);
+        self.entries.retain(|(_, of, _)| of != credential);
     }
 }

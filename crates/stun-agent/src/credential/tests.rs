@@ -1,8 +1,8 @@
-//! The RFCs' own requests, as a client with their inputs sends them, and the table of challenges.
+//! Tests of the credential mechanisms with the sample requests of the RFCs, and with a table of challenges.
 
 use super::attempt::Attempt;
-use super::challenge::{self, Before, ChallengeError};
-use super::session::{Offer, Proof, Session, Sessions};
+use super::challenge::{self, ChallengeError, Previous};
+use super::session::{Offer, RequestAuth, Session, Sessions};
 use super::{Credential, Mechanism, session::Algorithm};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -12,7 +12,8 @@ use portolan_stun::{
     TransactionId, Writer,
 };
 
-/// "Matrix" in katakana, and the password as OpaqueString leaves it: the inputs of RFC 5769 §2.4 and RFC 8489 B.1.
+/// "Matrix" in katakana, and the password after the OpaqueString preparation: the inputs of RFC 5769 §2.4 and RFC
+/// 8489 B.1.
 const USER: &str = "\u{30de}\u{30c8}\u{30ea}\u{30c3}\u{30af}\u{30b9}";
 const PASSWORD: &str = "TheMatrIX";
 const REALM: &[u8] = b"example.org";
@@ -26,7 +27,7 @@ const RFC5769: &str = "
     0014000b 6578616d 706c652e 6f726700
     00080014 f6702465 6dd64a3e 02b8e071 2e85c9a2 8ca89666";
 
-/// RFC 8489 B.1 as far as its integrity, with a length field that counts no header; the attributes end at the realm.
+/// RFC 8489 B.1 up to its integrity. Its length field excludes the header, and its attributes end at the realm.
 const RFC8489: &str = "
     00010088 2112a442 78ad3433c6ad72c029da412e
     001e0020 4a3cf38f ef6992bd a952c678 0417da0f 24819415 569e60b2 05c46e41 407f1704
@@ -39,12 +40,12 @@ fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }
 
-/// The Binding request, proved by what a challenge taught.
+/// The bytes of a Binding request with the authentication of a session.
 fn written(session: Session) -> Vec<u8> {
     let mut buffer = [0xff; 512];
     let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
-    let proof = Proof::LongTerm(session.into());
-    proof.close(&Credential::long_term(USER, PASSWORD), writer, false).unwrap().to_vec()
+    let auth = RequestAuth::LongTerm(session.into());
+    auth.finish(&Credential::long_term(USER, PASSWORD), writer, false).unwrap().to_vec()
 }
 
 fn session(nonce: &[u8], anonymous: bool, offer: Option<Offer>) -> Session {
@@ -52,26 +53,26 @@ fn session(nonce: &[u8], anonymous: bool, offer: Option<Offer>) -> Session {
 }
 
 #[test]
-fn rfc5769_2_4_is_what_a_client_with_its_inputs_sends() {
+fn rfc5769_2_4_is_the_request_of_a_client_with_its_inputs() {
     assert_eq!(written(session(b"f//499k954d6OL34oL9FSTvy64sA", false, None)), hex(RFC5769));
 }
 
 #[test]
-fn rfc8489_b_1_is_what_a_client_with_its_inputs_sends() {
-    // Its nonce sets bit 22 and announces nothing that is registered, so that no client comes to USERHASH by it, and
-    // without PASSWORD-ALGORITHM none to MESSAGE-INTEGRITY-SHA256: both are given here.
+fn rfc8489_b_1_is_the_request_of_a_client_with_its_inputs() {
+    // The nonce of B.1 sets bit 22, which announces no registered feature, so no client would use USERHASH. The
+    // request has no PASSWORD-ALGORITHM, so no client would use MESSAGE-INTEGRITY-SHA256. This test sets both.
     let mut session = session(b"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA", true, None);
     session.integrity = Integrity::SHA256;
     assert_eq!(written(session), hex(RFC8489));
 }
 
 #[test]
-fn rfc8489_b_1_with_password_algorithm_is_sent_with_the_list_that_it_leaves_out() {
+fn rfc8489_b_1_with_password_algorithm_is_sent_with_password_algorithms() {
     let offer = Offer { list: [0, 2, 0, 0].into(), chosen: Algorithm::Sha256 };
     let bytes = written(session(b"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA", true, Some(offer)));
-    let front = hex(RFC8489);
-    let attributes = front.len() - 36;
-    assert_eq!(bytes[20..attributes], front[20..attributes], "up to the realm it is B.1");
+    let sample = hex(RFC8489);
+    let attributes = sample.len() - 36;
+    assert_eq!(bytes[20..attributes], sample[20..attributes], "equal to B.1 up to the realm");
     let message = Message::decode(&bytes).unwrap();
     let verified =
         message.verify_with(&IntegrityKey::long_term_sha256(USER, "example.org", PASSWORD), Integrity::SHA256);
@@ -79,7 +80,7 @@ fn rfc8489_b_1_with_password_algorithm_is_sent_with_the_list_that_it_leaves_out(
 }
 
 #[test]
-fn there_is_room_for_every_proof() {
+fn the_reserved_length_is_sufficient_for_every_authentication() {
     let credentials = [
         Credential::short_term(&"u".repeat(508), PASSWORD),
         Credential::long_term("u", PASSWORD),
@@ -90,25 +91,25 @@ fn there_is_room_for_every_proof() {
         let sessions = [false, true].map(|anonymous| {
             Session::new(&credential, &[b'r'; 763], &[b'n'; 763], anonymous, offer()).map(|session| session.into())
         });
-        let proofs = match credential.mechanism() {
-            Mechanism::ShortTerm => [Proof::ShortTerm(None), Proof::ShortTerm(Some(Integrity::SHA256))],
-            Mechanism::LongTerm => sessions.map(|session| Proof::LongTerm(session.unwrap())),
+        let auths = match credential.mechanism() {
+            Mechanism::ShortTerm => [RequestAuth::ShortTerm(None), RequestAuth::ShortTerm(Some(Integrity::SHA256))],
+            Mechanism::LongTerm => sessions.map(|session| RequestAuth::LongTerm(session.unwrap())),
         };
-        for proof in proofs {
+        for auth in auths {
             let mut buffer = [0; 4096];
-            let room = buffer.get_mut(..20 + proof.room(&credential) + 8).unwrap();
-            let writer = Writer::new(room, Class::Request, Method::BINDING, TransactionId::default()).unwrap();
-            assert!(proof.close(&credential, writer, true).is_ok(), "{proof:?}");
+            let exact = buffer.get_mut(..20 + auth.reserved_len(&credential) + 8).unwrap();
+            let writer = Writer::new(exact, Class::Request, Method::BINDING, TransactionId::default()).unwrap();
+            assert!(auth.finish(&credential, writer, true).is_ok(), "{auth:?}");
         }
     }
 }
 
-/// What a challenge with these leads to after that.
-fn judged(
+/// The result of a challenge with these attributes after the state `previous`.
+fn session_after(
     code: u16,
     nonce: &str,
     algorithms: &[PasswordAlgorithm<'_>],
-    before: Before<'_>,
+    previous: Previous<'_>,
 ) -> Result<Session, ChallengeError> {
     let mut buffer = [0; 512];
     let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::BINDING, ID.into()).unwrap();
@@ -118,20 +119,25 @@ fn judged(
     if !algorithms.is_empty() {
         writer.add_password_algorithms(algorithms).unwrap();
     }
-    challenge::answer(&Credential::long_term(USER, PASSWORD), code, &Message::decode(writer.finish()).unwrap(), before)
+    challenge::build_session(
+        &Credential::long_term(USER, PASSWORD),
+        code,
+        &Message::decode(writer.finish()).unwrap(),
+        previous,
+    )
 }
 
 #[test]
-fn the_table_of_challenges() {
+fn each_challenge_has_the_expected_session_or_error() {
     use Algorithm::{Md5, Sha256};
     const BEST: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::SHA256, PasswordAlgorithm::MD5];
     const WORST: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::MD5];
     let offered = |chosen| session(b"old", true, Some(Offer { list: [0, 2, 0, 0].into(), chosen }));
     let (strong, weaker, plain) = (offered(Sha256), offered(Md5), session(b"old", false, None));
-    let before = |session| Before { session, realm: None, challenges: 0, stale: 0 };
-    let no = ChallengeError::Weaker;
+    let previous = |session| Previous { session, realm: None, challenges: 0, stale: 0 };
+    let weaker_error = ChallengeError::Weaker;
     let rows = [
-        // code, nonce, algorithms, before, the algorithm and the anonymity that follow
+        // The code, the nonce, the algorithms, the previous session, and the expected algorithm and anonymity.
         (401, "n", &[][..], None, Ok((None, false))),
         (401, "obMatJos2AAAAn", &[], None, Ok((None, false))),
         (401, "obMatJos2QAAAn", &[], None, Ok((None, true))),
@@ -143,36 +149,36 @@ fn the_table_of_challenges() {
         (401, "obMatJos2wAAAn", BEST, Some(&strong), Err(ChallengeError::WrongCredentials)),
         (438, "obMatJos2wAAAn", BEST, Some(&strong), Ok((Some(Sha256), true))),
         (438, "obMatJos2wAAAn", BEST, Some(&weaker), Ok((Some(Sha256), true))),
-        (438, "obMatJos2wAAAn", WORST, Some(&strong), Err(no)),
+        (438, "obMatJos2wAAAn", WORST, Some(&strong), Err(weaker_error)),
         (438, "obMatJos2wAAAn", WORST, Some(&weaker), Ok((Some(Md5), true))),
-        (438, "obMatJos2gAAAn", BEST, Some(&strong), Err(no)),
-        (438, "obMatJos2QAAAn", &[], Some(&weaker), Err(no)),
+        (438, "obMatJos2gAAAn", BEST, Some(&strong), Err(weaker_error)),
+        (438, "obMatJos2QAAAn", &[], Some(&weaker), Err(weaker_error)),
         (438, "n", &[], Some(&plain), Ok((None, false))),
         (438, "old", &[], Some(&plain), Err(ChallengeError::SameNonce)),
         (438, "n", &[], None, Err(ChallengeError::NothingStale)),
     ];
     for (code, nonce, algorithms, session, expected) in rows {
-        let found = judged(code, nonce, algorithms, before(session)).map(|session| session.strength());
+        let found = session_after(code, nonce, algorithms, previous(session)).map(|session| session.strength());
         assert_eq!(found, expected, "{code} {nonce} {algorithms:?} after {session:?}");
     }
 }
 
 #[test]
-fn counts_and_realms_bound_what_is_answered() {
+fn counts_and_realms_bound_the_retries() {
     let plain = session(b"old", false, None);
-    let stale = Before { session: Some(&plain), realm: None, challenges: 3, stale: 0 };
-    assert!(judged(438, "n", &[], stale).is_ok(), "each has its own count");
-    assert_eq!(judged(438, "n", &[], Before { stale: 1, ..stale }).unwrap_err(), ChallengeError::TooMany);
-    let bare = Before { session: None, realm: None, challenges: 2, stale: 9 };
-    assert!(judged(401, "n", &[], bare).is_ok());
-    assert_eq!(judged(401, "n", &[], Before { challenges: 3, ..bare }).unwrap_err(), ChallengeError::TooMany);
-    assert!(judged(401, "n", &[], Before { realm: Some(REALM), ..bare }).is_ok());
-    let foreign = Before { realm: Some(b"elsewhere"), ..bare };
-    assert_eq!(judged(401, "n", &[], foreign).unwrap_err(), ChallengeError::OtherRealm);
+    let stale = Previous { session: Some(&plain), realm: None, challenges: 3, stale: 0 };
+    assert!(session_after(438, "n", &[], stale).is_ok(), "each code has its own count");
+    assert_eq!(session_after(438, "n", &[], Previous { stale: 1, ..stale }).unwrap_err(), ChallengeError::TooMany);
+    let first = Previous { session: None, realm: None, challenges: 2, stale: 9 };
+    assert!(session_after(401, "n", &[], first).is_ok());
+    assert_eq!(session_after(401, "n", &[], Previous { challenges: 3, ..first }).unwrap_err(), ChallengeError::TooMany);
+    assert!(session_after(401, "n", &[], Previous { realm: Some(REALM), ..first }).is_ok());
+    let other_realm = Previous { realm: Some(b"elsewhere"), ..first };
+    assert_eq!(session_after(401, "n", &[], other_realm).unwrap_err(), ChallengeError::OtherRealm);
 }
 
 #[test]
-fn a_credential_is_equal_to_one_that_holds_the_same() {
+fn equality_of_credentials_compares_contents() {
     let server: SocketAddr = "192.0.2.1:3478".parse().unwrap();
     let all = [
         Credential::short_term("u", "p"),
@@ -191,9 +197,9 @@ fn a_credential_is_equal_to_one_that_holds_the_same() {
     assert_eq!(Credential::long_term("u", "p"), all[3]);
 
     let mut sessions = Sessions::new();
-    sessions.learn(server, &all[3], &Proof::LongTerm(session(b"n", false, None).into()));
+    sessions.store(server, &all[3], &RequestAuth::LongTerm(session(b"n", false, None).into()));
     let attempt = Attempt::new(Credential::long_term("u", "p"), server, Instant::ORIGIN, &sessions);
     let mut buffer = [0; 256];
     let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
-    assert!(Message::decode(attempt.close(writer, false).unwrap()).unwrap().has(AttributeType::NONCE));
+    assert!(Message::decode(attempt.finish(writer, false).unwrap()).unwrap().has(AttributeType::NONCE));
 }

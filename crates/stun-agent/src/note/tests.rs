@@ -1,4 +1,4 @@
-//! Every note of this crate has a unique code, and `docs/notes.md` lists it.
+//! Checks that every note of this crate has a unique code, and that `docs/notes.md` lists it.
 
 #[path = "../../../machine/tests/support/notes.rs"]
 mod notes;

@@ -1,4 +1,4 @@
-//! What a query asks, and of which server.
+//! The configuration and the commands of a query.
 
 use crate::hex::{read_hex, write_hex};
 use crate::{Credential, QueryError};
@@ -9,7 +9,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Protocol, Script, ScriptError};
 
-/// The server of a [`Query`](super::Query), and how it is asked.
+/// The configuration of a [`Query`](super::Query): the server, the protocol and the credential.
 ///
 /// ```
 /// use core::time::Duration;
@@ -35,11 +35,11 @@ pub struct QueryConfig {
 }
 
 impl QueryConfig {
-    /// The time after which a query ends unless the owner says otherwise: 39.5 seconds, the end of the retransmissions
-    /// over UDP and Ti of a stream (RFC 8489 §6.2.1, §6.2.2).
+    /// The default timeout: 39.5 seconds, the end of the retransmissions over UDP and Ti of a stream (RFC 8489
+    /// §6.2.1, §6.2.2).
     pub const TIMEOUT: Duration = Duration::from_millis(39_500);
 
-    /// A query over UDP from an address of the system's choice, without a credential.
+    /// A query over UDP without a credential. The system selects the local address.
     #[must_use]
     pub const fn new(server: SocketAddr) -> Self {
         Self {
@@ -59,15 +59,15 @@ impl QueryConfig {
         self
     }
 
-    /// Returns the same query with the name that the certificate of a TLS server must hold. Without a name it must hold the
-    /// address. Other protocols ignore it.
+    /// Returns the same query with the name that the certificate of a TLS server must contain. Without a name the
+    /// certificate must contain the address. Other protocols ignore the name.
     #[must_use]
     pub fn server_name(mut self, server_name: Arc<str>) -> Self {
         self.server_name = Some(server_name);
         self
     }
 
-    /// Returns the same query that ends this long after its start, the time to connect included.
+    /// Returns the same query with this timeout, which includes the time to connect.
     ///
     /// Over UDP the query ends after [`TIMEOUT`](Self::TIMEOUT) at the latest, for each transaction of its request.
     #[must_use]
@@ -77,14 +77,15 @@ impl QueryConfig {
     }
 
     /// Returns the same query with a credential (RFC 8489 §9). See
-    /// [`Transactions::request_with`](crate::Transactions::request_with) for the meaning of an answer without integrity.
+    /// [`Transactions::request_with`](crate::Transactions::request_with) for the meaning of a response without
+    /// integrity.
     #[must_use]
     pub fn credential(mut self, credential: Credential) -> Self {
         self.credential = Some(credential);
         self
     }
 
-    /// Returns the same query from this local address; port 0 leaves the port to the system.
+    /// Returns the same query from this local address. With port 0 the system assigns the port.
     #[must_use]
     pub const fn from_local(mut self, local: SocketAddr) -> Self {
         self.local = Some(local);
@@ -113,7 +114,7 @@ impl QueryConfig {
         Ok(())
     }
 
-    /// Writes all but the name and the credential.
+    /// Writes the text without the name and the credential.
     fn write_head(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{} {} timeout={}", self.server, self.protocol, self.timeout.as_nanos())?;
         match self.local {
@@ -124,8 +125,8 @@ impl QueryConfig {
 }
 
 impl fmt::Display for QueryConfig {
-    /// `192.0.2.1:3478 udp timeout=39500000000`, then `local=`, `name=` and `credential=` where they are given; of a
-    /// credential the mechanism alone.
+    /// Prints `192.0.2.1:3478 udp timeout=39500000000`, then the optional `local=`, `name=` and `credential=`. Of a
+    /// credential only the mechanism is printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_head(f)?;
         if let Some(name) = &self.server_name {
@@ -139,7 +140,7 @@ impl fmt::Display for QueryConfig {
 }
 
 impl Script for QueryConfig {
-    /// Writes the text of `Display`, with the name in hexadecimal and the whole credential. It is secret.
+    /// Writes the text of `Display`, with the name in hexadecimal and the whole credential. The text is secret.
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         self.write_head(out)?;
         if let Some(name) = &self.server_name {
@@ -195,9 +196,10 @@ fn protocol(name: &str) -> Option<Protocol> {
     })
 }
 
-/// What the owner of a [`Query`](super::Query) may ask for.
+/// A command to a [`Query`](super::Query).
 ///
-/// Its [`Script`] text is one line, and holds the secrets of a credential. `Display` and `Debug` show the mechanism alone.
+/// Its [`Script`] text is one line, and contains the secrets of a credential. `Display` and `Debug` print only the
+/// mechanism.
 ///
 /// ```
 /// use portolan_machine::Script;
@@ -213,7 +215,7 @@ fn protocol(name: &str) -> Option<Protocol> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryCommand {
-    /// Orders the socket, and makes the request when it is open.
+    /// Orders the socket, and makes the request when the socket is open.
     Start(QueryConfig),
     /// Ends the query.
     Cancel,

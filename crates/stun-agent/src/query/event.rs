@@ -1,4 +1,4 @@
-//! What the owner of a query must act on, and the facts of a response.
+//! The events of a query, and the decoded response.
 
 use crate::{Answer, RequestError, Unusable};
 use alloc::boxed::Box;
@@ -10,7 +10,7 @@ use core::time::Duration;
 use portolan_machine::{Closure, Refusal, SocketId, Unreachability};
 use portolan_stun::{Class, Integrity, Message, Text};
 
-/// What happens in a query. [`Response`](Self::Response) and [`Failed`](Self::Failed) are the last event.
+/// An event of a query. [`Response`](Self::Response) or [`Failed`](Self::Failed) is the last event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryEvent {
@@ -18,43 +18,43 @@ pub enum QueryEvent {
     Opened {
         /// The socket.
         socket: SocketId,
-        /// The address that the request leaves from.
+        /// The local address of the socket.
         local: SocketAddr,
     },
     /// The request was sent.
     Sent {
         /// The whole message.
         message: Bytes,
-        /// The number of this send, from 1. The transactions that answer a challenge count on.
+        /// The number of this send, from 1. Retries after a challenge continue the count.
         send: u32,
     },
-    /// A response with the right id came from an address that was not asked. It counts for nothing, and the query goes on.
+    /// A response with a matching id came from an unexpected address. It is not accepted, and the query continues.
     Elsewhere {
         /// The sender of the response.
         from: SocketAddr,
     },
-    /// A datagram could not be sent, or ICMP reported that it did not arrive. Such reports can be forged, so the query
-    /// goes on.
+    /// A datagram could not be sent, or ICMP reported that it did not arrive. Such reports can be forged, so the
+    /// query continues.
     Unreachable {
         /// The destination of the datagram.
         remote: SocketAddr,
-        /// Why it did not arrive.
+        /// The reason.
         why: Unreachability,
     },
-    /// The server responded; the last event.
+    /// The server responded. This is the last event.
     Response(Box<QueryResponse>),
-    /// There is no response; the last event.
+    /// There is no response. This is the last event.
     Failed(QueryFailure),
 }
 
-/// Why a query has no response.
+/// The reason why a query has no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryFailure {
-    /// The socket could not be made.
+    /// The socket could not be opened.
     #[error("the socket could not be opened: {0}")]
     Refused(Refusal),
-    /// The socket ended before the response.
+    /// The socket was closed before the response.
     #[error("the connection ended before the response: {0}")]
     Closed(Closure),
     /// The bytes of the stream are not STUN.
@@ -63,17 +63,17 @@ pub enum QueryFailure {
     /// No response came in time.
     #[error("no response came in time, after {sends} sends")]
     TimedOut {
-        /// How often the request was sent; 0 if the stream was not connected in time.
+        /// The number of sends; 0 if the stream was not connected in time.
         sends: u32,
         /// The last report that a datagram did not arrive.
         unreachable: Option<Unreachability>,
     },
-    /// A response came and cannot be used.
+    /// A response was received and cannot be used.
     #[error("the response of {from} cannot be used: {why}")]
     Unusable {
         /// The sender of the response.
         from: SocketAddr,
-        /// Why it cannot be used.
+        /// The reason.
         why: Unusable,
     },
     /// The request could not be made.
@@ -88,56 +88,57 @@ pub enum QueryFailure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueryResponse {
-    /// The sender of the response: the server, or the one that it redirected to (RFC 8489 §10).
+    /// The sender of the response: the server, or the server of a redirection (RFC 8489 §10).
     pub from: SocketAddr,
-    /// The local address that the response came to.
+    /// The local address that received the response.
     pub local: SocketAddr,
-    /// How often the request was sent, in the transaction that was answered.
+    /// The number of sends in the transaction of the response.
     pub sends: u32,
-    /// The time from the request to the response. It is only known if the request was sent once (RFC 8489 §6.2.1).
+    /// The time from the request to the response; `None` if the request was sent more than once (RFC 8489 §6.2.1).
     pub round_trip: Option<Duration>,
-    /// The integrity attribute that was verified. `None`: the request proved nothing, so that no proof was asked for.
+    /// The verified integrity attribute. `None`: the request was not authenticated, so the response was not verified.
     pub integrity: Option<Integrity>,
-    /// What the response says.
+    /// The decoded attributes of the response.
     pub facts: ResponseFacts,
-    /// The whole message; it decodes.
+    /// The whole message, which is valid STUN.
     pub message: Bytes,
 }
 
 impl<T> From<Answer<T>> for QueryResponse {
-    fn from(answer: Answer<T>) -> Self {
+    fn from(response: Answer<T>) -> Self {
         Self {
-            from: answer.from,
-            local: answer.local,
-            sends: answer.sends,
-            round_trip: (answer.sends == 1).then_some(answer.since_first),
-            integrity: answer.integrity,
-            facts: Message::decode(&answer.message).map(|message| ResponseFacts::of(&message)).unwrap_or_default(),
-            message: answer.message,
+            from: response.from,
+            local: response.local,
+            sends: response.sends,
+            round_trip: (response.sends == 1).then_some(response.since_first),
+            integrity: response.integrity,
+            facts: Message::decode(&response.message).map(|message| ResponseFacts::of(&message)).unwrap_or_default(),
+            message: response.message,
         }
     }
 }
 
-/// What a Binding response says.
+/// The decoded attributes of a Binding response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseFacts {
-    /// The client's address as the server saw it: XOR-MAPPED-ADDRESS, else MAPPED-ADDRESS. `None` in an error response.
+    /// The reflexive address of the client: XOR-MAPPED-ADDRESS, or otherwise MAPPED-ADDRESS. `None` in an error
+    /// response.
     pub mapped: Option<SocketAddr>,
     /// ERROR-CODE of an error response.
     pub error: Option<ErrorResponse>,
-    /// SOFTWARE, with invalid UTF-8 replaced. It may hold control characters.
+    /// SOFTWARE, with invalid UTF-8 replaced. It can contain control characters.
     pub software: Option<Box<str>>,
     /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4).
     pub other_address: Option<SocketAddr>,
-    /// RESPONSE-ORIGIN: the address that the response says it left from (RFC 5780 §7.3).
+    /// RESPONSE-ORIGIN: the source address of the response, as the server reports it (RFC 5780 §7.3).
     pub response_origin: Option<SocketAddr>,
-    /// ALTERNATE-SERVER: the server to ask instead (RFC 8489 §10).
+    /// ALTERNATE-SERVER: the server to use instead (RFC 8489 §10).
     pub alternate_server: Option<SocketAddr>,
 }
 
 impl ResponseFacts {
-    /// Reads them from a message.
+    /// Decodes the attributes of a message.
     #[must_use]
     pub fn of(message: &Message<'_>) -> Self {
         let (success, error) = (message.class() == Class::SuccessResponse, message.class() == Class::ErrorResponse);
@@ -160,7 +161,7 @@ impl ResponseFacts {
 pub struct ErrorResponse {
     /// The code, 300 to 699.
     pub code: u16,
-    /// The reason phrase, with invalid UTF-8 replaced. It may hold control characters.
+    /// The reason phrase, with invalid UTF-8 replaced. It can contain control characters.
     pub reason: Box<str>,
 }
 

@@ -1,7 +1,8 @@
-//! Where a responder listens, and what it says about that.
+//! The configuration of a responder.
 //!
-//! Rules of this file: addresses are checked before anything is opened. A listening address and its alternate make four
-//! sockets, two addresses × two ports (RFC 5780 §6); they are paired in order within a family.
+//! Rules of this file: addresses are checked before a socket is opened. A listening address and its alternate need
+//! four sockets: two addresses × two ports (RFC 5780 §6). Within a family listening and alternate addresses are
+//! paired in order.
 //!
 //! ```
 //! use portolan_stun_agent::{ResponderConfigError, Responder, ResponderConfig};
@@ -19,7 +20,7 @@ use crate::{Authenticator, Rate, ResponderConfigError};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-/// Where a responder listens, what it says about that, and how much it gives.
+/// The configuration of a responder: addresses, limits and credentials.
 #[derive(Clone, Debug)]
 pub struct ResponderConfig {
     listen: Vec<SocketAddr>,
@@ -37,12 +38,12 @@ impl Default for ResponderConfig {
 }
 
 impl ResponderConfig {
-    /// The number of TCP streams that are held unless the owner says otherwise.
+    /// The default limit of TCP streams.
     pub const STREAMS: usize = 256;
-    /// The number of TCP streams of one source that are held unless the owner says otherwise.
+    /// The default limit of TCP streams of one source.
     pub const STREAMS_PER_SOURCE: usize = 64;
 
-    /// No addresses yet; the default rate, and TCP beside UDP.
+    /// A configuration without addresses, with the default rate, and with UDP and TCP.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -55,77 +56,79 @@ impl ResponderConfig {
         }
     }
 
-    /// Listens here too.
+    /// Adds a listening address.
     #[must_use]
     pub fn listen(mut self, local: SocketAddr) -> Self {
         self.listen.push(local);
         self
     }
 
-    /// Gives the first listening address of this family that has none yet this alternate address and port.
+    /// Adds an alternate address and port for the first listening address of this family without one.
     #[must_use]
     pub fn alternate(mut self, local: SocketAddr) -> Self {
         self.alternate.push(local);
         self
     }
 
-    /// Says `public` in OTHER-ADDRESS and RESPONSE-ORIGIN where the socket has `local`: for a host behind a 1:1 NAT,
-    /// which changes addresses and keeps ports.
+    /// Advertises `public` instead of `local` in OTHER-ADDRESS and RESPONSE-ORIGIN. For a host behind a 1:1 NAT,
+    /// which translates addresses and keeps ports.
     #[must_use]
     pub fn advertise(mut self, local: IpAddr, public: IpAddr) -> Self {
         self.advertise.push((local, public));
         self
     }
 
-    /// Answers each source at most this often; `None`: as often as it asks.
+    /// Limits the replies to each source; `None` removes the limit.
     ///
-    /// A request over UDP beyond the rate is dropped. A stream beyond the rate is paused: its requests wait.
+    /// A request over UDP above the rate is dropped. A stream above the rate is paused, and its requests wait.
     #[must_use]
     pub const fn rate(mut self, rate: Option<Rate>) -> Self {
         self.rate = rate;
         self
     }
 
-    /// Holds at most this many TCP streams; 0: does not listen for TCP.
+    /// Limits the number of TCP streams; 0 disables TCP.
     ///
-    /// When all places are taken, a newcomer displaces the longest silent stream of the source that holds most, if that
-    /// source then still holds as many as the newcomer's, or if the stream has been silent for 39.5 seconds (Ti of RFC 8489
-    /// §6.2.2). Else the newcomer is closed. A stream is silent from its last whole message on.
+    /// At the limit a new stream displaces the longest idle stream of the source with the most streams. This requires
+    /// that this source then still has at least as many streams as the source of the new stream. It is also allowed
+    /// if the idle time is at least 39.5 seconds (Ti of RFC 8489 §6.2.2). Otherwise the new stream is closed. The
+    /// idle time counts from the last whole message.
     #[must_use]
     pub const fn streams(mut self, streams: usize) -> Self {
         self.streams.total = streams;
         self
     }
 
-    /// Holds at most this many TCP streams of one source: an IPv4 address or an IPv6 /64.
+    /// Limits the number of TCP streams of one source: an IPv4 address or an IPv6 /64.
     ///
-    /// A newcomer of a source that holds so many displaces that source's own longest silent stream, if that has been
-    /// silent for 39.5 seconds. Otherwise the new stream is closed.
+    /// At the limit a new stream displaces the longest idle stream of its source, if the idle time is at least 39.5
+    /// seconds. Otherwise the new stream is closed.
     #[must_use]
     pub const fn streams_per_source(mut self, streams: usize) -> Self {
         self.streams.source = streams;
         self
     }
 
-    /// Answers only requests that this authenticator admits, and signs the responses.
+    /// Requires credentials: only requests that this authenticator admits are served, and the responses have
+    /// integrity.
     ///
-    /// Without it no credentials are required, and credentials in a request are ignored.
+    /// Without an authenticator no credentials are required, and credentials in a request are ignored.
     #[must_use]
     pub fn credentials(mut self, authenticator: Authenticator) -> Self {
         self.credentials = Some(authenticator);
         self
     }
 
-    /// The address that is advertised where a socket has `local`.
+    /// The advertised address of a socket with `local`.
     pub(super) fn public(&self, local: SocketAddr) -> SocketAddr {
         let mut public = local;
-        if let Some((_, said)) = self.advertise.iter().find(|(ip, _)| *ip == local.ip()) {
-            public.set_ip(*said);
+        if let Some((_, advertised)) = self.advertise.iter().find(|(ip, _)| *ip == local.ip()) {
+            public.set_ip(*advertised);
         }
         public
     }
 
-    /// The endpoints in order, each an address alone or with its alternate.
+    /// The listening addresses in order, each with its optional alternate.
     pub(super) fn endpoints(&self) -> Result<Vec<(SocketAddr, Option<SocketAddr>)>, ResponderConfigError> {
         if self.listen.is_empty() {
             return Err(ResponderConfigError::NoAddress);
@@ -175,7 +178,7 @@ impl ResponderConfig {
     }
 }
 
-/// The sockets of a group: one, or four in the order A1:P1, A2:P1, A1:P2, A2:P2.
+/// The local addresses of a group: one, or four in the order A1:P1, A2:P1, A1:P2, A2:P2.
 pub(super) fn locals((listen, alternate): (SocketAddr, Option<SocketAddr>)) -> impl Iterator<Item = SocketAddr> {
     let other = alternate.unwrap_or(listen);
     let (mut second, mut third) = (other, listen);

@@ -18,7 +18,7 @@ pub(super) struct Endpoints {
 /// One address and port.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endpoint {
-    /// The ordered address; after the bind with the port that the system chose.
+    /// The configured address. Port 0 is replaced by the assigned port when the socket is open.
     pub(super) local: SocketAddr,
     /// The advertised address.
     pub(super) public: SocketAddr,
@@ -58,7 +58,8 @@ const TRANSITIONS: &[(SocketState, SocketState)] = &[
 impl ListenSocket {
     const IDLE: Self = Self { id: None, state: SocketState::Idle };
 
-    /// Returns `false` and changes nothing if the table has no such step, for example when a driver repeats a socket event.
+    /// Changes the state. Returns `false` and changes nothing if the change is not allowed, for example if a driver
+    /// repeats a socket event.
     fn become_state(&mut self, next: SocketState) -> bool {
         let allowed = TRANSITIONS.contains(&(self.state, next));
         if allowed {
@@ -73,7 +74,7 @@ impl Endpoints {
         Self { endpoints: Vec::new() }
     }
 
-    /// Adds a group: one socket, or the four of a pair.
+    /// Adds a group: one endpoint, or the four of a pair.
     pub(super) fn add(&mut self, group: impl Iterator<Item = (SocketAddr, SocketAddr)>, paired: bool) {
         let pair = paired.then_some(self.endpoints.len());
         self.endpoints.extend(group.map(|(local, public)| Endpoint {
@@ -93,7 +94,7 @@ impl Endpoints {
         self.endpoints.get(index)
     }
 
-    /// The endpoint that an open socket belongs to.
+    /// The endpoint of an open socket.
     pub(super) fn open(&self, protocol: Protocol, id: SocketId) -> Option<usize> {
         self.endpoints.iter().position(|endpoint| {
             let socket = endpoint.socket(protocol);
@@ -101,7 +102,7 @@ impl Endpoints {
         })
     }
 
-    /// The endpoint and kind of any socket of ours.
+    /// The endpoint and protocol of a socket in any state.
     pub(super) fn find(&self, id: SocketId) -> Option<(usize, Protocol)> {
         self.endpoints.iter().enumerate().find_map(|(index, endpoint)| match id {
             id if endpoint.udp.id == Some(id) => Some((index, Protocol::Udp)),
@@ -110,7 +111,7 @@ impl Endpoints {
         })
     }
 
-    /// The endpoint that sends the response (RFC 5780 §6.1, table 1); the endpoint itself without an alternate.
+    /// The endpoint that sends the response (RFC 5780 §6.1, table 1). Without an alternate it is the endpoint itself.
     pub(super) fn changed(&self, index: usize, change: ChangeRequest) -> usize {
         match self.endpoints.get(index).and_then(|endpoint| endpoint.pair) {
             Some(first) => first + ((index - first) ^ (usize::from(change.ip) | usize::from(change.port) << 1)),
@@ -118,7 +119,7 @@ impl Endpoints {
         }
     }
 
-    /// The other address and port, if all four sockets of the group are open (RFC 5780 §6: else there is no alternate).
+    /// The other address and port; `None` unless all four sockets of the group are open (RFC 5780 §6).
     pub(super) fn other(&self, index: usize, protocol: Protocol) -> Option<SocketAddr> {
         let first = self.endpoints.get(index)?.pair?;
         let four = self.endpoints.get(first..first + 4)?;
@@ -129,12 +130,12 @@ impl Endpoints {
         self.endpoints.get(self.changed(index, ChangeRequest::IP_AND_PORT)).map(|endpoint| endpoint.public)
     }
 
-    /// The sockets that are ordered or open, for the end of the responder.
-    pub(super) fn live(&self) -> impl Iterator<Item = SocketId> {
-        let live = |socket: ListenSocket| {
+    /// The sockets that are ordered or open.
+    pub(super) fn active(&self) -> impl Iterator<Item = SocketId> {
+        let active = |socket: ListenSocket| {
             socket.id.filter(|_| matches!(socket.state, SocketState::Ordered | SocketState::Open))
         };
-        self.endpoints.iter().flat_map(move |endpoint| [live(endpoint.udp), live(endpoint.tcp)]).flatten()
+        self.endpoints.iter().flat_map(move |endpoint| [active(endpoint.udp), active(endpoint.tcp)]).flatten()
     }
 
     pub(super) fn ordered(&mut self, index: usize, protocol: Protocol, id: SocketId) {
@@ -146,7 +147,8 @@ impl Endpoints {
         }
     }
 
-    /// The socket is open; `false` where it was open already. A port that the system chose is kept.
+    /// Marks a socket as open, and stores a port that the system assigned. Returns `false` if the socket was not
+    /// ordered.
     pub(super) fn opened(&mut self, index: usize, protocol: Protocol, local: SocketAddr) -> bool {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return false };
         if !endpoint.socket_mut(protocol).become_state(SocketState::Open) {
@@ -159,7 +161,7 @@ impl Endpoints {
         true
     }
 
-    /// The socket is closed; `false` where it was closed already.
+    /// Marks a socket as closed. Returns `false` if it was closed already.
     pub(super) fn closed(&mut self, index: usize, protocol: Protocol) -> bool {
         self.endpoints
             .get_mut(index)
@@ -176,14 +178,14 @@ impl Endpoint {
         if protocol.is_stream() { &mut self.tcp } else { &mut self.udp }
     }
 
-    /// The source address of a response to this request: the address that the request came to, where the socket is bound
-    /// to a wildcard. `None` where the socket has a specific address, and where the driver does not know the address.
+    /// The source address of a response: the destination of the request, if the socket is bound to a wildcard. `None`
+    /// if the socket has a specific address, or if the driver does not report the destination.
     pub(super) fn source_for(&self, request: Datagram<'_>) -> Option<IpAddr> {
-        let asked = request.local.ip();
-        (self.local.ip().is_unspecified() && !asked.is_unspecified()).then_some(asked)
+        let destination = request.local.ip();
+        (self.local.ip().is_unspecified() && !destination.is_unspecified()).then_some(destination)
     }
 
-    /// Its UDP socket, if that is open.
+    /// The UDP socket, if it is open.
     pub(super) fn udp(&self) -> Option<SocketId> {
         self.udp.id.filter(|_| self.udp.state == SocketState::Open)
     }

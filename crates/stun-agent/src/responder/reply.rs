@@ -1,10 +1,10 @@
 //! The reply to a Binding request.
 //!
-//! Rules of this file: pure. [`plan`] reads the request and chooses the reply (RFC 8489 §6.3.1, RFC 5780 §6.1);
-//! [`write_reply`] writes it. An attribute that is unknown or cannot be served is checked first (420), then an
-//! invalid value (400). A reply has no attribute that was not requested: no SOFTWARE, and without an alternate
-//! address a bare request gets only XOR-MAPPED-ADDRESS. The reason: with a forged source address each byte of the
-//! reply goes to a victim.
+//! Rules of this file: the functions are pure. [`plan`] selects the reply (RFC 8489 §6.3.1, RFC 5780 §6.1), and
+//! [`write_reply`] encodes it. Unknown or unsupported attributes (420) are checked first, then invalid requests
+//! (400), then the response is a success. A reply is as short as possible, because with a forged source address it is
+//! sent to a victim. It has no SOFTWARE. The reply to a bare request has only XOR-MAPPED-ADDRESS, unless the server
+//! has an alternate address.
 
 use crate::authenticator::Signature;
 use alloc::vec;
@@ -15,16 +15,17 @@ use portolan_stun::{
     Writer,
 };
 
-/// The replies that are possible on the socket of the request.
+/// The capabilities of the socket of the request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Means {
+pub(super) struct Capabilities {
     /// Whether all four sockets of the group are open.
     pub(super) alternate: bool,
-    /// Whether the request is a datagram: it can be answered from another socket, and to another port.
+    /// Whether the request is a datagram. Only then the reply can have another source address or another destination
+    /// port.
     pub(super) datagram: bool,
 }
 
-/// The reply to a request.
+/// The kind of reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     Success { change: ChangeRequest, response_port: Option<u16>, padding: Option<usize>, bare: bool },
@@ -32,7 +33,7 @@ pub(super) enum Plan {
     BadRequest,
 }
 
-/// The comprehension-required types that a 420 lists: the first 16, each once.
+/// The comprehension-required types in a 420: the first 16, each once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unknown {
     types: [AttributeType; 16],
@@ -58,11 +59,11 @@ impl Unknown {
     }
 }
 
-/// Attributes that are understood and ignored, because they have no meaning in a Binding request or were checked
-/// before (RFC 8489 §6.3).
+/// The known attributes that are ignored: they have no meaning in a Binding request, or were checked before (RFC 8489
+/// §6.3).
 ///
-/// The attributes of ICE and TURN are not in the list, because this is not a server for them. RESPONSE-ADDRESS of RFC
-/// 3489 is not in the list, because it would send the reply to any address.
+/// The list has no attributes of ICE and TURN, because this server supports neither. It has no RESPONSE-ADDRESS of
+/// RFC 3489, by which a client could send replies to any address.
 const IGNORED: [AttributeType; 11] = [
     AttributeType::MAPPED_ADDRESS,
     AttributeType::USERNAME,
@@ -77,8 +78,8 @@ const IGNORED: [AttributeType; 11] = [
     AttributeType::XOR_MAPPED_ADDRESS,
 ];
 
-/// Chooses the reply to a Binding request.
-pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
+/// Selects the reply to a Binding request.
+pub(super) fn plan<T: Checked>(request: &Message<'_, T>, capabilities: Capabilities) -> Plan {
     let (mut change, mut response_port, mut padding) = (None, None, None);
     let (mut unknown, mut malformed) = (Unknown::new(), false);
     for field in request.fields() {
@@ -86,18 +87,18 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
             AttributeType::CHANGE_REQUEST if change.is_none() => {
                 change = request.change_request();
                 malformed |= change.is_none();
-                // RFC 5780 §6.1: without an alternate address the reply is 420 for all flags. A stream cannot serve a
-                // set flag.
-                let has_flag = change.is_some_and(|change| change != ChangeRequest::NONE);
-                if !means.alternate || has_flag && !means.datagram {
+                // RFC 5780 §6.1: without an alternate address the reply is 420 for any flags. Over a stream a
+                // response cannot be sent from another address or port.
+                let is_change = change.is_some_and(|change| change != ChangeRequest::NONE);
+                if !capabilities.alternate || is_change && !capabilities.datagram {
                     unknown.add(field.kind);
                 }
             }
             AttributeType::RESPONSE_PORT if response_port.is_none() => {
                 response_port = request.response_port();
-                // No datagram can be sent to port 0.
+                // A response cannot be sent to port 0.
                 malformed |= response_port.is_none_or(|port| port == 0);
-                if !means.datagram {
+                if !capabilities.datagram {
                     unknown.add(field.kind);
                 }
             }
@@ -110,7 +111,7 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
     if unknown.count > 0 {
         return Plan::Unknown(unknown);
     }
-    // RFC 5780 §7.5: RESPONSE-PORT and PADDING exclude each other.
+    // RFC 5780 §7.5: a request must not have both RESPONSE-PORT and PADDING.
     if malformed || response_port.is_some() && padding.is_some() {
         return Plan::BadRequest;
     }
@@ -129,21 +130,22 @@ pub(super) struct ReportedAddresses {
     pub(super) other: Option<SocketAddr>,
 }
 
-/// Room for every reply without PADDING.
+/// The largest length of a reply without PADDING.
 const SMALL: usize = 256;
-/// RFC 5780 §7.6: the whole IP datagram stays below 64 kB, also with the 48 bytes of the IPv6 and UDP headers, and with
-/// the rest of the reply.
+/// RFC 5780 §7.6: the IP datagram must be below 64 kB, with the 48 bytes of the IPv6 and UDP headers and with the
+/// rest of the reply.
 const PADDING_LIMIT: usize = 65_535 - 48 - SMALL;
 
-/// Writes the reply, signed if the request was verified, with FINGERPRINT if the request has it (RFC 8489 §7).
+/// Writes the reply, with integrity if the request was verified, and with FINGERPRINT if the request has it (RFC 8489
+/// §7).
 pub(super) fn write_reply<T: Checked>(
     request: &Message<'_, T>,
     plan: &Plan,
     addresses: ReportedAddresses,
     signature: Option<&Signature>,
 ) -> Result<Bytes, EncodeError> {
-    // A deviation from RFC 5780 §6.1: the RFC sends as much PADDING as the MTU allows, here it is never longer than
-    // that of the request.
+    // A departure from RFC 5780 §6.1, which requires the length of the MTU: the padding is not longer than that of
+    // the request.
     let padding = match plan {
         Plan::Success { padding, .. } => padding.map(|length| length.min(PADDING_LIMIT)),
         Plan::Unknown(_) | Plan::BadRequest => None,

@@ -1,4 +1,4 @@
-//! What a responder counts.
+//! The counters of a responder.
 
 use super::streams::Admission;
 use crate::authenticator::{Rejection, RejectionKind};
@@ -6,7 +6,7 @@ use crate::note::ResponderDropped;
 use core::fmt;
 use portolan_stun::ErrorCode;
 
-/// What was asked and answered so far; every request is counted once more under what became of it.
+/// The counters of requests and replies. Every request is counted in `requests` and in one other counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -18,50 +18,50 @@ pub struct Stats {
     pub bad_requests: u64,
     /// Error responses 420 (Unknown Attribute).
     pub unknown_attributes: u64,
-    /// Error responses because of credentials, where they are asked for.
+    /// Error responses because of credentials, if credentials are required.
     pub rejected: RejectedStats,
-    /// Requests without reply.
+    /// Requests without a reply.
     pub dropped: DroppedStats,
     /// TCP streams accepted and refused.
     pub streams: StreamStats,
 }
 
-/// Requests without reply, by why.
+/// Requests without a reply, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DroppedStats {
-    /// Their source asked too often. Over UDP only: a stream is paused instead.
+    /// Requests above the rate of their source. Over UDP only, because a stream is paused instead.
     pub rate_limited: u64,
-    /// They cannot be read.
+    /// Requests that cannot be decoded.
     pub undecodable: u64,
-    /// Their FINGERPRINT is wrong.
+    /// Requests with an invalid FINGERPRINT.
     pub fingerprint: u64,
-    /// Their source is no address that can be answered.
+    /// Requests from a source address that cannot receive a reply.
     pub unaddressable: u64,
-    /// Too much waited to be sent, or the reply could not be written.
+    /// Requests whose reply did not fit into the output queue, or could not be encoded.
     pub overload: u64,
 }
 
-/// Error responses because of credentials, by why (RFC 8489 §9.1.3, §9.2.4).
+/// Error responses because of credentials, by reason (RFC 8489 §9.1.3, §9.2.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RejectedStats {
-    /// 401: without integrity, as each client's first request under the long-term mechanism.
+    /// 401: requests without integrity, like the first request of each client in the long-term mechanism.
     pub unsigned: u64,
-    /// 400: credentials that are not complete.
+    /// 400: incomplete credentials.
     pub incomplete: u64,
-    /// 400: other password algorithms than were offered.
+    /// 400: password algorithms that were not offered.
     pub algorithms: u64,
     /// 401: unknown users.
     pub unknown_users: u64,
-    /// 401: the integrity of another password.
+    /// 401: the integrity does not match the password.
     pub wrong_integrity: u64,
-    /// 438: nonces that are not valid, or no longer.
+    /// 438: nonces that are not valid.
     pub stale_nonces: u64,
 }
 
 impl RejectedStats {
-    /// All of them.
+    /// The sum of all counters.
     #[must_use]
     pub const fn total(&self) -> u64 {
         let unauthenticated = self.unsigned + self.unknown_users + self.wrong_integrity;
@@ -69,26 +69,26 @@ impl RejectedStats {
     }
 }
 
-/// TCP streams.
+/// The counters of TCP streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamStats {
-    /// Accepted.
+    /// Accepted streams.
     pub accepted: u64,
-    /// Closed at once, because there was no room.
+    /// Streams that were closed at once because of a limit.
     pub refused: u64,
-    /// Closed because their bytes were not STUN or announced too long a message.
+    /// Streams that were closed because their bytes were not STUN, or a message was too long.
     pub broken: u64,
-    /// Whole messages on them that were no Binding requests.
+    /// Whole messages on streams that were not Binding requests.
     pub not_requests: u64,
-    /// Closed to make room for a newcomer.
+    /// Streams that were closed for a new stream.
     pub displaced: u64,
-    /// Pauses of streams, because their source had no replies left.
+    /// Pauses of streams because of the rate of their source.
     pub paused: u64,
 }
 
 impl Stats {
-    /// Replies of every kind.
+    /// The number of all replies.
     #[must_use]
     pub const fn replies(&self) -> u64 {
         self.successes + self.bad_requests + self.unknown_attributes + self.rejected.total()
@@ -138,7 +138,7 @@ impl Stats {
 }
 
 impl fmt::Display for Stats {
-    /// One line for the end of a server's run.
+    /// Prints one line, for the end of a run.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dropped, streams) = (self.dropped, self.streams);
         write!(

@@ -1,9 +1,9 @@
-//! Binding over TCP (RFC 8489 §6.2.2): streams are accepted, read, paused and closed.
+//! Binding over TCP (RFC 8489 §6.2.2): accepts, reads, pauses and closes streams.
 //!
-//! Rules of this file: a request on a stream is answered or makes its peer wait; no response is dropped, because over TCP
-//! no client retransmits. A stream is read up to the end of a message. It is not read on while the output queue is full,
-//! while the driver says that the stream is full, and while its source has no replies left. In the last case the stream is
-//! paused with the request that found none; a timer resumes it.
+//! Rules of this file: no response on a stream is dropped, because over TCP a client does not retransmit. A request
+//! that cannot be served now causes backpressure. A stream is read up to the end of a message. It is not read while
+//! the output queue is full, while the driver reports a full send buffer, and while its source is above its rate. In
+//! the last case the stream is paused and stores the request, and a timer resumes it.
 
 use super::streams::{Admission, Pause, Stream, Streams};
 use super::{Phase, Responder, is_binding_request};
@@ -14,11 +14,11 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Deadline, Instant, Output, Protocol, SocketId, SocketOrder, Timers, Verdict};
 
-/// The time after which the machine tries again what found no room in the queue.
+/// The time between two attempts to queue an output.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// The room in the queue without which no stream is read: for a response, and for a `Close` or a `Pause` after it.
-const STREAM_ROOM: usize = 2;
+/// The queue space that reading a stream requires: for a response, and for a `Close` or a `Pause` after it.
+const STREAM_SPACE: usize = 2;
 
 impl Responder {
     pub(super) fn accepted(
@@ -31,7 +31,7 @@ impl Responder {
         let Some(endpoint) = self.endpoints.open(Protocol::TcpListen, listener) else {
             return Verdict::NotMine;
         };
-        if self.streams.knows(id) {
+        if self.streams.contains(id) {
             return Verdict::NotMine;
         }
         let admission = self.streams.admit(cx.now(), id, endpoint, remote);
@@ -50,11 +50,11 @@ impl Responder {
         Verdict::Mine
     }
 
-    /// Reads a stream up to the end of the last message that can be answered now, or that waits for its answer.
+    /// Reads a stream up to the end of the last message that gets its response now or after a pause.
     pub(super) fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
         let id = chunk.socket;
         let stream = self.streams.get_mut(id)?;
-        if stream.full || stream.pause.is_some() || self.out.room() < STREAM_ROOM {
+        if stream.full || stream.pause.is_some() || self.out.room() < STREAM_SPACE {
             return Some(0);
         }
         let (endpoint, remote) = (stream.endpoint, stream.remote);
@@ -79,10 +79,10 @@ impl Responder {
         Some(taken)
     }
 
-    /// Takes a whole message; `false`: it is to be handed in again.
+    /// Handles a whole message. Returns `false` if the caller must pass it again later.
     fn stream_message(&mut self, cx: &mut Cx<'_>, endpoint: usize, message: Datagram<'_>) -> bool {
         let is_paused = self.streams.get_mut(message.socket).is_none_or(|stream| stream.pause.is_some());
-        if is_paused || self.out.room() < STREAM_ROOM {
+        if is_paused || self.out.room() < STREAM_SPACE {
             return false;
         }
         if !is_binding_request(message.payload) {
@@ -90,17 +90,17 @@ impl Responder {
         } else if let Some(until) = self.exhausted_until(cx.now(), message.remote.ip().into()) {
             self.pause(cx, until, message);
         } else {
-            self.answer(cx, endpoint, Protocol::TcpListen, message);
+            self.respond(cx, endpoint, Protocol::TcpListen, message);
         }
         true
     }
 
-    /// The moment until which the source gets no replies; `None` if it may have one now.
+    /// The time until which the source gets no replies; `None` if it can have one now.
     fn exhausted_until(&self, now: Instant, source: Source) -> Option<Instant> {
         self.limiter.as_ref()?.exhausted_until(now, source)
     }
 
-    /// Pauses a stream, and keeps its request until then.
+    /// Pauses a stream until `until`, and stores its request.
     fn pause(&mut self, cx: &mut Cx<'_>, until: Instant, request: Datagram<'_>) {
         let (id, remote) = (request.socket, request.remote);
         let Some(stream) = self.streams.get_mut(id) else { return };
@@ -112,14 +112,14 @@ impl Responder {
         debug_assert!(had_room, "a stream is read only while the queue has room");
     }
 
-    /// Answers the request that a paused stream kept, and reads on. The pause goes on while the source still has no
-    /// replies left, because its other streams or datagrams used them, and while the queue is full.
+    /// Responds to the stored request of a paused stream, and resumes the stream. The pause continues while the queue
+    /// is full, and while other streams or datagrams of the source have used its replies.
     fn resume(&mut self, cx: &mut Cx<'_>, id: SocketId) {
         let now = cx.now();
         let Some(stream) = self.streams.get_mut(id) else { return };
         let (endpoint, remote) = (stream.endpoint, stream.remote);
         let Some(mut pause) = stream.pause.take() else { return };
-        let full = (self.out.room() < STREAM_ROOM).then(|| now + RETRY);
+        let full = (self.out.room() < STREAM_SPACE).then(|| now + RETRY);
         if let Some(until) = self.exhausted_until(now, remote.ip().into()).or(full) {
             pause.timer = self.pauses.insert(until, id);
             if let Some(stream) = self.streams.get_mut(id) {
@@ -127,7 +127,7 @@ impl Responder {
             }
             return;
         }
-        self.answer(cx, endpoint, Protocol::TcpListen, Datagram::new(id, pause.local, remote, &pause.request));
+        self.respond(cx, endpoint, Protocol::TcpListen, Datagram::new(id, pause.local, remote, &pause.request));
         self.out.push(Output::Socket(SocketOrder::Resume(id)));
     }
 
@@ -143,28 +143,29 @@ impl Responder {
         true
     }
 
-    /// Closes the streams that have ended. A `Close` that finds no room among the outputs is tried again soon: otherwise a
-    /// forgotten stream would stay open for ever.
+    /// Closes the streams that have ended. A `Close` that does not fit into the queue is retried, otherwise the
+    /// stream would stay open without end.
     fn close_streams(&mut self, now: Instant) {
-        self.again = None;
+        self.close_retry = None;
         while let Some(id) = self.streams.closing() {
             if !self.out.offer(Output::Socket(SocketOrder::Close(id))) {
-                self.again = Some(Deadline::new(now + RETRY, "streams to close"));
+                self.close_retry = Some(Deadline::new(now + RETRY, "streams to close"));
                 return;
             }
             self.streams.closed(id);
         }
     }
 
-    /// Does what is due at this time.
+    /// Performs the due steps: closes and resumes streams.
     pub(super) fn wake(&mut self, cx: &mut Cx<'_>) -> Verdict {
         let now = cx.now();
         let mut verdict = Verdict::NotMine;
-        if self.again.is_some_and(|again| again.is_due(now)) {
+        if self.close_retry.is_some_and(|retry| retry.is_due(now)) {
             self.close_streams(now);
             verdict = Verdict::Mine;
         }
-        // A pause that goes on is inserted again; at the end of time that is due at once.
+        // The loop is bounded, because a pause that continues is inserted again, and at the largest time it is due at
+        // once.
         for _ in 0..self.pauses.len() {
             let Some(id) = self.pauses.pop_due(now) else { break };
             self.resume(cx, id);
@@ -173,26 +174,26 @@ impl Responder {
         verdict
     }
 
-    /// The next moment at which [`wake`](Self::wake) has something to do.
+    /// The deadline of the next call of [`wake`](Self::wake).
     pub(super) fn wait(&self) -> Option<Deadline> {
         let resume = self.pauses.next().map(|at| Deadline::new(at, "replies for a paused stream"));
-        Deadline::earliest(self.again, resume)
+        Deadline::earliest(self.close_retry, resume)
     }
 
-    /// The driver says that too many bytes wait to be sent on a stream, or no longer.
+    /// Stores whether the driver reports a full send buffer of a stream.
     pub(super) fn set_full(&mut self, id: SocketId, full: bool) -> Verdict {
         let Some(stream) = self.streams.get_mut(id) else { return Verdict::NotMine };
         stream.full = full;
         Verdict::Mine
     }
 
-    /// A stream ended, and the machine had not ordered it.
+    /// Removes a stream that was closed without an order of the machine.
     pub(super) fn lost_stream(&mut self, id: SocketId) -> bool {
         let was_closing = self.streams.closed(id);
         self.forget_stream(id) || was_closing
     }
 
-    /// Closes all streams, and forgets them.
+    /// Closes and removes all streams.
     pub(super) fn stop_streams(&mut self) {
         debug_assert_eq!(self.phase, Phase::Stopped);
         if !self.handed_in {
@@ -202,6 +203,6 @@ impl Responder {
         }
         self.streams = Streams::new(self.config.streams);
         self.pauses = Timers::new();
-        self.again = None;
+        self.close_retry = None;
     }
 }

@@ -1,13 +1,13 @@
-//! Requests with a credential: the effect of a checked response.
+//! Requests with a credential: the effects of a checked response.
 //!
-//! Rules of this file: decisions come from [`crate::credential`]; here they become transactions, events and notes. A retry
-//! is a transaction of its own, with a new id and its schedule from the start, in the place of the one before (RFC 8489
-//! §9.2.5, §10); it is only made while the queue has room for what peers cause.
+//! Rules of this file: [`crate::credential`] decides, and this file produces transactions, events and notes. A retry
+//! is a new transaction that replaces the previous one, with a new id and a restarted schedule (RFC 8489 §9.2.5,
+//! §10). A retry is made only if the queue has space for an output that a peer causes.
 
-use super::request::Blank;
+use super::request::RequestTemplate;
 use super::{AnswerFrom, Request, Transactions};
 use crate::alternate::RedirectError;
-use crate::credential::{Attempt, ChallengeError, Credential, Ruling};
+use crate::credential::{Attempt, AuthOutcome, ChallengeError, Credential};
 use crate::note::{Dropped, TransactionEnd, TransactionNote};
 use crate::{RequestError, TransactionEvent, Unusable};
 use bytes::Bytes;
@@ -15,34 +15,35 @@ use core::net::SocketAddr;
 use portolan_machine::{Cx, Datagram, Output};
 use portolan_stun::{AttributeType, Integrity, IntegrityError, TransactionId};
 
-/// What is kept of a request with a credential, to encode it again.
+/// The state of a request with a credential that is needed to encode it again.
 #[derive(Clone, Debug)]
 pub(super) struct Retry {
     pub(super) attempt: Attempt,
-    pub(super) blank: Blank,
+    pub(super) template: RequestTemplate,
 }
 
 impl Retry {
     pub(super) fn encode(&self, id: TransactionId) -> Result<Bytes, RequestError> {
-        self.blank.encode(id, Some(&self.attempt))
+        self.template.encode(id, Some(&self.attempt))
     }
 }
 
 impl<T: Clone> Transactions<T> {
     /// Sends a request with a credential; it accepts only authenticated responses (RFC 8489 §9).
     ///
-    /// The first request of a long-term credential to a server has no integrity (§9.2.3.1). The response of a server that does
-    /// not challenge it is accepted as without a credential, and [`integrity`](crate::Answer::integrity) of its answer is `None`.
-    /// An owner that needs an authenticated server checks that field.
+    /// The first request of a long-term credential to a server has no integrity (§9.2.3.1). If the server does not
+    /// challenge it, the response is accepted without verification, and its [`integrity`](crate::Answer::integrity)
+    /// is `None`. An owner that needs an authenticated server checks that field.
     ///
-    /// Challenges (401, 438) are answered and redirections (300) followed here, as long as each step makes progress. Each time
-    /// the request becomes a new transaction with a new id, whose schedule starts again. Its tag stays the same, and the id
-    /// returned here still names it to [`cancel`](Self::cancel) and [`set_tail`](Self::set_tail). It becomes at most
-    /// [`TRANSACTIONS`](Self::TRANSACTIONS). What a server asked for is remembered for the next request to it with an
-    /// equal credential, of up to 32 servers and credentials.
+    /// The request is retried after challenges (401, 438) and redirections (300), as long as each step makes
+    /// progress. Each retry is a new transaction with a new id and a restarted schedule. The tag stays the same. The
+    /// returned id remains valid for [`cancel`](Self::cancel) and [`set_tail`](Self::set_tail). A request becomes at
+    /// most [`TRANSACTIONS`](Self::TRANSACTIONS) transactions. The realm, nonce and algorithm of a server are kept
+    /// for later requests with an equal credential. At most 32 pairs of server and credential are kept.
     ///
-    /// Redirections are not followed over streams, which lead to one server, nor where one address alone may answer: there
-    /// the verified 300 is an answer, and [`alternate`](crate::alternate) returns the next server.
+    /// Redirections are not followed over streams, and not for a request that accepts one exact address only. In
+    /// these cases the verified 300 is reported as a response, and [`alternate`](crate::alternate) returns the next
+    /// server.
     ///
     /// # Errors
     /// The same as for [`request`](Self::request), and:
@@ -56,50 +57,50 @@ impl<T: Clone> Transactions<T> {
         credential: Credential,
     ) -> Result<TransactionId, RequestError> {
         credential.check()?;
-        let blank = request.blank();
-        if let Some(kind) = blank.kinds().find(|kind| RESERVED.contains(kind)) {
+        let template = request.template();
+        if let Some(kind) = template.kinds().find(|kind| RESERVED.contains(kind)) {
             return Err(RequestError::Reserved(kind));
         }
         let attempt = Attempt::new(credential, request.remote, cx.now(), &self.sessions);
-        self.enqueue(cx, request, Some(Retry { attempt, blank }))
+        self.enqueue(cx, request, Some(Retry { attempt, template }))
     }
 
-    /// How many transactions a request with a credential may become in all.
+    /// The largest number of transactions of one request with a credential.
     pub const TRANSACTIONS: u32 = Attempt::TRANSACTIONS;
 
-    /// Forgets what servers said to a credential, and the credential with it; pending requests keep theirs.
+    /// Removes a credential and its authentication state of all servers. Pending requests keep the credential.
     pub fn forget(&mut self, credential: &Credential) {
         self.sessions.forget_all(credential);
     }
 
-    /// Does what a credential asks for when a response came.
-    pub(super) fn rule(
+    /// Applies the outcome of an authentication check to a request.
+    pub(super) fn apply_outcome(
         &mut self,
         cx: &mut Cx<'_>,
         index: usize,
-        ruling: Ruling,
+        outcome: AuthOutcome,
         datagram: Datagram<'_>,
         reliable: bool,
     ) {
         let from = datagram.remote;
-        match ruling {
-            Ruling::Believe(integrity) => self.accept(cx, index, integrity, datagram),
-            Ruling::Ignore(why) => cx.note(|| TransactionNote::Dropped { from, why }),
-            Ruling::Doubt(why) => self.doubt(cx, index, why, from, reliable),
-            Ruling::Decline(why) => self.decline(cx, index, why, from),
-            Ruling::Alternate(_, Err(why)) => {
+        match outcome {
+            AuthOutcome::Accept(integrity) => self.accept(cx, index, integrity, datagram),
+            AuthOutcome::Drop(why) => cx.note(|| TransactionNote::Dropped { from, why }),
+            AuthOutcome::Unverified(why) => self.reject_unverified(cx, index, why, from, reliable),
+            AuthOutcome::Decline(why) => self.decline(cx, index, why, from),
+            AuthOutcome::Redirect(_, Err(why)) => {
                 let Some(id) = self.table.get(index).map(|pending| pending.id) else { return };
                 cx.note(|| TransactionNote::Stayed { id, from, why });
                 self.end(index, from, Unusable::Alternate(why));
             }
-            Ruling::Alternate(integrity, Ok(to)) => self.alternate(cx, index, (integrity, to), datagram, reliable),
-            Ruling::Answer { code, session } => {
-                if !self.has_room() {
+            AuthOutcome::Redirect(integrity, Ok(to)) => self.redirect(cx, index, (integrity, to), datagram, reliable),
+            AuthOutcome::Retry { code, session } => {
+                if !self.has_space() {
                     cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
                     return;
                 }
                 let Some(retry) = self.retry(index) else { return };
-                let signed = retry.attempt.answer(code, session);
+                let signed = retry.attempt.use_session(code, session);
                 match self.renew(cx, index, TransactionEnd::Challenged) {
                     Some((was, id)) => {
                         cx.note(|| TransactionNote::Challenged { was, id, from, code });
@@ -116,10 +117,18 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// RFC 8489 §9.1.4, §9.2.5: over UDP as if it had not come, over a stream the end.
-    fn doubt(&mut self, cx: &mut Cx<'_>, index: usize, why: IntegrityError, from: SocketAddr, reliable: bool) {
+    /// Handles a response that is not verified (RFC 8489 §9.1.4, §9.2.5): over UDP the response is dropped, over a
+    /// stream it ends the request.
+    fn reject_unverified(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        why: IntegrityError,
+        from: SocketAddr,
+        reliable: bool,
+    ) {
         let Some(retry) = self.retry(index) else { return };
-        retry.attempt.violated = Some((from, why));
+        retry.attempt.integrity_failure = Some((from, why));
         let mechanism = retry.attempt.mechanism();
         cx.note(|| TransactionNote::Dropped { from, why: Dropped::Unverified { mechanism, why } });
         if reliable {
@@ -131,14 +140,14 @@ impl<T: Clone> Transactions<T> {
         let Some(pending) = self.table.get(index) else { return };
         let id = pending.id;
         if let Some(retry) = pending.retry.as_deref().filter(|_| why == ChallengeError::WrongCredentials) {
-            retry.attempt.unlearn(&mut self.sessions);
+            retry.attempt.forget_session(&mut self.sessions);
         }
         cx.note(|| TransactionNote::Declined { id, from, why });
         self.end(index, from, Unusable::Challenge(why));
     }
 
-    /// RFC 8489 §10: a verified 300 that leads somewhere.
-    fn alternate(
+    /// Follows a verified 300 to its server (RFC 8489 §10).
+    fn redirect(
         &mut self,
         cx: &mut Cx<'_>,
         index: usize,
@@ -154,7 +163,7 @@ impl<T: Clone> Transactions<T> {
             self.accept(cx, index, Some(integrity), datagram);
             return;
         }
-        if !self.has_room() {
+        if !self.has_space() {
             cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
             return;
         }
@@ -168,8 +177,8 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Puts a new transaction in the place of the one that has ended so. The next call of `settle` sends it. `None`: it
-    /// cannot be written.
+    /// Replaces the current transaction of a request by a new one, and returns the old and the new id. The next call
+    /// of `advance_due` sends it. `None`: the message cannot be encoded.
     fn renew(
         &mut self,
         cx: &mut Cx<'_>,
@@ -185,12 +194,12 @@ impl<T: Clone> Transactions<T> {
         Some((was, id))
     }
 
-    /// Ends a request whose responses cannot be used.
+    /// Ends a request whose response cannot be used.
     pub(super) fn end(&mut self, index: usize, from: SocketAddr, why: Unusable) {
         let Some(pending) = self.table.get(index) else { return };
         let event = TransactionEvent::Unusable { tag: pending.tag.clone(), id: pending.id, from, why };
         self.remove(index, TransactionEnd::Unusable);
-        // Its owner waits for the end of each request: it is one event a request, so it needs no bound.
+        // Each request has one end event, for which the queue has reserved space.
         self.out.push(Output::Event(event));
     }
 

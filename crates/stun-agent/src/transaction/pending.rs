@@ -1,10 +1,10 @@
 //! The pending requests, and the ids of the finished ones.
 //!
-//! Rules of this file: every question that an input or a deadline asks is answered by an index, never by a search through
-//! all requests: a transaction id (a table of ids), the next deadline ([`Timers`]), a socket and a destination (an ordered
-//! map). The requests are stored in no order; the last request takes the place of a removed one. Their order is that of
-//! their numbers. What many requests occupied is released when few are left. Only the ids of finished requests are kept,
-//! as many as requests are allowed, so that a late duplicate is recognized.
+//! Rules of this file: every lookup for an input or a deadline uses an index and never scans all requests. The
+//! indexes are a table of transaction ids, the deadlines ([`Timers`]), and an ordered map of sockets and
+//! destinations. The requests are stored in no order; the last request moves to the index of a removed one. A request
+//! number gives the order of age. Memory is released when few requests are left. Only the ids of finished requests
+//! are kept, at most `limit` of them, so that late duplicates are detected.
 
 use super::authentication::Retry;
 use super::ids::IdTable;
@@ -20,40 +20,41 @@ use core::net::SocketAddr;
 use portolan_machine::{Deadline, Instant, SocketId, TimerId, Timers};
 use portolan_stun::{Method, TransactionId};
 
-/// A request on its way.
+/// A pending request.
 #[derive(Clone, Debug)]
 pub(super) struct Pending<T> {
     pub(super) id: TransactionId,
-    /// The id that the owner knows. It differs from `id` after a challenge or a redirection.
+    /// The id that the owner received. It differs from `id` after a challenge or a redirection.
     pub(super) first: TransactionId,
     pub(super) tag: T,
-    pub(super) aim: Aim,
+    pub(super) transmission: Transmission,
     pub(super) accept: Accept,
     pub(super) timeline: Timeline,
-    pub(super) answers: u32,
+    pub(super) responses: u32,
     /// Boxed, because most requests have no credential.
     pub(super) retry: Option<Box<Retry>>,
-    /// The request's place in the order of age, and its timer. Both belong to the table.
-    place: Place,
+    /// The number and the timer, which only the table changes.
+    entry: TableEntry,
 }
 
-/// What the table keeps of a request for itself.
+/// The state of the table for one request.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct TableEntry {
+    /// The position in the order of age.
     number: u64,
     timer: Option<(Instant, TimerId)>,
 }
 
-/// What is sent, and where to.
+/// The message of a request and its destination.
 #[derive(Clone, Debug)]
-pub(super) struct Aim {
+pub(super) struct Transmission {
     pub(super) socket: SocketId,
     pub(super) remote: SocketAddr,
     pub(super) hop_limit: Option<u8>,
     pub(super) message: Bytes,
 }
 
-/// Which response counts.
+/// The accepted responses of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Accept {
     pub(super) method: Method,
@@ -63,29 +64,45 @@ pub(super) struct Accept {
 }
 
 impl<T> Pending<T> {
-    /// A request that the table does not know yet.
-    pub(super) fn new(id: TransactionId, tag: T, aim: Aim, accept: Accept, timeline: Timeline) -> Self {
-        Self { id, first: id, tag, aim, accept, timeline, answers: 0, retry: None, place: Place::default() }
+    /// A request that is not in the table yet.
+    pub(super) fn new(
+        id: TransactionId,
+        tag: T,
+        transmission: Transmission,
+        accept: Accept,
+        timeline: Timeline,
+    ) -> Self {
+        Self {
+            id,
+            first: id,
+            tag,
+            transmission,
+            accept,
+            timeline,
+            responses: 0,
+            retry: None,
+            entry: TableEntry::default(),
+        }
     }
 
     const fn route(&self) -> Route {
-        Route { socket: self.aim.socket, remote: self.aim.remote, number: self.place.number }
+        Route { socket: self.transmission.socket, remote: self.transmission.remote, number: self.entry.number }
     }
 }
 
-/// The next step of a request, as its timer knows it.
+/// The key of a timer: the request, and the reason of its next step.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     id: TransactionId,
-    why: &'static str,
+    reason: &'static str,
 }
 
-/// What is known of an id.
+/// The state of an id in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IdState {
-    /// The present id of the request at this index.
+    /// The current id of the request at this index.
     Pending(u32),
-    /// The id of a transaction that is over.
+    /// The id of a finished transaction.
     Finished(TransactionEnd),
 }
 
@@ -94,7 +111,7 @@ enum IdState {
 pub(super) struct PendingTable<T> {
     requests: Vec<Pending<T>>,
     ids: IdTable<IdState>,
-    /// From the first to the present id, of requests where these differ.
+    /// From the first to the current id of a request, if the ids differ.
     renewed: BTreeMap<TransactionId, TransactionId>,
     routes: Routes,
     timers: Timers<Due>,
@@ -127,10 +144,10 @@ impl<T> PendingTable<T> {
         self.requests.len()
     }
 
-    /// All requests, oldest first. Sorts them: for the owner, not for an input.
+    /// All requests, oldest first. This function sorts, so no input or deadline uses it.
     pub(super) fn by_age(&self) -> impl Iterator<Item = &Pending<T>> {
         let mut requests: Vec<_> = self.requests.iter().collect();
-        requests.sort_unstable_by_key(|pending| pending.place.number);
+        requests.sort_unstable_by_key(|pending| pending.entry.number);
         requests.into_iter()
     }
 
@@ -139,14 +156,14 @@ impl<T> PendingTable<T> {
         self.requests.get(index)
     }
 
-    /// A request, to change it. Its id, socket, destination and deadlines are changed by [`renew`](Self::renew),
-    /// [`redirect`](Self::redirect) and, after its timeline, [`schedule`](Self::schedule).
+    /// A mutable request. Only [`renew`](Self::renew) and [`redirect`](Self::redirect) may change its id, socket and
+    /// destination. A change of its timeline requires a call of [`schedule`](Self::schedule).
     #[inline]
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Pending<T>> {
         self.requests.get_mut(index)
     }
 
-    /// The request with this current id.
+    /// The index of the request with this current id.
     #[inline]
     pub(super) fn position(&self, id: TransactionId) -> Option<usize> {
         match self.ids.get(id)? {
@@ -155,12 +172,12 @@ impl<T> PendingTable<T> {
         }
     }
 
-    /// The request that its owner knows by this id: its first or its current one.
-    pub(super) fn named(&self, id: TransactionId) -> Option<usize> {
+    /// The index of the request with this first or current id.
+    pub(super) fn find_request(&self, id: TransactionId) -> Option<usize> {
         self.position(id).or_else(|| self.position(*self.renewed.get(&id)?))
     }
 
-    /// How a finished transaction ended.
+    /// The end of a finished transaction.
     pub(super) fn ending(&self, id: TransactionId) -> Option<TransactionEnd> {
         match self.ids.get(id)? {
             IdState::Pending(_) => None,
@@ -168,15 +185,15 @@ impl<T> PendingTable<T> {
         }
     }
 
-    /// Whether a request has this id or had it lately.
+    /// Whether the id belongs to a pending or recently finished transaction.
     pub(super) fn is_known(&self, id: TransactionId) -> bool {
         self.ids.get(id).is_some() || self.renewed.contains_key(&id)
     }
 
-    /// Adds a request as the youngest, and returns its index. Its timer is set by [`schedule`](Self::schedule).
+    /// Adds a request as the youngest, and returns its index. [`schedule`](Self::schedule) sets its timer.
     #[inline]
     pub(super) fn insert(&mut self, mut pending: Pending<T>) -> usize {
-        pending.place = Place { number: self.inserted, timer: None };
+        pending.entry = TableEntry { number: self.inserted, timer: None };
         self.inserted += 1;
         let index = self.requests.len();
         self.ids.set(pending.id, pending_at(index));
@@ -185,7 +202,7 @@ impl<T> PendingTable<T> {
         index
     }
 
-    /// Removes a request whose transaction ended so. The last request takes its index.
+    /// Removes a request whose transaction has ended. The last request moves to its index.
     pub(super) fn remove(&mut self, index: usize, ending: TransactionEnd) {
         let Some(last) = self.requests.len().checked_sub(1).filter(|last| index <= *last) else { return };
         if index < last {
@@ -194,10 +211,10 @@ impl<T> PendingTable<T> {
                 self.ids.set(moved.id, pending_at(index));
             }
         }
-        // The request is dropped in place: it is large.
+        // The request is large, so it is dropped in place.
         let Some(pending) = self.requests.get(last) else { return };
         let (id, first) = (pending.id, pending.first);
-        if let Some((_, timer)) = pending.place.timer {
+        if let Some((_, timer)) = pending.entry.timer {
             self.timers.cancel(timer);
         }
         self.routes.remove(pending.route());
@@ -209,7 +226,7 @@ impl<T> PendingTable<T> {
         self.release();
     }
 
-    /// Gives a request its next id and message, because its transaction ended so. Returns the id that it had.
+    /// Sets the next id and message of a request whose transaction has ended. Returns the previous id.
     pub(super) fn renew(
         &mut self,
         index: usize,
@@ -218,10 +235,10 @@ impl<T> PendingTable<T> {
         ending: TransactionEnd,
     ) -> Option<TransactionId> {
         let pending = self.requests.get_mut(index)?;
-        pending.aim.message = message;
+        pending.transmission.message = message;
         let was = core::mem::replace(&mut pending.id, id);
         let (first, route) = (pending.first, pending.route());
-        if let Some((_, timer)) = pending.place.timer.take() {
+        if let Some((_, timer)) = pending.entry.timer.take() {
             self.timers.cancel(timer);
         }
         self.ids.set(id, pending_at(index));
@@ -231,26 +248,26 @@ impl<T> PendingTable<T> {
         Some(was)
     }
 
-    /// Gives a request another destination.
+    /// Sets the destination of a request.
     pub(super) fn redirect(&mut self, index: usize, remote: SocketAddr) {
         let Some(pending) = self.requests.get_mut(index) else { return };
         let was = pending.route();
-        pending.aim.remote = remote;
+        pending.transmission.remote = remote;
         self.routes.replace(was, pending.route(), pending.id);
     }
 
-    /// Sets a request's timer to the next step of its timeline.
+    /// Sets the timer of a request to the next step of its timeline.
     pub(super) fn schedule(&mut self, index: usize) {
         let Some(pending) = self.requests.get_mut(index) else { return };
         let due = pending.timeline.due();
-        if let Some((at, timer)) = pending.place.timer {
+        if let Some((at, timer)) = pending.entry.timer {
             if at == due {
                 return;
             }
             self.timers.cancel(timer);
         }
-        let next = Due { id: pending.id, why: pending.timeline.why() };
-        pending.place.timer = Some((due, self.timers.insert(due, next)));
+        let next = Due { id: pending.id, reason: pending.timeline.reason() };
+        pending.entry.timer = Some((due, self.timers.insert(due, next)));
     }
 
     /// Whether a timer is due.
@@ -259,18 +276,18 @@ impl<T> PendingTable<T> {
         self.timers.next().is_some_and(|at| at <= now)
     }
 
-    /// Takes the timer that is due first; returns its request's number in the order of age, and its id.
+    /// Removes the first due timer, and returns the number and the id of its request.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<(u64, TransactionId)> {
         let Due { id, .. } = self.timers.pop_due(now)?;
         let index = self.position(id)?;
-        let place = &mut self.requests.get_mut(index)?.place;
-        place.timer = None;
-        Some((place.number, id))
+        let entry = &mut self.requests.get_mut(index)?.entry;
+        entry.timer = None;
+        Some((entry.number, id))
     }
 
     /// The next deadline and its reason.
     pub(super) fn wait(&self) -> Option<Deadline> {
-        Some(Deadline::new(self.timers.next()?, self.timers.next_key()?.why))
+        Some(Deadline::new(self.timers.next()?, self.timers.next_key()?.reason))
     }
 
     /// Whether a request is pending on this socket.
@@ -288,7 +305,7 @@ impl<T> PendingTable<T> {
         self.routes.to(socket, remote).filter_map(|id| self.requests.get(self.position(id)?))
     }
 
-    /// Keeps the id of a transaction that is over; the oldest such id gives way.
+    /// Stores the id of a finished transaction, and removes the oldest such id at the limit.
     fn finish(&mut self, id: TransactionId, ending: TransactionEnd) {
         if self.finished.len() >= self.limit
             && let Some(oldest) = self.finished.pop_front()
@@ -299,12 +316,12 @@ impl<T> PendingTable<T> {
         self.finished.push_back(id);
     }
 
-    /// Gives memory back when the requests fill less than a quarter of it.
+    /// Releases memory when the requests fill less than a quarter of it.
     fn release(&mut self) {
-        const KEPT: usize = 64;
+        const MIN_CAPACITY: usize = 64;
         let capacity = self.requests.capacity();
-        if capacity > KEPT && self.requests.len() < capacity / 4 {
-            self.requests.shrink_to((capacity / 2).max(KEPT));
+        if capacity > MIN_CAPACITY && self.requests.len() < capacity / 4 {
+            self.requests.shrink_to((capacity / 2).max(MIN_CAPACITY));
         }
     }
 }
@@ -323,18 +340,19 @@ mod tests {
         let mut id = [0; 12];
         id[..2].copy_from_slice(&number.to_be_bytes());
         let remote = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), number % 100 + 1);
-        let aim = Aim { socket: SocketId(u64::from(number % 7)), remote, hop_limit: None, message: Bytes::new() };
+        let transmission =
+            Transmission { socket: SocketId(u64::from(number % 7)), remote, hop_limit: None, message: Bytes::new() };
         let (from, on, seal) = (AnswerFrom::default(), AnswerOn::default(), Seal::default());
         let accept = Accept { method: Method::BINDING, from, on, seal };
-        Pending::new(id.into(), number, aim, accept, Timeline::new(Schedule::rfc8489(), Instant::ORIGIN))
+        Pending::new(id.into(), number, transmission, accept, Timeline::new(Schedule::rfc8489(), Instant::ORIGIN))
     }
 
-    /// Each index agrees with the requests.
+    /// Checks that each index agrees with the requests.
     fn check(table: &PendingTable<u16>) {
         for (index, pending) in table.requests.iter().enumerate() {
             assert_eq!(table.position(pending.id), Some(index));
-            assert_eq!(table.named(pending.first), Some(index));
-            let Aim { socket, remote, .. } = pending.aim;
+            assert_eq!(table.find_request(pending.first), Some(index));
+            let Transmission { socket, remote, .. } = pending.transmission;
             assert!(table.on_route(socket, remote).any(|other| other.id == pending.id));
             assert!(table.on_socket(socket).contains(&pending.id));
         }
@@ -393,8 +411,8 @@ mod tests {
         check(&table);
         assert!(table.requests.capacity() <= 64, "{}", table.requests.capacity());
         assert_eq!((table.timers.len(), table.routes.len(), table.renewed.len()), (1, 1, 0));
-        // The stated table of finished ids: 20 bytes a place, at most 8 places for each id, and 12 bytes in their order.
+        // The bound of 200 bytes for each finished id: at most 8 slots of 20 bytes, and 12 bytes in the queue.
         assert_eq!(table.finished.len(), LIMIT - 1);
-        assert!(table.ids.places() <= 8 * LIMIT, "{}", table.ids.places());
+        assert!(table.ids.slots() <= 8 * LIMIT, "{}", table.ids.slots());
     }
 }

@@ -1,7 +1,7 @@
-//! A request: its message, its destination, its schedule, and the accepted responses.
+//! Requests: the message, the destination, the schedule, and the accepted responses.
 //!
-//! Rules of this file: a request is plain data until [`Transactions`](crate::Transactions) takes it; its attributes are
-//! kept encoded, without the header, so that a run can be recorded as text and the message is written once.
+//! Rules of this file: a request is plain data. Its attributes are stored encoded, without a header, so that a run
+//! can be recorded as text and the message is encoded once.
 
 use crate::credential::{self, Attempt};
 use crate::hex::{read_hex, write_hex};
@@ -19,66 +19,69 @@ use portolan_stun::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request<T> {
-    /// The socket to send from; open, or handed in by the owner.
+    /// The open socket to send from.
     pub socket: SocketId,
-    /// Where to.
+    /// The destination.
     pub remote: SocketAddr,
-    /// The owner's name for it; comes back in every event.
+    /// The tag of the owner, which every event contains.
     pub tag: T,
-    /// What is asked.
+    /// The method.
     pub method: Method,
-    /// The attributes as they go on the wire, without integrity and FINGERPRINT; XOR addresses as with transaction id 0.
+    /// The attributes as on the wire, without integrity and FINGERPRINT. XOR addresses are encoded with transaction
+    /// id 0.
     pub attributes: Bytes,
-    /// When it is sent and given up.
+    /// The times of the sends and of the timeout.
     pub schedule: Schedule,
-    /// The addresses whose response is accepted.
+    /// The addresses from which a response is accepted.
     pub from: AnswerFrom,
-    /// The sockets that can receive the response.
+    /// The sockets on which a response is accepted.
     pub on: AnswerOn,
-    /// IPv4 TTL or IPv6 hop limit of the sends; `None` leaves the system's.
+    /// The IPv4 TTL or IPv6 hop limit; `None` is the default of the system.
     pub hop_limit: Option<u8>,
-    /// What closes the message.
+    /// The attribute at the end of the message.
     pub seal: Seal,
 }
 
-/// The addresses whose response is accepted.
+/// The addresses from which a response is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AnswerFrom {
-    /// The address that the request went to (RFC 8489 §6.3.1.2).
+    /// The destination of the request (RFC 8489 §6.3.1.2).
     #[default]
     SameAsDestination,
-    /// This address: what CHANGE-REQUEST asked for (RFC 5780 §6.1).
+    /// This address, for a request with CHANGE-REQUEST (RFC 5780 §6.1).
     Exactly(SocketAddr),
-    /// Any address, if the id is right; the event has the address.
+    /// Any address. The event contains the address.
     AnyReported,
 }
 
-/// The sockets that can receive the response.
+/// The sockets on which a response is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AnswerOn {
-    /// The one that the request left from.
+    /// The socket of the request.
     #[default]
     SameSocket,
-    /// Any; the event has the socket. RESPONSE-PORT sends the response to another one (RFC 5780 §4.6).
+    /// Any socket. The event contains the socket. With RESPONSE-PORT the response arrives on another socket (RFC 5780
+    /// §4.6).
     AnySocket,
 }
 
-/// What closes the message after its attributes.
+/// The attribute at the end of the message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Seal {
     /// Nothing.
     #[default]
     None,
-    /// FINGERPRINT, and answers must have it too (RFC 8489 §7).
+    /// FINGERPRINT, which the response must have too (RFC 8489 §7).
     Fingerprint,
 }
 
 impl<T> Request<T> {
-    /// The longest PADDING in bytes: RFC 5780 §7.6, less the headers and some room for other attributes.
+    /// The longest PADDING in bytes: the limit of RFC 5780 §7.6 without the headers and some space for other
+    /// attributes.
     pub const PADDING_LIMIT: u16 = 65_400;
 
-    /// A request without attributes, on the schedule of RFC 8489, with a response from its destination.
+    /// A request without attributes, with the schedule of RFC 8489, that accepts a response from its destination.
     #[must_use]
     pub const fn new(method: Method, socket: SocketId, remote: SocketAddr, tag: T) -> Self {
         Self {
@@ -95,62 +98,63 @@ impl<T> Request<T> {
         }
     }
 
-    /// A Binding request: it returns the external address of the socket.
+    /// A Binding request. Its response contains the external address of the socket.
     #[must_use]
     pub const fn binding(socket: SocketId, remote: SocketAddr, tag: T) -> Self {
         Self::new(Method::BINDING, socket, remote, tag)
     }
 
-    /// Sent and given up by this schedule.
+    /// Sets the schedule.
     #[must_use]
     pub const fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
         self
     }
 
-    /// Answered by these.
+    /// Sets the addresses from which a response is accepted.
     #[must_use]
     pub const fn from(mut self, from: AnswerFrom) -> Self {
         self.from = from;
         self
     }
 
-    /// Answered on these.
+    /// Sets the sockets on which a response is accepted.
     #[must_use]
     pub const fn on(mut self, on: AnswerOn) -> Self {
         self.on = on;
         self
     }
 
-    /// Sent with this IPv4 TTL or IPv6 hop limit.
+    /// Sets the IPv4 TTL or IPv6 hop limit.
     #[must_use]
     pub const fn hop_limit(mut self, hop_limit: u8) -> Self {
         self.hop_limit = Some(hop_limit);
         self
     }
 
-    /// Closed with FINGERPRINT, and its answers must be too (RFC 8489 §7).
+    /// Adds FINGERPRINT, which the response must have too (RFC 8489 §7).
     #[must_use]
     pub const fn fingerprint(mut self) -> Self {
         self.seal = Seal::Fingerprint;
         self
     }
 
-    /// Adds CHANGE-REQUEST: answer from your other address or port (RFC 5780 §7.2).
+    /// Adds CHANGE-REQUEST, which requests a response from the other address or port of the server (RFC 5780 §7.2).
     #[must_use]
     pub fn change(self, change: ChangeRequest) -> Self {
         self.appended(&Attribute::ChangeRequest(change))
     }
 
-    /// Adds RESPONSE-PORT: answer to this port of my address (RFC 5780 §7.5). The answer may then come to any socket.
+    /// Adds RESPONSE-PORT, which requests a response to this port (RFC 5780 §7.5). A response is then accepted on any
+    /// socket.
     #[must_use]
     pub fn response_port(self, port: u16) -> Self {
         self.appended(&Attribute::ResponsePort(port)).on(AnswerOn::AnySocket)
     }
 
-    /// Adds PADDING of `length` bytes, to make fragments (RFC 5780 §7.6).
+    /// Adds PADDING of `length` bytes, which causes IP fragmentation (RFC 5780 §7.6).
     ///
-    /// Cut at [`PADDING_LIMIT`](Self::PADDING_LIMIT), so that the IP datagram stays below 64 kB.
+    /// The length is limited to [`PADDING_LIMIT`](Self::PADDING_LIMIT), so that the IP datagram is below 64 kB.
     #[must_use]
     pub fn padding(self, length: u16) -> Self {
         let zeros = alloc::vec![0; usize::from(length.min(Self::PADDING_LIMIT))];
@@ -166,7 +170,7 @@ impl<T> Request<T> {
         Ok(self)
     }
 
-    /// Adds an attribute that no writer refuses.
+    /// Adds an attribute that the writer always accepts.
     fn appended(mut self, attribute: &Attribute<'_>) -> Self {
         let appended = self.append(attribute);
         debug_assert_eq!(appended, Ok(()));
@@ -175,10 +179,10 @@ impl<T> Request<T> {
 
     fn append(&mut self, attribute: &Attribute<'_>) -> Result<(), EncodeError> {
         let (mut small, mut large) = ([0; 64], alloc::vec![]);
-        let message = match template(&mut small, attribute) {
+        let message = match encode_attribute(&mut small, attribute) {
             Err(EncodeError::BufferTooShort { needed, .. }) => {
                 large.resize(needed, 0);
-                template(&mut large, attribute)?
+                encode_attribute(&mut large, attribute)?
             }
             message => message?,
         };
@@ -191,22 +195,22 @@ impl<T> Request<T> {
         Ok(())
     }
 
-    /// What its message is written from.
-    pub(super) fn blank(&self) -> Blank {
-        Blank { method: self.method, attributes: self.attributes.clone(), seal: self.seal }
+    /// The data that its message is encoded from.
+    pub(super) fn template(&self) -> RequestTemplate {
+        RequestTemplate { method: self.method, attributes: self.attributes.clone(), seal: self.seal }
     }
 }
 
-/// All of a message but its id and what proves it.
+/// A message without its transaction id and its authentication.
 #[derive(Clone, Debug)]
-pub(super) struct Blank {
+pub(super) struct RequestTemplate {
     method: Method,
     attributes: Bytes,
     seal: Seal,
 }
 
-impl Blank {
-    /// The types of its attributes, up to the first that is cut short.
+impl RequestTemplate {
+    /// The types of its attributes, up to the first truncated attribute.
     pub(super) fn kinds(&self) -> impl Iterator<Item = AttributeType> + '_ {
         let mut rest = self.attributes.as_ref();
         core::iter::from_fn(move || {
@@ -216,10 +220,10 @@ impl Blank {
         })
     }
 
-    /// Writes the message, once for all its sends.
+    /// Encodes the message, once for all its sends.
     pub(super) fn encode(&self, id: TransactionId, attempt: Option<&Attempt>) -> Result<Bytes, RequestError> {
-        const SEAL: usize = 8;
-        let needed = HEADER_LEN + self.attributes.len() + attempt.map_or(0, Attempt::room) + SEAL;
+        const FINGERPRINT_LEN: usize = 8;
+        let needed = HEADER_LEN + self.attributes.len() + attempt.map_or(0, Attempt::reserved_len) + FINGERPRINT_LEN;
         let mut small = [0; 128];
         let mut large;
         let buffer = if needed <= small.len() {
@@ -233,24 +237,22 @@ impl Blank {
         while !rest.is_empty() {
             let at = self.attributes.len() - rest.len();
             let (kind, value, after) = split_attribute(rest).ok_or(RequestError::Attributes { at })?;
-            let completed = complete_xor_address(kind, value, id);
-            writer.add(&Attribute::Unknown { kind, value: completed.as_ref().map_or(value, <[u8; 20]>::as_slice) })?;
+            let masked = xor_with_id(kind, value, id);
+            writer.add(&Attribute::Unknown { kind, value: masked.as_ref().map_or(value, <[u8; 20]>::as_slice) })?;
             rest = after;
         }
         let fingerprint = self.seal == Seal::Fingerprint;
         let message = match attempt {
-            Some(attempt) => attempt.close(writer, fingerprint)?,
-            None => credential::end(writer, fingerprint)?,
+            Some(attempt) => attempt.finish(writer, fingerprint)?,
+            None => credential::finish(writer, fingerprint)?,
         };
         Ok(Bytes::copy_from_slice(message))
     }
 }
 
-/// Returns the value of an IPv6 XOR address attribute for this transaction id; `None` for other values.
-///
-/// The address is XORed with the transaction id (RFC 8489 §14.2), which is not known before the request is made.
-/// [`template`] writes the value with id 0, so that only the XOR with the id is missing.
-fn complete_xor_address(kind: AttributeType, value: &[u8], id: TransactionId) -> Option<[u8; 20]> {
+/// XORs the transaction id into the value of an IPv6 XOR address attribute (RFC 8489 §14.2). The value was encoded
+/// with id 0, because the id did not exist. `None`: the value does not depend on the id.
+fn xor_with_id(kind: AttributeType, value: &[u8], id: TransactionId) -> Option<[u8; 20]> {
     let is_xor_address = matches!(
         kind,
         AttributeType::XOR_MAPPED_ADDRESS | AttributeType::XOR_PEER_ADDRESS | AttributeType::XOR_RELAYED_ADDRESS
@@ -260,14 +262,14 @@ fn complete_xor_address(kind: AttributeType, value: &[u8], id: TransactionId) ->
     Some(value)
 }
 
-/// A message that is only written for its attribute, with transaction id 0.
-fn template<'b>(buffer: &'b mut [u8], attribute: &Attribute<'_>) -> Result<&'b [u8], EncodeError> {
+/// Encodes a message with one attribute and transaction id 0. Only its attribute is used.
+fn encode_attribute<'b>(buffer: &'b mut [u8], attribute: &Attribute<'_>) -> Result<&'b [u8], EncodeError> {
     let mut writer = Writer::new(buffer, Class::Request, Method::BINDING, TransactionId::default())?;
     writer.add(attribute)?;
     Ok(writer.finish())
 }
 
-/// The first attribute and what follows its padding (RFC 8489 §14).
+/// Returns the type and value of the first attribute, and the bytes after its padding (RFC 8489 §14).
 fn split_attribute(bytes: &[u8]) -> Option<(AttributeType, &[u8], &[u8])> {
     let (&[k0, k1, l0, l1], rest) = bytes.split_first_chunk::<4>()?;
     let length = usize::from(u16::from_be_bytes([l0, l1]));
@@ -276,8 +278,8 @@ fn split_attribute(bytes: &[u8]) -> Option<(AttributeType, &[u8], &[u8])> {
 }
 
 impl<T: fmt::Display> fmt::Display for Request<T> {
-    /// `s1 192.0.2.1:3478 binding schedule=… from=… on=… hop-limit=… seal=… attributes=… tag=…`; what is usual is left
-    /// out, and the tag is last because its text may hold anything.
+    /// `s1 192.0.2.1:3478 binding schedule=… from=… on=… hop-limit=… seal=… attributes=… tag=…`. Default values are
+    /// omitted. The tag is last, because its text can contain spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.socket, self.remote)?;
         write_method(f, self.method)?;
@@ -327,7 +329,7 @@ impl<T: fmt::Display + FromStr> Script for Request<T> {
 const ADDRESS: ScriptError = ScriptError::new("an address like `192.0.2.1:3478` or `[2001:db8::1]:3478`");
 
 impl<T> Request<T> {
-    /// Returns the same request with what one word of its text says.
+    /// Returns the request with the value of one word of its text.
     fn with_word(mut self, word: &str) -> Result<Self, ScriptError> {
         const WORD: ScriptError =
             ScriptError::new("`schedule=`, `from=`, `on=`, `hop-limit=`, `seal=` or `attributes=` with its value");

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use portolan_machine::SocketId;
 use portolan_stun::TransactionId;
 
-/// Where a request goes, and its number in the order of age.
+/// The socket and destination of a request, and its number in the order of age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Route {
     pub(super) socket: SocketId,
@@ -14,10 +14,10 @@ pub(super) struct Route {
     pub(super) number: u64,
 }
 
-/// The routes of all pending requests, and the requests' present ids.
+/// The routes of all pending requests, with their current ids.
 ///
-/// Most requests get their response before the next request is made. So the youngest route is kept beside the ordered map,
-/// and such a request never enters the map.
+/// Most requests receive their response before the next request is made. The youngest route is therefore stored
+/// outside of the ordered map, so that such a request never enters the map.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
     older: BTreeMap<Route, TransactionId>,
@@ -44,7 +44,7 @@ impl Routes {
         }
     }
 
-    /// Replaces a request's route and id.
+    /// Replaces the route and the id of a request.
     pub(super) fn replace(&mut self, was: Route, route: Route, id: TransactionId) {
         match &mut self.youngest {
             Some(youngest) if youngest.0 == was => *youngest = (route, id),
@@ -71,15 +71,15 @@ impl Routes {
 
     /// The requests on this socket to this destination, oldest first.
     pub(super) fn to(&self, socket: SocketId, remote: SocketAddr) -> impl Iterator<Item = TransactionId> {
-        let is_there = move |route: &Route| route.socket == socket && route.remote == remote;
+        let is_on_route = move |route: &Route| route.socket == socket && route.remote == remote;
         let older =
-            self.older.range(Route { socket, remote, number: 0 }..).take_while(move |(route, _)| is_there(route));
-        let youngest = self.youngest.filter(|(route, _)| is_there(route));
+            self.older.range(Route { socket, remote, number: 0 }..).take_while(move |(route, _)| is_on_route(route));
+        let youngest = self.youngest.filter(|(route, _)| is_on_route(route));
         older.map(|(_, id)| *id).chain(youngest.map(|(_, id)| id))
     }
 
     fn older_on(&self, socket: SocketId) -> impl Iterator<Item = (Route, TransactionId)> {
-        /// The least of all addresses.
+        /// The smallest address in the order of the map.
         const LEAST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let routes = self.older.range(Route { socket, remote: LEAST, number: 0 }..);
         routes.map(|(route, id)| (*route, *id)).take_while(move |(route, _)| route.socket == socket)

@@ -1,4 +1,4 @@
-//! Commands as text, so that a recorded run is a list of lines.
+//! The text form of commands, so that a recorded run is a list of lines.
 
 use crate::hex::read_hex;
 use crate::{Credential, Request};
@@ -8,10 +8,10 @@ use core::time::Duration;
 use portolan_machine::{Script, ScriptError};
 use portolan_stun::TransactionId;
 
-/// What the owner of [`Transactions`](crate::Transactions) may ask for.
+/// A command to [`Transactions`](crate::Transactions).
 ///
-/// Its [`Script`] text is one line, and holds the secrets of a credential. Its `Display` and `Debug` show the kind of the
-/// credential alone. The text of a tag must be one line.
+/// Its [`Script`] text is one line, and contains the secrets of a credential. `Display` and `Debug` print only the
+/// mechanism of the credential. The text of a tag must be one line.
 ///
 /// ```
 /// use portolan_machine::{Script, SocketId};
@@ -27,17 +27,17 @@ use portolan_stun::TransactionId;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransactionCommand<T> {
-    /// Makes this request: `request s1 192.0.2.1:3478 binding tag=…`.
+    /// Adds a request: `request s1 192.0.2.1:3478 binding tag=…`.
     Request(Request<T>),
-    /// Makes this request with this credential: `request-with long-term:616e6e:736563726574 s1 … tag=…`.
+    /// Adds a request with a credential: `request-with long-term:616e6e:736563726574 s1 … tag=…`.
     RequestWith(Request<T>, Credential),
-    /// Forgets a request: `cancel 010101010101010101010101`.
+    /// Cancels a request: `cancel 010101010101010101010101`.
     Cancel(TransactionId),
-    /// Gives a request up now, as if its schedule had run out: `give-up 010101010101010101010101`.
+    /// Times a request out now, as at the end of its schedule: `give-up 010101010101010101010101`.
     GiveUp(TransactionId),
-    /// Sets how long after its last send a request is given up, in nanoseconds as text: `tail 0101…01 250000000`.
+    /// Sets the time between the last send and the timeout, in nanoseconds as text: `tail 0101…01 250000000`.
     SetTail(TransactionId, Duration),
-    /// Forgets what servers asked of this credential, and the credential: `forget long-term:616e6e:736563726574`.
+    /// Removes a credential and its authentication state of all servers: `forget long-term:616e6e:736563726574`.
     Forget(Credential),
 }
 

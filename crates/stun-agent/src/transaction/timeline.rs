@@ -1,8 +1,8 @@
-//! Where one request stands on its schedule.
+//! The progress of one request on its schedule.
 //!
-//! Rules of this file: takes the time and the RNG, returns what to do, sees no queue. A late wake-up sends
-//! one datagram and moves the rest of the schedule by the lateness: the intervals between sends are never cut short,
-//! because they are what keeps retransmissions from being a burst (RFC 8489 §6.2.1), and probes from being lost together.
+//! Rules of this file: functions take the time and the RNG, and return the next step. A late wake-up sends one
+//! datagram and delays the rest of the schedule by the same time. An interval between two sends is never shortened.
+//! So retransmissions are not a burst (RFC 8489 §6.2.1), and probes are not lost together.
 
 use crate::Schedule;
 use core::time::Duration;
@@ -12,7 +12,7 @@ use portolan_machine::{Cx, Instant};
 pub(super) struct Timeline {
     schedule: Schedule,
     phase: Phase,
-    /// The moment that the schedule's offsets count from.
+    /// The time from which the offsets of the schedule count.
     base: Instant,
     due: Instant,
     first: Instant,
@@ -20,28 +20,28 @@ pub(super) struct Timeline {
     sends: u32,
 }
 
-/// What a timeline is doing.
+/// The phase of a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Sends are left.
     Sending,
-    /// All is sent, the answer may still come.
-    Listening,
-    /// Given up.
+    /// All sends are done, and a response is still accepted.
+    Waiting,
+    /// Timed out.
     Over,
 }
 
-/// What may follow what.
-const TRANSITIONS: &[(Phase, Phase)] = &[(Phase::Sending, Phase::Listening), (Phase::Listening, Phase::Over)];
+/// The allowed changes of the phase.
+const TRANSITIONS: &[(Phase, Phase)] = &[(Phase::Sending, Phase::Waiting), (Phase::Waiting, Phase::Over)];
 
-/// What is due.
+/// The next step of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Send the request.
     Send,
-    /// Give it up.
+    /// Time the request out.
     GiveUp,
-    /// Nothing yet.
+    /// No step is due.
     Nothing,
 }
 
@@ -51,17 +51,17 @@ impl Timeline {
         Self { schedule, phase: Phase::Sending, base: now, due, first: due, last: due, sends: 0 }
     }
 
-    /// Starts again, as for another request.
+    /// Starts the schedule again, for the next transaction of a request.
     pub(super) fn restart(&mut self, now: Instant) {
         *self = Self::new(self.schedule, now);
     }
 
-    /// When the next step is due; past the end it means nothing.
+    /// The time of the next step; without meaning after the end.
     pub(super) const fn due(&self) -> Instant {
         self.due
     }
 
-    /// The next thing due at this time; asked again until it says [`Step::Nothing`] or [`Step::GiveUp`].
+    /// Performs one due step. The caller repeats the call until the result is [`Step::Nothing`] or [`Step::GiveUp`].
     #[inline]
     pub(super) fn advance(&mut self, cx: &mut Cx<'_>) -> Step {
         if self.due > cx.now() {
@@ -72,7 +72,7 @@ impl Timeline {
                 self.send(cx);
                 Step::Send
             }
-            Phase::Listening => {
+            Phase::Waiting => {
                 self.become_phase(Phase::Over);
                 Step::GiveUp
             }
@@ -90,19 +90,19 @@ impl Timeline {
         let before = self.schedule.offset(self.sends).unwrap_or_default();
         self.sends = self.sends.saturating_add(1);
         let Some(offset) = self.schedule.offset(self.sends) else {
-            self.become_phase(Phase::Listening);
+            self.become_phase(Phase::Waiting);
             self.due = now + self.schedule.tail_after();
             return;
         };
-        // Moved by more than the interval before it, a send could overtake the next one.
+        // A jitter above the preceding interval could move a send behind the next one.
         let most = self.schedule.jitter_up_to().min(offset.saturating_sub(before));
         self.due = now.max(self.base + offset + random_up_to(cx, most));
     }
 
-    /// Changes how long after the last send the request is given up, also while that wait runs.
+    /// Sets the time between the last send and the timeout, also during that time.
     pub(super) fn set_tail(&mut self, tail: Duration) {
         self.schedule = self.schedule.tail(tail);
-        if self.phase == Phase::Listening {
+        if self.phase == Phase::Waiting {
             self.due = self.last + self.schedule.tail_after();
         }
     }
@@ -123,12 +123,12 @@ impl Timeline {
         now.since(self.last)
     }
 
-    /// The reason for the next wake-up.
-    pub(super) const fn why(&self) -> &'static str {
+    /// The reason of the next deadline.
+    pub(super) const fn reason(&self) -> &'static str {
         match (self.phase, self.sends) {
             (Phase::Sending, 0) => "first transmission",
             (Phase::Sending, _) => "retransmission",
-            (Phase::Listening | Phase::Over, _) => "end of the wait for an answer",
+            (Phase::Waiting | Phase::Over, _) => "response timeout",
         }
     }
 
@@ -141,7 +141,7 @@ impl Timeline {
     }
 }
 
-/// A random duration of whole microseconds, 0 to `most`; draws no random bytes where there is no choice.
+/// A random duration of whole microseconds, 0 to `most`. If `most` is below 1 µs, the RNG is not used.
 fn random_up_to(cx: &mut Cx<'_>, most: Duration) -> Duration {
     let micros = u32::try_from(most.as_micros()).unwrap_or(u32::MAX);
     if micros == 0 { Duration::ZERO } else { Duration::from_micros(cx.random_below(micros.saturating_add(1)).into()) }

@@ -56,7 +56,7 @@ fn with_credentials_an_unauthenticated_redirection_is_not_followed() {
     let message = Message::decode(&bytes).unwrap();
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
     assert_eq!(
-        alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::Nobody),
+        alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::Missing),
         Err(RedirectError::Unauthenticated)
     );
     assert_eq!(alternates.server(), addr(SERVER), "the server has not changed");

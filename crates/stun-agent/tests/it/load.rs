@@ -237,7 +237,7 @@ fn outputs_caused_by_peers_are_bounded_and_leave_room_for_the_end_of_each_reques
         for _ in 0..200 {
             assert_eq!(world.socket_event(1, SocketEvent::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
         }
-        assert!(world.notes.0.last().unwrap().contains("too much waits"));
+        assert!(world.notes.0.last().unwrap().contains("output queue is full"));
         for id in &ids {
             assert_eq!(world.datagram(1, SERVER, &success(*id)), Verdict::Mine);
         }

@@ -259,7 +259,7 @@ fn responses_of_other_hosts_and_icmp_errors_are_reported_bounded_and_not_accepte
         let _verdict = world.datagram(1, OTHER, &success(id));
         let _verdict = world.socket_event(1, event);
     }
-    assert!(world.notes.0.iter().any(|note| note.contains("too much waits")));
+    assert!(world.notes.0.iter().any(|note| note.contains("output queue is full")));
     assert_eq!(world.outputs().len(), Outbox::<QueryEvent>::LIMIT);
     assert_eq!(world.datagram(1, SERVER, b"not STUN"), Verdict::NotMine);
     assert_eq!(world.datagram(2, SERVER, &success(id)), Verdict::NotMine);

@@ -188,7 +188,7 @@ fn a_malformed_response_with_the_id_of_a_request_is_dropped() {
     truncated[23] = 200;
     let mut other_method = [0; 20];
     let other_method = Writer::new(&mut other_method, Class::SuccessResponse, Method::ALLOCATE, id).unwrap().finish();
-    for (bytes, why) in [(&truncated[..], "cannot be read"), (other_method, "another method, Allocate")] {
+    for (bytes, why) in [(&truncated[..], "cannot be decoded"), (other_method, "another method, Allocate")] {
         assert_eq!(world.datagram(1, SERVER, bytes), Verdict::Mine);
         assert_eq!(world.lines(), [""; 0]);
         assert!(world.notes.0.last().unwrap().contains(why), "{:?}", world.notes.0.last());
@@ -436,7 +436,7 @@ fn the_queue_has_room_for_the_end_of_each_request() {
             assert_eq!(world.datagram(1, ALTERNATE, &success(*id)), Verdict::Mine);
         }
     }
-    assert!(world.notes.0.last().unwrap().contains("too much waits"));
+    assert!(world.notes.0.last().unwrap().contains("output queue is full"));
     for id in &ids {
         assert_eq!(world.datagram(1, SERVER, &success(*id)), Verdict::Mine);
     }

@@ -153,7 +153,7 @@ fn client(now: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
 /// The length of the text of the state, without the two fixed tables of the limiter.
 fn without_limiter(responder: &Responder) -> usize {
     let text = format!("{responder:?}");
-    let tables = ["holders: [", "full_at: ["].map(|table| {
+    let tables = ["hashes: [", "full_at: ["].map(|table| {
         text.split_once(table).and_then(|(_, rest)| rest.split_once(']')).map_or(0, |(digits, _)| digits.len())
     });
     text.len() - tables.iter().sum::<usize>()

@@ -187,7 +187,7 @@ fn a_response_in_chunks_is_reassembled() {
     }
     let lines = world.lines();
     assert!(lines.len() == 1 && lines[0].contains("7 answered"), "{lines:?}");
-    assert!(world.notes.0.iter().any(|note| note.contains("no request of ours")));
+    assert!(world.notes.0.iter().any(|note| note.contains("no pending request")));
     assert!(world.notes.0.iter().any(|note| note.contains("was answered already")));
     assert_eq!(world.stream(1, SERVER, &success(id)), Verdict::NotMine, "no request is pending on the stream");
     assert_eq!(world.stream(2, SERVER, &success(id)), Verdict::NotMine, "no request was sent on this stream");

@@ -1,13 +1,13 @@
-//! The meaning of an attribute in a few words.
+//! `Display` of attribute values: a short description for logs.
 //!
-//! Rules of this file: one line, without line breaks and control characters, whatever the peer sent. Bytes without a
-//! known meaning are shown as hexadecimal digits, at most sixteen bytes of them.
+//! Rules of this file: the text is one line without control characters, for any bytes of a peer. Opaque bytes are
+//! printed as hexadecimal digits, at most sixteen bytes of them.
 
 use core::fmt;
 
 use super::{AddressErrorCode, Attribute, ChangeRequest, Icmp, NetworkCost, PasswordAlgorithm};
 
-/// The value in words, without the attribute's name.
+/// Prints the value without the name of the attribute.
 impl fmt::Display for Attribute<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Attribute as A;
@@ -36,8 +36,8 @@ impl fmt::Display for Attribute<'_> {
             A::Fingerprint(crc) => write!(f, "CRC-32 {crc:#010x}"),
             A::ErrorCode(error) => write!(f, "{error}"),
             A::AddressErrorCode(AddressErrorCode { family, error }) => write!(f, "{family}: {error}"),
-            A::UnknownAttributes(list) => separated(f, list.iter()),
-            A::PasswordAlgorithms(list) => separated(f, list.iter()),
+            A::UnknownAttributes(list) => write_list(f, list.iter()),
+            A::PasswordAlgorithms(list) => write_list(f, list.iter()),
             A::PasswordAlgorithm(algorithm) => write!(f, "{algorithm}"),
             A::Priority(n) => write!(f, "{n}"),
             A::UseCandidate => f.write_str("nominates this pair"),
@@ -58,11 +58,11 @@ impl fmt::Display for Attribute<'_> {
             A::ChangeRequest(change) => write!(f, "{change}"),
             A::Padding(bytes) => write!(f, "{} bytes", bytes.len()),
             A::ResponsePort(port) => write!(f, "{port}"),
-            A::Data(bytes) | A::MobilityTicket(bytes) | A::AccessToken(bytes) => bytes_in_words(f, bytes),
+            A::Data(bytes) | A::MobilityTicket(bytes) | A::AccessToken(bytes) => write_bytes(f, bytes),
             A::TransactionTransmitCounter { req, resp } => write!(f, "request sent {req} times, response {resp}"),
             A::NetworkCost(NetworkCost { network, cost }) => write!(f, "network {network}, cost {cost}"),
             A::Nomination(n) => write!(f, "nomination {n}"),
-            A::Unknown { value, .. } => bytes_in_words(f, value),
+            A::Unknown { value, .. } => write_bytes(f, value),
         }
     }
 }
@@ -70,10 +70,10 @@ impl fmt::Display for Attribute<'_> {
 impl fmt::Display for ChangeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.ip, self.port) {
-            (true, true) => "answer from the other address and port",
-            (true, false) => "answer from the other address",
-            (false, true) => "answer from the other port",
-            (false, false) => "answer from where this went",
+            (true, true) => "response from the other address and port",
+            (true, false) => "response from the other address",
+            (false, true) => "response from the other port",
+            (false, false) => "response from the same address and port",
         })
     }
 }
@@ -92,7 +92,7 @@ impl fmt::Display for PasswordAlgorithm<'_> {
     }
 }
 
-fn separated(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = impl fmt::Display>) -> fmt::Result {
+fn write_list(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = impl fmt::Display>) -> fmt::Result {
     let mut count = 0;
     for item in items {
         write!(f, "{}{item}", if count == 0 { "" } else { ", " })?;
@@ -101,14 +101,14 @@ fn separated(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = impl fmt::D
     if count == 0 { f.write_str("none") } else { Ok(()) }
 }
 
-fn bytes_in_words(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+fn write_bytes(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     match bytes.len() {
         0 => f.write_str("empty"),
         length => write!(f, "{length} bytes {}", Hex(bytes)),
     }
 }
 
-/// Hexadecimal digits of the first sixteen bytes; an ellipsis says that there are more.
+/// Prints the first sixteen bytes in hexadecimal digits, and an ellipsis if there are more.
 struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {

@@ -1,7 +1,7 @@
-//! From bytes to values: one attribute at a time, bounded by its own length.
+//! Decodes attribute values. Each value is bounded by its own length.
 //!
-//! Rules of this file: the types of a Binding request and of an ICE check are in one small match that is inlined into
-//! the walk. All others and all errors are out of line. Reserved bits are ignored (RFC 8489 §14.1, §14.8).
+//! Rules of this file: the types of Binding messages and of ICE checks are in one small match, which is inlined into
+//! the iterator. All other types and all errors are out of line. Reserved bits are ignored (RFC 8489 §14.1, §14.8).
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -11,19 +11,25 @@ use super::{
 };
 use crate::{DecodeError, DecodeErrorKind as Kind, Lengths, MAGIC_COOKIE, TransactionId, message::Field};
 
-/// The most bytes that a text can have when received (RFC 8489 §14.3, §14.8 to §14.10, §14.14).
+/// The largest number of bytes of a received text (RFC 8489 §14.3, §14.8 to §14.10, §14.14).
 const TEXT_LIMIT: u16 = 763;
 
-/// Reads one attribute.
+/// Decodes one attribute.
 ///
-/// Always inlined: a value that is returned on the stack is written narrow and read back wide, which costs more than
-/// reading it.
+/// Always inlined: a value on the stack is written in narrow stores and read in wide loads, which costs more than the
+/// decoding.
 #[inline(always)]
 pub(crate) fn decode<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
-        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(address(&field, mask)?),
-        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(&field, XorMask::NONE)?),
+        T::XOR_MAPPED_ADDRESS => match *field.value {
+            [_, 1, p0, p1, a, b, c, d] => {
+                let (port, ip) = (u16::from_be_bytes([p0, p1]), u32::from_be_bytes([a, b, c, d]));
+                Attribute::XorMappedAddress(v4(mask.port(port), mask.ipv4(ip)))
+            }
+            // IPv4 alone stays in registers. With IPv6 here both would be written narrow and read back wide.
+            _ => return decode_rare(field.at, field.kind, field.value, mask),
+        },
         T::USERNAME => Attribute::Username(text(&field)?),
         T::PRIORITY => Attribute::Priority(u32::from_be_bytes(*exactly(&field)?)),
         T::ICE_CONTROLLED => Attribute::IceControlled(u64::from_be_bytes(*exactly(&field)?)),
@@ -31,22 +37,30 @@ pub(crate) fn decode<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a
         T::MESSAGE_INTEGRITY => Attribute::MessageIntegrity(exactly(&field)?),
         T::FINGERPRINT => Attribute::Fingerprint(u32::from_be_bytes(*exactly(&field)?)),
         T::SOFTWARE => Attribute::Software(text(&field)?),
-        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(&field, XorMask::NONE)?),
-        T::OTHER_ADDRESS => Attribute::OtherAddress(address(&field, XorMask::NONE)?),
         T::USE_CANDIDATE => {
             exactly::<0>(&field)?;
             Attribute::UseCandidate
         }
-        _ => return decode_rare(field, mask),
+        _ => return decode_rare(field.at, field.kind, field.value, mask),
     })
 }
 
-/// The attributes that are less frequent.
+/// The attributes that are less frequent. Its parameters fit into registers: a [`Field`] would be stored for each
+/// attribute, even for those that are not read here.
 #[inline(never)]
-fn decode_rare<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
+fn decode_rare<'a>(
+    at: usize,
+    kind: AttributeType,
+    value: &'a [u8],
+    mask: XorMask,
+) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
-    let field = &field;
+    let field = &Field { at, kind, value };
     Ok(match field.kind {
+        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(address(field, mask)?),
+        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(field, XorMask::NONE)?),
+        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(field, XorMask::NONE)?),
+        T::OTHER_ADDRESS => Attribute::OtherAddress(address(field, XorMask::NONE)?),
         T::CHANGE_REQUEST => Attribute::ChangeRequest(ChangeRequest::from_bits(u32::from_be_bytes(*exactly(field)?))),
         T::RESPONSE_PORT => Attribute::ResponsePort(response_port(field)?),
         T::PADDING => Attribute::Padding(field.value),
@@ -80,7 +94,7 @@ fn decode_rare<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, Dec
     })
 }
 
-/// The attributes of TURN and its relatives.
+/// The attributes of TURN and its extensions.
 fn decode_relay<'a>(field: &Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
@@ -130,16 +144,21 @@ fn exactly<'a, const N: usize>(field: &Field<'a>) -> Result<&'a [u8; N], DecodeE
     }
 }
 
-#[cold]
-#[inline(never)]
+#[inline(always)]
 fn wrong_length(field: &Field<'_>, expected: Lengths) -> DecodeError {
-    // The length field is two bytes after the type.
-    DecodeError::new(field.at + 2, Kind::ValueLength { attribute: field.kind, expected, found: field.value.len() })
+    length_error(field.at, field.kind, field.value.len(), expected)
 }
 
-/// Cookie and transaction ID as one number, with which an address is XORed (RFC 8489 §14.2).
+#[cold]
+#[inline(never)]
+fn length_error(at: usize, attribute: AttributeType, found: usize, expected: Lengths) -> DecodeError {
+    // The length field is two bytes after the type.
+    DecodeError::new(at + 2, Kind::ValueLength { attribute, expected, found })
+}
+
+/// The XOR mask of an address: the cookie and the transaction ID as one number (RFC 8489 §14.2).
 ///
-/// Port and IPv4 address are XORed with its first bits, IPv6 addresses with all of them. With zero they stay plain.
+/// Ports and IPv4 addresses are XORed with its first bits, IPv6 addresses with all bits. A mask of 0 changes nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct XorMask(u128);
 
@@ -170,7 +189,7 @@ impl XorMask {
     }
 }
 
-/// An address with its XOR mask.
+/// Decodes an address with its XOR mask.
 #[inline(always)]
 fn address(field: &Field<'_>, mask: XorMask) -> Result<SocketAddr, DecodeError> {
     match *field.value {
@@ -195,7 +214,7 @@ fn v6(port: u16, ip: u128) -> SocketAddr {
     SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from_bits(ip), port, 0, 0))
 }
 
-/// The error of an address: its family, or its length for that family.
+/// The error of an invalid address: its family, or its length for that family.
 #[cold]
 #[inline(never)]
 fn wrong_address(field: &Field<'_>) -> DecodeError {
@@ -226,8 +245,7 @@ fn bounded_text<'a>(field: &Field<'a>, limit: u16) -> Result<Text<'a>, DecodeErr
     Ok(Text::from_wire(field.value))
 }
 
-/// A port and two bytes of padding. Some senders leave the padding out of the length (RFC 5780 §7.5 allows both
-/// readings).
+/// A port and two bytes of padding. Some senders exclude the padding from the length; RFC 5780 §7.5 allows both.
 fn response_port(field: &Field<'_>) -> Result<u16, DecodeError> {
     match *field.value {
         [p0, p1] | [p0, p1, _, _] => Ok(u16::from_be_bytes([p0, p1])),
@@ -250,7 +268,7 @@ fn error_code<'a>(field: &Field<'a>) -> Result<ErrorCode<'a>, DecodeError> {
     }
 }
 
-/// One family and three reserved bytes.
+/// An address family and three reserved bytes.
 fn only_family(field: &Field<'_>) -> Result<AddressFamily, DecodeError> {
     let &[number, ..] = exactly::<4>(field)?;
     family(field, number)
@@ -305,7 +323,7 @@ fn password_algorithms<'a>(field: &Field<'a>) -> Result<PasswordAlgorithms<'a>, 
     Ok(PasswordAlgorithms(field.value))
 }
 
-/// The entry at the front of `rest`, the end of the field's value, is longer than `rest`.
+/// The error of a list whose last entry is truncated. `rest` begins with this entry and ends with the value.
 #[cold]
 #[inline(never)]
 fn list_truncated(field: &Field<'_>, rest: &[u8]) -> DecodeError {

@@ -1,27 +1,29 @@
-//! The values that are more than a number or an address.
+//! The types of attribute values with several fields.
 //!
-//! Rules of this file: a value borrows from the message, is `Copy`, and judges nothing that
-//! [`crate::Message::attributes`] has not judged already.
+//! Rules of this file: a value borrows from the message and is `Copy`. [`crate::Message::attributes`] has validated
+//! it.
 
 use core::fmt;
 
+use ascii::AsciiStr;
+
 use super::AttributeType;
 
-/// Text as it is on the wire. It should be UTF-8, but need not be.
+/// A text as on the wire. It should be UTF-8, but can be any bytes.
 ///
-/// Printing replaces what is not UTF-8. It escapes characters that would end a line or change its direction, so that a
+/// `Display` replaces invalid UTF-8. It escapes characters that end a line or change the direction of text, so that a
 /// log line stays one line.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
-    /// Text to send. Its length is checked when it is written.
+    /// A text to send. [`Writer::add`](crate::Writer::add) checks its length.
     #[must_use]
     pub const fn new(text: &'a str) -> Self {
         Self(text.as_bytes())
     }
 
-    /// Bytes that came from a peer, to be sent back unchanged.
+    /// Bytes from a peer, which are sent back unchanged.
     #[must_use]
     pub const fn from_wire(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -33,12 +35,13 @@ impl<'a> Text<'a> {
         self.0
     }
 
-    /// The text; `None` where the bytes are not UTF-8.
+    /// The text; `None` if the bytes are not UTF-8.
     #[must_use]
-    pub const fn as_str(self) -> Option<&'a str> {
-        match core::str::from_utf8(self.0) {
-            Ok(text) => Some(text),
-            Err(_) => None,
+    pub fn as_str(self) -> Option<&'a str> {
+        // Most texts are short and ASCII, and a check for ASCII costs less than a check for UTF-8.
+        match AsciiStr::from_ascii(self.0) {
+            Ok(text) => Some(text.as_str()),
+            Err(_) => core::str::from_utf8(self.0).ok(),
         }
     }
 
@@ -78,7 +81,7 @@ impl fmt::Display for Text<'_> {
         use fmt::Write as _;
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
-                if is_unruly(character) {
+                if needs_escape(character) {
                     write!(f, "{}", character.escape_default())?;
                 } else {
                     f.write_char(character)?;
@@ -92,8 +95,9 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// Control characters, line and paragraph separators, and those that change the direction of writing.
-fn is_unruly(character: char) -> bool {
+/// Whether this is a control character, a line or paragraph separator, or a character that changes the text
+/// direction.
+fn needs_escape(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -103,7 +107,7 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
-/// Why a request failed: a code from 300 to 699 and a reason phrase (RFC 8489 §14.8).
+/// The reason why a request failed: a code from 300 to 699 and a reason phrase (RFC 8489 §14.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ErrorCode<'a> {
     code: u16,
@@ -111,7 +115,7 @@ pub struct ErrorCode<'a> {
 }
 
 impl<'a> ErrorCode<'a> {
-    /// 300: ask the server in ALTERNATE-SERVER (RFC 8489 §14.8).
+    /// 300: use the server in ALTERNATE-SERVER (RFC 8489 §14.8).
     pub const TRY_ALTERNATE: u16 = 300;
     /// 400: the request is malformed (RFC 8489 §14.8).
     pub const BAD_REQUEST: u16 = 400;
@@ -119,11 +123,11 @@ impl<'a> ErrorCode<'a> {
     pub const UNAUTHENTICATED: u16 = 401;
     /// 403: the server refuses (RFC 8656 §19).
     pub const FORBIDDEN: u16 = 403;
-    /// 405: no valid ticket of this client (RFC 8016 §3.4).
+    /// 405: the mobility ticket is not valid, or mobility is not allowed (RFC 8016 §3.4).
     pub const MOBILITY_FORBIDDEN: u16 = 405;
     /// 420: a comprehension-required attribute is unknown (RFC 8489 §14.8).
     pub const UNKNOWN_ATTRIBUTE: u16 = 420;
-    /// 437: there is no such allocation, or there is one already (RFC 8656 §19).
+    /// 437: the allocation does not exist, or exists already (RFC 8656 §19).
     pub const ALLOCATION_MISMATCH: u16 = 437;
     /// 438: the nonce is too old (RFC 8489 §14.8).
     pub const STALE_NONCE: u16 = 438;
@@ -131,30 +135,31 @@ impl<'a> ErrorCode<'a> {
     pub const ADDRESS_FAMILY_NOT_SUPPORTED: u16 = 440;
     /// 441: the allocation belongs to other credentials (RFC 8656 §19).
     pub const WRONG_CREDENTIALS: u16 = 441;
-    /// 442: no relaying of this protocol (RFC 8656 §19).
+    /// 442: this transport protocol is not relayed (RFC 8656 §19).
     pub const UNSUPPORTED_TRANSPORT_PROTOCOL: u16 = 442;
-    /// 443: the peer's address is of another family (RFC 8656 §19).
+    /// 443: the address of the peer is of another family (RFC 8656 §19).
     pub const PEER_ADDRESS_FAMILY_MISMATCH: u16 = 443;
-    /// 446: there is a connection to this peer already (RFC 6062 §6.3).
+    /// 446: a connection to this peer exists already (RFC 6062 §6.3).
     pub const CONNECTION_ALREADY_EXISTS: u16 = 446;
-    /// 447: the peer could not be reached (RFC 6062 §6.3).
+    /// 447: the connection to the peer failed (RFC 6062 §6.3).
     pub const CONNECTION_TIMEOUT_OR_FAILURE: u16 = 447;
     /// 486: the user has too many allocations (RFC 8656 §19).
     pub const ALLOCATION_QUOTA_REACHED: u16 = 486;
     /// 487: both agents claim the same role (RFC 8445 §16.2).
     pub const ROLE_CONFLICT: u16 = 487;
-    /// 500: try again later (RFC 8489 §14.8).
+    /// 500: a temporary error of the server (RFC 8489 §14.8).
     pub const SERVER_ERROR: u16 = 500;
-    /// 508: the server has no room (RFC 8656 §19).
+    /// 508: the server has no capacity (RFC 8656 §19).
     pub const INSUFFICIENT_CAPACITY: u16 = 508;
 
-    /// A code with a phrase; `None` unless the code is 300 to 699.
+    /// A code with a reason phrase; `None` unless the code is 300 to 699.
     #[must_use]
     pub const fn new(code: u16, reason: Text<'a>) -> Option<Self> {
         if 300 <= code && code <= 699 { Some(Self { code, reason }) } else { None }
     }
 
-    /// A code with the phrase that the registry recommends, empty for codes without one; `None` unless 300 to 699.
+    /// A code with its recommended reason phrase, which is empty for other codes; `None` unless the code is 300 to
+    /// 699.
     #[must_use]
     pub const fn recommended(code: u16) -> Option<ErrorCode<'static>> {
         ErrorCode::new(code, Text::new(recommended_reason(code)))
@@ -172,7 +177,7 @@ impl<'a> ErrorCode<'a> {
         self.reason
     }
 
-    /// The two bytes of class and number as in the value.
+    /// The two bytes of class and number in the value.
     #[expect(clippy::cast_possible_truncation, reason = "3 to 6 and 0 to 99 fit")]
     pub(super) const fn class_and_number(&self) -> [u8; 2] {
         [(self.code / 100) as u8, (self.code % 100) as u8]
@@ -211,7 +216,7 @@ const fn recommended_reason(code: u16) -> &'static str {
     }
 }
 
-/// Why there is no relayed address of one family (RFC 8656 §18.12).
+/// The reason why there is no relayed address of one family (RFC 8656 §18.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddressErrorCode<'a> {
     /// The family.
@@ -247,12 +252,12 @@ impl fmt::Display for AddressFamily {
     }
 }
 
-/// From which address and port a response shall come (RFC 5780 §7.2).
+/// The requested source address and port of a response (RFC 5780 §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ChangeRequest {
-    /// From the server's other address.
+    /// Whether the response is sent from the other address of the server.
     pub ip: bool,
-    /// From its other port.
+    /// Whether the response is sent from the other port of the server.
     pub port: bool,
 }
 
@@ -263,7 +268,7 @@ impl ChangeRequest {
     pub const IP: Self = Self { ip: true, port: false };
     /// Same address, other port.
     pub const PORT: Self = Self { ip: false, port: true };
-    /// From the address and port that the request was sent to.
+    /// Same address, same port.
     pub const NONE: Self = Self { ip: false, port: false };
 
     pub(super) const fn from_bits(bits: u32) -> Self {
@@ -278,24 +283,24 @@ impl ChangeRequest {
 /// An ICMP error that a relay reports (RFC 8656 §18.13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Icmp {
-    /// The ICMP type, 0 to 127: the attribute has 7 bits for it, and more is refused when it is written.
+    /// The ICMP type, 0 to 127. The attribute has 7 bits for it, and the writer refuses a larger number.
     pub kind: u8,
-    /// The ICMP code, 0 to 511: the attribute has 9 bits for it.
+    /// The ICMP code, 0 to 511. The attribute has 9 bits for it.
     pub code: u16,
-    /// The MTU of the next hop in bytes, if type and code carry one; else 0.
+    /// The MTU of the next hop in bytes, if the type and code have one; otherwise 0.
     pub data: u32,
 }
 
 /// The network interface of a check, and its cost (attribute 0xc057, without an RFC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NetworkCost {
-    /// A number for the interface, chosen by the sender.
+    /// The number of the interface, assigned by the sender.
     pub network: u16,
-    /// 0 (wired) to 999 (unknown or worst).
+    /// The cost, 0 (wired) to 999 (unknown or highest).
     pub cost: u16,
 }
 
-/// An algorithm that makes a key from a password, with its parameters (RFC 8489 §14.12, §18.5).
+/// An algorithm that derives a key from a password, with its parameters (RFC 8489 §14.12, §18.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PasswordAlgorithm<'a> {
     /// The number in the registry: [`PasswordAlgorithm::MD5`], [`PasswordAlgorithm::SHA256`], or another.
@@ -316,7 +321,7 @@ impl PasswordAlgorithm<'static> {
 pub struct PasswordAlgorithms<'a>(pub(super) &'a [u8]);
 
 impl<'a> PasswordAlgorithms<'a> {
-    /// The algorithms in their order.
+    /// The algorithms in order of preference.
     pub fn iter(&self) -> impl Iterator<Item = PasswordAlgorithm<'a>> + Clone + use<'a> {
         let mut rest = self.0;
         core::iter::from_fn(move || {
@@ -326,7 +331,7 @@ impl<'a> PasswordAlgorithms<'a> {
         })
     }
 
-    /// The value as in the message. A client sends it back (RFC 8489 §9.2.5).
+    /// The value as on the wire. A client sends it back unchanged (RFC 8489 §9.2.5).
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.0
@@ -339,7 +344,8 @@ impl fmt::Debug for PasswordAlgorithms<'_> {
     }
 }
 
-/// Takes the first algorithm; `None` if the value ends inside it. The padding of the last one may be missing.
+/// Returns the first algorithm and the rest of the value; `None` if the algorithm is truncated. The padding of the
+/// last algorithm is optional.
 pub(super) fn split_algorithm(value: &[u8]) -> Option<(PasswordAlgorithm<'_>, &[u8])> {
     let (&[n0, n1, l0, l1], after) = value.split_first_chunk::<4>()?;
     let length = u16::from_be_bytes([l0, l1]);
@@ -353,7 +359,7 @@ pub(super) fn split_algorithm(value: &[u8]) -> Option<(PasswordAlgorithm<'_>, &[
 pub struct UnknownAttributes<'a>(pub(super) &'a [[u8; 2]]);
 
 impl<'a> UnknownAttributes<'a> {
-    /// The types in their order.
+    /// The types in message order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = AttributeType> + Clone + use<'a> {
         self.0.iter().map(|&number| AttributeType::new(u16::from_be_bytes(number)))
     }

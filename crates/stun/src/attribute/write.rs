@@ -1,7 +1,7 @@
-//! From values to bytes: one attribute after the other into a borrowed buffer.
+//! Encodes attributes into a borrowed buffer.
 //!
-//! Rules of this file: an attribute is written whole or not at all. Padding and reserved bits are zero. Attributes of
-//! RFC 3489 alone, and computed ones, are refused.
+//! Rules of this file: an attribute is written completely or not at all. Padding and reserved bits are zero. Obsolete
+//! attributes of RFC 3489 and computed attributes are refused.
 
 use core::net::SocketAddr;
 
@@ -13,11 +13,11 @@ use crate::{EncodeError, HEADER_LEN, message::padded};
 /// The longest message that the length field can express, in bytes.
 const MESSAGE_LIMIT: usize = HEADER_LEN + 65_532;
 
-/// The limits of a text that is sent.
+/// The limits of a sent text.
 #[derive(Clone, Copy)]
 struct Limit {
     bytes: usize,
-    /// Whether it has fewer than 128 characters, too.
+    /// Whether the text must also have fewer than 128 characters.
     characters: bool,
 }
 
@@ -25,12 +25,12 @@ struct Limit {
 const USERNAME: Limit = Limit { bytes: 508, characters: false };
 /// RFC 8489 §14.8, §14.14.
 const PHRASE: Limit = Limit { bytes: 509, characters: true };
-/// A server's value is sent back unchanged, and it may be this long (RFC 8489 §14.9, §14.10).
+/// A value of the server that is sent back unchanged can have 763 bytes (RFC 8489 §14.9, §14.10).
 const ECHO: Limit = Limit { bytes: 763, characters: false };
 /// RFC 8489 §14.16.
 const DOMAIN: Limit = Limit { bytes: 255, characters: false };
 
-/// A buffer that fills from the front.
+/// A buffer that is filled from the front.
 #[derive(Debug)]
 pub(crate) struct Cursor<'b> {
     buffer: &'b mut [u8],
@@ -38,7 +38,7 @@ pub(crate) struct Cursor<'b> {
 }
 
 impl<'b> Cursor<'b> {
-    /// The first `len` bytes are written. The part beyond the longest message is never used, so one comparison checks
+    /// A cursor after the first `len` bytes. The buffer is cut to the longest message, so that one comparison checks
     /// both limits.
     #[inline]
     pub(crate) fn new(buffer: &'b mut [u8], len: usize) -> Self {
@@ -66,40 +66,40 @@ impl<'b> Cursor<'b> {
         self.buffer.get_mut(..self.len).unwrap_or_default()
     }
 
-    /// Writes the head of an attribute and zeroes its padding. The caller fills in the value of `length` bytes.
+    /// Writes the header of an attribute and its padding. Returns the space for the value of `length` bytes.
     #[inline]
-    pub(crate) fn claim(&mut self, kind: AttributeType, length: usize) -> Result<&mut [u8], EncodeError> {
+    pub(crate) fn reserve(&mut self, kind: AttributeType, length: usize) -> Result<&mut [u8], EncodeError> {
         let Ok(short) = u16::try_from(length) else {
             return Err(EncodeError::MessageTooLong { needed: length.saturating_add(self.len + 4) });
         };
         let needed = self.len + 4 + padded(short);
         let available = self.buffer.len();
-        let Some(room) = self.buffer.get_mut(self.len..needed) else {
-            return Err(no_room(needed, available));
+        let Some(space) = self.buffer.get_mut(self.len..needed) else {
+            return Err(no_space(needed, available));
         };
-        // The padding is in the last four bytes. The head is written after them, because for an empty value they are
-        // the head.
-        if let Some(last) = room.last_chunk_mut() {
+        // The padding is in the last four bytes. They are zeroed before the header is written, because the last four
+        // bytes of an empty attribute are its header.
+        if let Some(last) = space.last_chunk_mut() {
             *last = [0; 4];
         }
-        if let Some(head) = room.first_chunk_mut() {
+        if let Some(head) = space.first_chunk_mut() {
             let ([k0, k1], [l0, l1]) = (kind.number().to_be_bytes(), short.to_be_bytes());
             *head = [k0, k1, l0, l1];
         }
         self.len = needed;
-        Ok(room.get_mut(4..4 + length).unwrap_or_default())
+        Ok(space.get_mut(4..4 + length).unwrap_or_default())
     }
 
     #[inline]
     pub(crate) fn bytes(&mut self, kind: AttributeType, value: &[u8]) -> Result<(), EncodeError> {
-        copy(self.claim(kind, value.len())?, value);
+        copy(self.reserve(kind, value.len())?, value);
         Ok(())
     }
 
     #[inline]
     fn fixed<const N: usize>(&mut self, kind: AttributeType, value: [u8; N]) -> Result<(), EncodeError> {
-        if let Some(room) = self.claim(kind, N)?.first_chunk_mut() {
-            *room = value;
+        if let Some(space) = self.reserve(kind, N)?.first_chunk_mut() {
+            *space = value;
         }
         Ok(())
     }
@@ -119,8 +119,8 @@ impl<'b> Cursor<'b> {
                 self.fixed(kind, [0, 1, p0, p1, a, b, c, d])
             }
             SocketAddr::V6(address) => {
-                let room = self.claim(kind, 20)?;
-                if let Some((head, ip)) = room.split_first_chunk_mut() {
+                let space = self.reserve(kind, 20)?;
+                if let Some((head, ip)) = space.split_first_chunk_mut() {
                     *head = [0, 2, p0, p1];
                     ip.copy_from_slice(&mask.ipv6(address.ip().to_bits()).to_be_bytes());
                 }
@@ -131,8 +131,8 @@ impl<'b> Cursor<'b> {
 
     fn error(&mut self, kind: AttributeType, first: u8, error: ErrorCode<'_>) -> Result<(), EncodeError> {
         check_text(kind, error.reason(), PHRASE)?;
-        let room = self.claim(kind, 4 + error.reason().len())?;
-        if let Some((head, reason)) = room.split_first_chunk_mut() {
+        let space = self.reserve(kind, 4 + error.reason().len())?;
+        if let Some((head, reason)) = space.split_first_chunk_mut() {
             let [class, number] = error.class_and_number();
             *head = [first, 0, class, number];
             reason.copy_from_slice(error.reason().as_bytes());
@@ -141,32 +141,33 @@ impl<'b> Cursor<'b> {
     }
 
     fn algorithm(&mut self, kind: AttributeType, algorithm: PasswordAlgorithm<'_>) -> Result<(), EncodeError> {
-        let room = self.claim(kind, algorithm_len(algorithm))?;
-        put_algorithm(room, algorithm);
+        let space = self.reserve(kind, algorithm_len(algorithm))?;
+        write_algorithm(space, algorithm);
         Ok(())
     }
 
     /// PASSWORD-ALGORITHMS (RFC 8489 §14.11).
     pub(crate) fn algorithms(&mut self, list: &[PasswordAlgorithm<'_>]) -> Result<(), EncodeError> {
         let length = list.iter().map(|&algorithm| algorithm_len(algorithm)).sum();
-        let mut room = self.claim(AttributeType::PASSWORD_ALGORITHMS, length)?;
+        let mut space = self.reserve(AttributeType::PASSWORD_ALGORITHMS, length)?;
         for &algorithm in list {
-            room = put_algorithm(room, algorithm);
+            space = write_algorithm(space, algorithm);
         }
         Ok(())
     }
 
     /// UNKNOWN-ATTRIBUTES (RFC 8489 §14.13).
     pub(crate) fn types(&mut self, types: impl Iterator<Item = AttributeType> + Clone) -> Result<(), EncodeError> {
-        let room = self.claim(AttributeType::UNKNOWN_ATTRIBUTES, types.clone().count() * 2)?;
-        room.fill(0);
-        for (room, kind) in room.as_chunks_mut().0.iter_mut().zip(types) {
-            *room = kind.number().to_be_bytes();
+        let space = self.reserve(AttributeType::UNKNOWN_ATTRIBUTES, types.clone().count() * 2)?;
+        space.fill(0);
+        for (entry, kind) in space.as_chunks_mut().0.iter_mut().zip(types) {
+            *entry = kind.number().to_be_bytes();
         }
         Ok(())
     }
 
-    /// Writes one attribute. Always inlined: a caller mostly names the variant, and then the match disappears.
+    /// Writes one attribute. Always inlined: most callers pass a constant variant, and the compiler removes the
+    /// match.
     #[inline(always)]
     #[expect(clippy::wildcard_enum_match_arm, reason = "`rare` names every other variant")]
     pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, mask: XorMask) -> Result<(), EncodeError> {
@@ -184,7 +185,7 @@ impl<'b> Cursor<'b> {
         }
     }
 
-    /// The attributes that are less frequent.
+    /// Writes the less frequent attributes.
     #[inline(never)]
     fn rare(&mut self, kind: AttributeType, attribute: &Attribute<'_>, mask: XorMask) -> Result<(), EncodeError> {
         use Attribute as A;
@@ -227,7 +228,7 @@ impl<'b> Cursor<'b> {
                 Err(EncodeError::ReadOnly { attribute: kind })
             }
             A::Unknown { value, .. } => self.unknown(kind, value),
-            // These are in the match of the caller.
+            // `attribute` writes these variants.
             A::XorMappedAddress(_)
             | A::MappedAddress(_)
             | A::ResponseOrigin(_)
@@ -241,7 +242,7 @@ impl<'b> Cursor<'b> {
         }
     }
 
-    /// Type in 7 bits, code in 9 (RFC 8656 §18.13).
+    /// Writes the type in 7 bits and the code in 9 bits (RFC 8656 §18.13).
     fn icmp(&mut self, kind: AttributeType, icmp: Icmp) -> Result<(), EncodeError> {
         if icmp.kind > 0x7f || icmp.code > 0x1ff {
             return Err(EncodeError::OutOfRange { attribute: kind });
@@ -251,7 +252,7 @@ impl<'b> Cursor<'b> {
         self.fixed(kind, [0, 0, t, c, d0, d1, d2, d3])
     }
 
-    /// Any attribute, except those that end or sign the message.
+    /// Writes any attribute except the integrity attributes and FINGERPRINT.
     fn unknown(&mut self, kind: AttributeType, value: &[u8]) -> Result<(), EncodeError> {
         match kind {
             AttributeType::MESSAGE_INTEGRITY | AttributeType::MESSAGE_INTEGRITY_SHA256 | AttributeType::FINGERPRINT => {
@@ -262,31 +263,31 @@ impl<'b> Cursor<'b> {
     }
 }
 
-/// Copies a value into its place of the same length. A call of `memcpy` costs more than the few moves of a short text.
+/// Copies a value into a slice of the same length. For a short text a call of `memcpy` costs more than a few moves.
 #[inline]
-fn copy(room: &mut [u8], value: &[u8]) {
+fn copy(space: &mut [u8], value: &[u8]) {
     match value.len() {
-        0..4 => room.iter_mut().zip(value).for_each(|(to, from)| *to = *from),
-        4..8 => copy_ends::<4>(room, value),
-        8..=16 => copy_ends::<8>(room, value),
-        17..=32 => copy_ends::<16>(room, value),
-        _ => room.copy_from_slice(value),
+        0..4 => space.iter_mut().zip(value).for_each(|(to, from)| *to = *from),
+        4..8 => copy_ends::<4>(space, value),
+        8..=16 => copy_ends::<8>(space, value),
+        17..=32 => copy_ends::<16>(space, value),
+        _ => space.copy_from_slice(value),
     }
 }
 
-/// Copies `N` to `2 * N` bytes: the first `N` and the last, which may overlap.
+/// Copies `N` to `2 * N` bytes: the first `N` and the last `N`, which may overlap.
 #[inline(always)]
-fn copy_ends<const N: usize>(room: &mut [u8], value: &[u8]) {
-    if let (Some(to), Some(from)) = (room.first_chunk_mut::<N>(), value.first_chunk()) {
+fn copy_ends<const N: usize>(space: &mut [u8], value: &[u8]) {
+    if let (Some(to), Some(from)) = (space.first_chunk_mut::<N>(), value.first_chunk()) {
         *to = *from;
     }
-    if let (Some(to), Some(from)) = (room.last_chunk_mut::<N>(), value.last_chunk()) {
+    if let (Some(to), Some(from)) = (space.last_chunk_mut::<N>(), value.last_chunk()) {
         *to = *from;
     }
 }
 
 #[cold]
-const fn no_room(needed: usize, available: usize) -> EncodeError {
+const fn no_space(needed: usize, available: usize) -> EncodeError {
     if needed > MESSAGE_LIMIT {
         EncodeError::MessageTooLong { needed }
     } else {
@@ -305,15 +306,15 @@ fn check_text(kind: AttributeType, text: Text<'_>, limit: Limit) -> Result<(), E
     }
 }
 
-/// The size of one algorithm with padded parameters.
+/// The encoded size of one algorithm, with the padding of its parameters.
 const fn algorithm_len(algorithm: PasswordAlgorithm<'_>) -> usize {
     4 + algorithm.parameters.len().next_multiple_of(4)
 }
 
 /// Writes one algorithm and returns the rest of the buffer.
-fn put_algorithm<'r>(room: &'r mut [u8], algorithm: PasswordAlgorithm<'_>) -> &'r mut [u8] {
+fn write_algorithm<'s>(space: &'s mut [u8], algorithm: PasswordAlgorithm<'_>) -> &'s mut [u8] {
     let length = algorithm.parameters.len();
-    let (own, rest) = room.split_at_mut_checked(algorithm_len(algorithm)).unwrap_or_default();
+    let (own, rest) = space.split_at_mut_checked(algorithm_len(algorithm)).unwrap_or_default();
     if let Some((head, body)) = own.split_first_chunk_mut() {
         let ([n0, n1], [l0, l1]) =
             (algorithm.number.to_be_bytes(), u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());

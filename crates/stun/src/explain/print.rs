@@ -1,7 +1,7 @@
-//! A line of an explanation as text for a terminal and as a JSON object.
+//! Formats a line of an explanation as text and as a JSON object.
 //!
-//! Rules of this file: one line stays one line, whatever the peer sent. Nothing is allocated; all output goes through
-//! `fmt::Write`.
+//! Rules of this file: each line is printed as one line, because control characters are escaped. Nothing is
+//! allocated; all output is written to a `fmt::Write`.
 
 use core::fmt::{self, Write as _};
 
@@ -11,7 +11,7 @@ use crate::is_stun;
 /// The number of bytes that a line of text shows before an ellipsis.
 const SHOWN: usize = 16;
 
-/// `  20  00200008 0001a147 …  XOR-MAPPED-ADDRESS: 192.0.2.1:32853 (RFC 8489 §14.2)`, then what is wrong behind a `!`.
+/// Prints `  20  00200008 0001a147 …  XOR-MAPPED-ADDRESS: 192.0.2.1:32853 (RFC 8489 §14.2)`, `!` and the remark.
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:4}  ", self.at)?;
@@ -41,15 +41,15 @@ impl fmt::Display for Line<'_> {
 }
 
 impl<'a> Line<'a> {
-    /// The line as one JSON object: `at`, `bytes` (hexadecimal), `name`, `meaning`, and `rfc` and `remark` if there are
-    /// any.
+    /// Returns the line as one JSON object with `at`, `bytes` (hexadecimal), `name` and `meaning`. `rfc` and `remark`
+    /// are optional.
     #[must_use]
     pub const fn json(&self) -> Json<'_, 'a> {
         Json(self)
     }
 }
 
-/// Prints a line as a JSON object; made by [`Line::json`].
+/// Prints a line as a JSON object; returned by [`Line::json`].
 #[derive(Clone, Copy, Debug)]
 pub struct Json<'l, 'a>(&'l Line<'a>);
 
@@ -69,7 +69,7 @@ impl fmt::Display for Json<'_, '_> {
     }
 }
 
-/// The name of the bytes.
+/// Prints the name of an item.
 struct Name<'l, 'a>(&'l Item<'a>);
 
 impl fmt::Display for Name<'_, '_> {
@@ -84,16 +84,16 @@ impl fmt::Display for Name<'_, '_> {
             Item::DataLength(_) => f.write_str("data length"),
             Item::ApplicationData(_) => f.write_str("application data"),
             Item::Padding => f.write_str("padding"),
-            Item::Behind => f.write_str("behind the data"),
-            Item::Truncated(_) => f.write_str("cut off"),
+            Item::Behind => f.write_str("after the data"),
+            Item::Truncated(_) => f.write_str("truncated"),
             Item::Other(Some(protocol)) => write!(f, "{protocol}"),
             Item::Other(None) => f.write_str("unknown"),
-            Item::Empty => f.write_str("nothing"),
+            Item::Empty => f.write_str("empty"),
         }
     }
 }
 
-/// The meaning of the bytes.
+/// Prints the meaning of an item.
 struct Meaning<'l, 'a>(&'l Item<'a>);
 
 impl fmt::Display for Meaning<'_, '_> {
@@ -108,13 +108,13 @@ impl fmt::Display for Meaning<'_, '_> {
             Item::Attribute { value: None, .. } => f.write_str("malformed"),
             Item::ChannelNumber(number) => write!(f, "{number:#06x}"),
             Item::DataLength(length) => write!(f, "{length} bytes after the head"),
-            Item::ApplicationData(data) if is_stun(data) => write!(f, "{} bytes, which are STUN", data.len()),
+            Item::ApplicationData(data) if is_stun(data) => write!(f, "{} bytes, a STUN message", data.len()),
             Item::ApplicationData(data) => write!(f, "{} bytes", data.len()),
             Item::Padding => f.write_str("up to a multiple of four bytes"),
-            Item::Behind => f.write_str("more than the length announces"),
+            Item::Behind => f.write_str("more bytes than the length field states"),
             Item::Truncated(_) => f.write_str("the packet ends here"),
-            Item::Other(Some(_)) => f.write_str("by its first bytes, and not looked into"),
-            Item::Other(None) => f.write_str("no protocol begins so"),
+            Item::Other(Some(_)) => f.write_str("identified by its first bytes, not decoded"),
+            Item::Other(None) => f.write_str("no protocol has this first byte"),
             Item::Empty => f.write_str("the packet has no bytes"),
         }
     }
@@ -125,14 +125,16 @@ impl fmt::Display for Remark {
         match self {
             Self::Wrong(error) => write!(f, "{error}"),
             Self::WrongChannelData(error) => write!(f, "{error}"),
-            Self::AfterIntegrity => f.write_str("stands behind the message integrity: ignored (RFC 8489 §14.5)"),
-            Self::AfterFingerprint => f.write_str("stands behind FINGERPRINT, which is the last (RFC 8489 §14.7)"),
-            Self::Repeated => f.write_str("came before: the first one counts (RFC 8489 §14)"),
+            Self::AfterIntegrity => f.write_str("after the message integrity: ignored (RFC 8489 §14.5)"),
+            Self::AfterFingerprint => {
+                f.write_str("after FINGERPRINT, which must be the last: ignored (RFC 8489 §14.7)")
+            }
+            Self::Repeated => f.write_str("repeated: only the first one is used (RFC 8489 §14)"),
             Self::MustBeUnderstood => {
-                f.write_str("unknown and comprehension-required: answered with 420 (RFC 8489 §6.3.1)")
+                f.write_str("unknown and comprehension-required: the response is 420 (RFC 8489 §6.3.1)")
             }
             Self::PaddingNotZero => f.write_str("padding is not zero: ignored (RFC 8489 §14)"),
-            Self::AfterData => f.write_str("no padding is so long: ignored (RFC 8656 §12.5)"),
+            Self::AfterData => f.write_str("longer than padding: ignored (RFC 8656 §12.5)"),
         }
     }
 }
@@ -148,7 +150,7 @@ impl<T: fmt::Display> fmt::Display for Quoted<T> {
     }
 }
 
-/// Escapes what a JSON string cannot hold.
+/// Escapes the characters that a JSON string cannot contain.
 struct Escaped<'f, 'g>(&'f mut fmt::Formatter<'g>);
 
 impl fmt::Write for Escaped<'_, '_> {

@@ -239,23 +239,26 @@ fn other_protocols_are_named_and_not_decoded() {
     for (bytes, expected) in [
         (
             &[22, 254, 253, 0][..],
-            "   0  16fefd00                              DTLS: by its first bytes, and not looked into (RFC 7983 §7)",
+            "   0  16fefd00                              DTLS: identified by its first bytes, not decoded (RFC 7983 §7)",
         ),
         (
             &[0x80, 200, 0, 1],
-            "   0  80c80001                              RTCP: by its first bytes, and not looked into (RFC 7983 §7)",
+            "   0  80c80001                              RTCP: identified by its first bytes, not decoded (RFC 7983 §7)",
         ),
         (
             &[0x80, 0, 0, 1],
-            "   0  80000001                              RTP: by its first bytes, and not looked into (RFC 7983 §7)",
+            "   0  80000001                              RTP: identified by its first bytes, not decoded (RFC 7983 §7)",
         ),
         (
             &[0x10, 0, 0, 1],
-            "   0  10000001                              ZRTP: by its first bytes, and not looked into (RFC 7983 §7)",
+            "   0  10000001                              ZRTP: identified by its first bytes, not decoded (RFC 7983 §7)",
         ),
-        (&[0x50, 0, 0, 1], "   0  50000001                              unknown: no protocol begins so (RFC 7983 §7)"),
-        (&[4], "   0  04                                    unknown: no protocol begins so (RFC 7983 §7)"),
-        (&[], "   0                                        nothing: the packet has no bytes"),
+        (
+            &[0x50, 0, 0, 1],
+            "   0  50000001                              unknown: no protocol has this first byte (RFC 7983 §7)",
+        ),
+        (&[4], "   0  04                                    unknown: no protocol has this first byte (RFC 7983 §7)"),
+        (&[], "   0                                        empty: the packet has no bytes"),
     ] {
         assert_eq!(text(bytes), [expected]);
     }
@@ -278,13 +281,13 @@ fn a_truncated_packet_is_explained_with_its_missing_bytes() {
     assert_eq!(lines.len(), 3);
     assert_eq!(
         lines[2],
-        "   4  2112                                  cut off: the packet ends here (RFC 8489 §5)  ! byte 6: a STUN header has 20 bytes, here are 6 (RFC 8489 §5)"
+        "   4  2112                                  truncated: the packet ends here (RFC 8489 §5)  ! byte 6: a STUN header has 20 bytes, found 6 (RFC 8489 §5)"
     );
     assert_eq!(
         text(&hex("4001 00")),
         [
             "   0  4001                                  channel number: 0x4001 (RFC 8656 §12)",
-            "   2  00                                    cut off: the packet ends here (RFC 8656 §12.4)  ! channel data of 4 bytes, here are 3 (RFC 8656 §12.4)",
+            "   2  00                                    truncated: the packet ends here (RFC 8656 §12.4)  ! channel data of 4 bytes, found 3 (RFC 8656 §12.4)",
         ]
     );
 }
@@ -298,13 +301,13 @@ fn channel_data_is_explained_with_padding_and_trailing_bytes() {
             "   2  0006                                  data length: 6 bytes after the head (RFC 8656 §12.4)",
             "   4  68656c6c 6f21                         application data: 6 bytes (RFC 8656 §12.4)",
             "  10  0000                                  padding: up to a multiple of four bytes (RFC 8656 §12.5)",
-            "  12  ffff                                  behind the data: more than the length announces (RFC 8656 §12.5)  ! no padding is so long: ignored (RFC 8656 §12.5)",
+            "  12  ffff                                  after the data: more bytes than the length field states (RFC 8656 §12.5)  ! longer than padding: ignored (RFC 8656 §12.5)",
         ]
     );
     // The application data of a channel can be STUN.
     let lines = text(&[&hex("4fff 0014")[..], &hex("00010000 2112a442 010101010101010101010101")].concat());
     assert_eq!(lines.len(), 3);
-    assert!(lines[2].contains("application data: 20 bytes, which are STUN (RFC 8656 §12.4)"), "{}", lines[2]);
+    assert!(lines[2].contains("application data: 20 bytes, a STUN message (RFC 8656 §12.4)"), "{}", lines[2]);
     assert_eq!(text(&hex("4001 0000")).len(), 2);
     let short = hex("4001 0008 0102");
     let remark = explain(&short).nth(1).unwrap().remark;

@@ -333,7 +333,7 @@ mod tests {
 
     /// A socket that is shut down is always readable and never has datagrams.
     #[tokio::test]
-    async fn a_socket_that_is_shut_down_does_not_block_the_driver() {
+    async fn a_socket_after_shutdown_does_not_block_the_driver() {
         let mut udp = Udp::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
         // Shutting down needs a peer address.
         let socket = SockRef::from(&*udp.socket);

@@ -62,7 +62,7 @@ fn every_field_is_documented() {
 }
 
 #[test]
-fn no_way_out_is_unavailable_and_blocked_is_a_type() {
+fn an_unreachable_network_is_unavailable_and_blocked_is_a_type() {
     let offline = parsed(&report(&report_data(sample::offline())));
     let [v4, v6] = [0, 1].map(|place| offline["families"][place].clone());
     assert_eq!((&v4["nat"], &v4["type"]), (&Value::from("unavailable"), &Value::from("unknown")));
@@ -119,7 +119,7 @@ fn each_event_is_a_line_and_the_report_is_the_last() {
 }
 
 #[test]
-fn a_simulation_says_so_and_a_story_is_told_when_there_is_one() {
+fn a_simulated_report_is_marked_and_has_its_story() {
     let mut data = report_data(sample::home());
     assert_eq!(parsed(&report(&data)).get("story"), None);
     data.simulation = Some(Simulation { description: String::new(), comparison: Comparison::Right });
@@ -130,7 +130,7 @@ fn a_simulation_says_so_and_a_story_is_told_when_there_is_one() {
 }
 
 #[test]
-fn lifetimes_stand_in_the_report_where_they_were_asked_for() {
+fn lifetimes_are_in_the_report_if_requested() {
     let mut data = report_data(sample::home());
     assert_eq!(parsed(&report(&data)).get("lifetime"), None);
     data.lifetime = Some(sample::lifetime());

@@ -8,7 +8,7 @@ fn there_and_back(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_line_comes_back_with_its_bytes_and_its_ending() {
+fn every_line_round_trips_with_its_bytes_and_its_ending() {
     for text in [
         &b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=x:\r\na=\r\na=:\r\na=y\r\n"[..],
         b"v=0\ns=\xff\xfe\r\n\r\nstray\r=x\r=y=\nx=\"\\\n\xe9=2\nm=\n m=\nb=\0",
@@ -20,7 +20,7 @@ fn every_line_comes_back_with_its_bytes_and_its_ending() {
 
 /// Tests the descriptions in the folder `PORTOLAN_CORPUS`, if the variable is set.
 #[test]
-fn every_description_of_the_field_comes_back() {
+fn every_corpus_description_round_trips() {
     let Some(folder) = std::env::var_os("PORTOLAN_CORPUS") else { return };
     let (mut folders, mut count) = (vec![Path::new(&folder).join("sdp"), Path::new(&folder).join("browser")], 0);
     while let Some(folder) = folders.pop() {
@@ -41,7 +41,7 @@ fn every_description_of_the_field_comes_back() {
 }
 
 #[test]
-fn json_that_would_make_other_lines_is_refused_where_it_is() {
+fn json_that_would_change_other_lines_is_refused_at_its_place() {
     let refused = |lines: &str, media: &str| {
         let json = format!(r#"{{"schema":"portolan.sdp/1","ending":"crlf","lines":[{lines}],"media":[{media}]}}"#);
         to_sdp(&Source::of(None), json.as_bytes()).unwrap_err().to_string()

@@ -8,7 +8,7 @@ use portolan_sdp::Session;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
     Answer, AnswerError, BundlePolicy, Capabilities, Codec, Credentials, Decision, Demands, Dtls, Extension, Features,
-    LeftOut, Media, MuxPolicy, Refusal, Role, SectionOutcome, Transport, answer, validate,
+    Media, MuxPolicy, OmissionReason, Refusal, Role, SectionOutcome, Transport, answer, validate,
 };
 use portolan_sdp::session::EditError;
 
@@ -98,8 +98,16 @@ fn rfc3264_6_1_formats_with_another_configuration_do_not_match() {
     assert_eq!(formats(lines, &[Codec::new("VP9", 90_000), Codec::new("AV1", 90_000)]), "98 101");
     let made = answered(&offer(&[lines]), &[Media::new("video", &[Codec::new("VP9", 90_000)])]);
     assert_eq!(values(&made.session, 0, "a=fmtp:"), ["98 profile-id=0"]);
-    assert!(made.explanations[0].notes.contains(&Decision::FormatLeftOut { payload: 99, why: LeftOut::Configuration }));
-    assert!(made.explanations[0].notes.contains(&Decision::FormatLeftOut { payload: 101, why: LeftOut::Unsupported }));
+    assert!(
+        made.explanations[0]
+            .notes
+            .contains(&Decision::FormatOmitted { payload: 99, why: OmissionReason::Configuration })
+    );
+    assert!(
+        made.explanations[0]
+            .notes
+            .contains(&Decision::FormatOmitted { payload: 101, why: OmissionReason::Unsupported })
+    );
 }
 
 #[test]
@@ -152,8 +160,8 @@ fn rfc8829_5_3_1_a_repair_format_needs_its_primary_format() {
     assert_eq!(
         made.explanations[0].notes[..2],
         [
-            Decision::FormatLeftOut { payload: 111, why: LeftOut::Unsupported },
-            Decision::FormatLeftOut { payload: 63, why: LeftOut::ServesNone },
+            Decision::FormatOmitted { payload: 111, why: OmissionReason::Unsupported },
+            Decision::FormatOmitted { payload: 63, why: OmissionReason::NoPrimaryFormat },
         ]
     );
     assert_eq!(made.explanations[0].notes[1].to_string(), "format 63 left out: no format that it serves is answered");
@@ -218,7 +226,7 @@ fn rfc8285_7_extensions_keep_their_numbers() {
             "-allow-mixed",
         ]
     );
-    assert_eq!(notes, [Decision::ExtensionLeftOut { id: 14 }, Decision::ExtensionLeftOut { id: 4096 }]);
+    assert_eq!(notes, [Decision::ExtensionOmitted { id: 14 }, Decision::ExtensionOmitted { id: 4096 }]);
     // RFC 8285 §7: an endpoint omits an extension that it does not receive.
     let unwanted = [Extension { direction: Direction::SendOnly, ..LEVEL }];
     assert_eq!(answered(&unwanted, Features::NONE).0, [""; 0]);
@@ -467,7 +475,7 @@ fn rfc8853_5_3_2_offered_send_streams_are_answered_as_receive_streams() {
         let made = answered(&offer(&[lines]), &[media]);
         let mut lines = values(&made.session, 0, "a=rid:");
         lines.extend(values(&made.session, 0, "a=simulcast:"));
-        (lines, made.explanations[0].notes.contains(&Decision::SimulcastLeftOut))
+        (lines, made.explanations[0].notes.contains(&Decision::SimulcastOmitted))
     };
     let both =
         ["back send max-fps=15", "hi recv pt=96;max-width=1280;max-fps=30", "mid recv", "send back recv hi;~mid"];
@@ -573,7 +581,7 @@ fn texts_that_break_a_line_or_cannot_be_parsed_are_refused() {
     };
     let credentials = |fragment| Some(Credentials { fragment, password: "cOTZKZNVlO9RSGsEGM63JXT2" });
     let broken = made(Transport { credentials: credentials("6sFv\r\na=evil"), ..transports()[0] }).unwrap_err();
-    assert_eq!(broken, AnswerError::Breaks(EditError::Breaks { at: 14, byte: b'\r' }));
+    assert_eq!(broken, AnswerError::Edit(EditError::ForbiddenByte { at: 14, byte: b'\r' }));
     let short = made(Transport { credentials: credentials("6s"), ..transports()[0] }).unwrap_err();
     assert_eq!(
         short.to_string(),
@@ -593,5 +601,5 @@ fn refusals_and_decisions_cite_their_rfc_section() {
     assert_eq!(SectionOutcome::Refused(Refusal::NoCommonFormat).clause().to_string(), "RFC 3264 §6.1");
     let accepted = SectionOutcome::Accepted { formats: 1, of: 2, direction: Some(Direction::SendRecv) };
     assert_eq!(accepted.clause().to_string(), "RFC 3264 §6.1");
-    assert_eq!(Decision::SimulcastLeftOut.clause().to_string(), "RFC 8853 §5.3.2");
+    assert_eq!(Decision::SimulcastOmitted.clause().to_string(), "RFC 8853 §5.3.2");
 }

@@ -175,7 +175,8 @@ fn a_redirection_on_a_stream_is_reported_to_the_owner() {
     let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("no response") };
     assert_eq!(answer.integrity, Some(Integrity::SHA256));
     assert_eq!(Message::decode(&answer.message).unwrap().alternate_server(), Some(addr(OTHER)));
-    let why = "not redirected by 192.0.2.1:3478: the redirection leads to where this stream does not";
+    let why = "not redirected by 192.0.2.1:3478: the stream of the request is not connected to the server of the \
+               redirection";
     assert!(world.notes.0.iter().any(|note| note.contains(why)), "{:?}", world.notes.0);
 }
 
@@ -196,7 +197,7 @@ fn a_request_with_a_fixed_response_address_is_not_redirected() {
     let request = sent(&mut world);
     receive(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1));
-    assert!(world.notes.0.iter().any(|note| note.contains("takes no answer from where the redirection leads")));
+    assert!(world.notes.0.iter().any(|note| note.contains("accepts no response from the server of the redirection")));
 }
 
 #[test]

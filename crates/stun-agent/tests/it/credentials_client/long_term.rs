@@ -346,7 +346,7 @@ fn rfc8489_9_2_5_an_unauthenticated_400_is_ignored() {
     receive(&mut world, &error(&request, 400, None));
     assert_eq!(
         last_note(&world),
-        "message from 192.0.2.1:3478 dropped: its 400 is not authenticated [RFC 8489 §9.2.5]"
+        "message from 192.0.2.1:3478 dropped: its error 400 is not authenticated [RFC 8489 §9.2.5]"
     );
     let lines = world.run(60_000);
     assert_eq!(lines.last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers", "RFC 8489 §9.2.5: a timeout");
@@ -365,7 +365,7 @@ fn rfc8489_9_2_5_a_response_without_the_announced_algorithms_is_ignored() {
     receive(&mut world, &response(&request, Class::SuccessResponse, &[nonce], None));
     receive(&mut world, &response(&request, Class::SuccessResponse, &[nonce], signed.as_ref().map(|&(k, i)| (k, i))));
     assert_eq!(world.lines(), [""; 0]);
-    assert!(last_note(&world).contains("announces PASSWORD-ALGORITHMS and there is none"));
+    assert!(last_note(&world).contains("announces PASSWORD-ALGORITHMS, which is missing"));
     receive(&mut world, &success(&request, Some((&sha256(), Integrity::SHA256))));
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::SHA256));
 }
@@ -492,15 +492,15 @@ fn the_notes_of_a_request_name_their_clauses() {
         world.notes.0,
         [
             "request 010101010101010101010101 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
-            "request 010101010101010101010101 challenged by 192.0.2.1:3478 with 401, 020202020202020202020202 takes its \
-             place [RFC 8489 §9.2.5]",
-            "request 020202020202020202020202 is proved with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
-             [RFC 8489 §9.2.5]",
+            "request 010101010101010101010101 challenged by 192.0.2.1:3478 with 401, 020202020202020202020202 replaces \
+             it [RFC 8489 §9.2.5]",
+            "request 020202020202020202020202 is authenticated with password algorithm 2, USERHASH and \
+             MESSAGE-INTEGRITY-SHA256 [RFC 8489 §9.2.5]",
             "request 020202020202020202020202 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
-            "192.0.2.1:3478 calls the nonce of request 020202020202020202020202 stale, 030303030303030303030303 takes its \
-             place [RFC 8489 §9.2.5]",
-            "request 030303030303030303030303 is proved with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
+            "request 020202020202020202020202 has a stale nonce for 192.0.2.1:3478, 030303030303030303030303 replaces it \
              [RFC 8489 §9.2.5]",
+            "request 030303030303030303030303 is authenticated with password algorithm 2, USERHASH and \
+             MESSAGE-INTEGRITY-SHA256 [RFC 8489 §9.2.5]",
             "request 030303030303030303030303 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
             "request 030303030303030303030303 answered by 192.0.2.1:3478 [RFC 8489 §6.3.3]",
         ]

@@ -65,8 +65,8 @@ fn rfc8489_9_1_4_after_one_integrity_attribute_a_response_must_have_the_same() {
         assert_eq!(world.lines(), [""; 0]);
         assert_eq!(
             last_note(&world),
-            "message from 192.0.2.1:3478 dropped: short-term credentials are in use and the message has no message \
-             integrity of the kind asked for [RFC 8489 §9.1.4]"
+            "message from 192.0.2.1:3478 dropped: short-term credentials are in use and the message has no integrity \
+             attribute of the requested kind [RFC 8489 §9.1.4]"
         );
         receive(&mut world, &success(&request, Some((&key(), only))));
         assert_eq!(integrity_of(&event(&mut world)), Some(only));

@@ -92,10 +92,10 @@ fn each_rejection_is_counted_and_noted_with_its_clause() {
             "request from 198.51.100.7:40000 rejected with error 400: its credentials are not complete [RFC 8489 §9.2.4]",
             "request from 198.51.100.7:40000 rejected with error 400: its password algorithms are not those that were \
              offered [RFC 8489 §9.2.4]",
-            "request from 198.51.100.7:40000 rejected with error 401: its user is not known here [RFC 8489 §9.2.4]",
-            "request from 198.51.100.7:40000 rejected with error 401: byte 112: the message integrity is not that of this \
-             key and these bytes [RFC 8489 §9.2.4]",
-            "request from 198.51.100.7:40000 rejected with error 438: the nonce was not given to this client [RFC 8489 \
+            "request from 198.51.100.7:40000 rejected with error 401: its user is unknown [RFC 8489 §9.2.4]",
+            "request from 198.51.100.7:40000 rejected with error 401: byte 112: the message integrity does not match the \
+             key and the bytes [RFC 8489 §9.2.4]",
+            "request from 198.51.100.7:40000 rejected with error 438: the nonce was not issued to this client [RFC 8489 \
              §9.2.4]",
             "request from 198.51.100.7:40000 answered [RFC 8489 §6.3.1.1]",
         ]
