@@ -72,7 +72,7 @@ const TABLE: [Row; 16] = [
             MEASURED,
             Some("a --require is not met"),
             Some("could not run: bad arguments, no server, no network, no usable response"),
-            Some("inconclusive, or it is unknown whether a --require is met"),
+            Some("inconclusive, it is unknown whether a --require is met, or a signal ended --lifetime"),
         ],
     },
     Row { command: "nat --watch", meanings: [ENDED, None, COULD_NOT_RUN, None] },

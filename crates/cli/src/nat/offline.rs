@@ -68,8 +68,7 @@ mod tests {
         assert_eq!(
             error_of(&report).unwrap().to_string(),
             "offline: IPv4: every datagram was returned: no route to the network (tried 198.51.100.10:3478, \
-             198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat --preset home \
-             --explain"
+             198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat"
         );
     }
 
