@@ -48,7 +48,7 @@ impl Printer {
     /// Starts the progress line of a run.
     pub(crate) fn begin(&mut self, plan: &Plan<'_>) {
         if self.events {
-            self.progress.replace(&format!("querying {} servers", plan.names.len()));
+            self.progress.replace(&format!("querying {}", output::count(plan.names.len(), "server")));
         }
     }
 

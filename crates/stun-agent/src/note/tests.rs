@@ -191,11 +191,13 @@ fn responder() -> Table {
     let dropped = [
         D::Undecodable(undecodable),
         D::Fingerprint(undecodable),
+        D::NoCookie,
         D::Unaddressable,
         D::RateLimited,
         D::QueueFull,
         D::Unwritable,
         D::NotARequest,
+        D::NotStun,
         D::Framing,
     ];
     samples.extend(dropped.map(|why| N::Dropped { from, why }));
@@ -217,11 +219,13 @@ fn responder() -> Table {
             N::Rejected { why: Rejection { kind: K::NotARequest, .. }, .. },
             N::Dropped { why: D::Undecodable(_), .. },
             N::Dropped { why: D::Fingerprint(_), .. },
+            N::Dropped { why: D::NoCookie, .. },
             N::Dropped { why: D::Unaddressable, .. },
             N::Dropped { why: D::RateLimited, .. },
             N::Dropped { why: D::QueueFull, .. },
             N::Dropped { why: D::Unwritable, .. },
             N::Dropped { why: D::NotARequest, .. },
+            N::Dropped { why: D::NotStun, .. },
             N::Dropped { why: D::Framing, .. },
             N::StreamsFull { .. },
             N::Paused { .. },

@@ -68,12 +68,14 @@ impl NoStream {
         }
     }
 
-    /// Increments the counter of a rejected stream.
+    /// Increments the counter of a stream that was rejected or not accepted.
     pub(crate) const fn add_to(self, counters: &mut Counters) {
         match self {
             Self::Rejected(_, Resource::Stream) => counters.too_many_streams += 1,
             Self::Rejected(_, Resource::Handshake) => counters.too_many_handshakes += 1,
-            Self::Failed(..) | Self::TimedOut(_) | Self::Refused(_) => {}
+            Self::Refused(Refusal::TooManySockets) => counters.no_descriptors += 1,
+            Self::Refused(_) => counters.accept_failed += 1,
+            Self::Failed(..) | Self::TimedOut(_) => {}
         }
     }
 }
