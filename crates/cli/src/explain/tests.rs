@@ -216,7 +216,7 @@ fn other_protocols_are_named() {
         report::human(&Found { source: "binary", messages, ..Found::default() })
     };
     let (text, wrong) = result(&[&[22, 254, 253]]);
-    assert!(!wrong && text.contains("DTLS: by its first bytes"), "{text}");
+    assert!(!wrong && text.contains("DTLS: identified by its first bytes"), "{text}");
     assert!(text.ends_with("\n1 message: neither STUN nor ChannelData.\n"), "{text}");
     let (text, wrong) = result(&[&[22, 254, 253], &message()]);
     assert!(!wrong && text.ends_with("\n2 messages: nothing is wrong; 1 neither STUN nor ChannelData.\n"), "{text}");
