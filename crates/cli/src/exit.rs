@@ -150,7 +150,12 @@ const TABLE: [Row; 17] = [
     Row { command: "completions", meanings: [Some("the completions were written"), None, COULD_NOT_RUN, None] },
     Row {
         command: "man",
-        meanings: [Some("the manual pages were written"), None, Some("could not run, or there is no such command"), None],
+        meanings: [
+            Some("the manual pages were written"),
+            None,
+            Some("could not run, or there is no such command"),
+            None,
+        ],
     },
 ];
 

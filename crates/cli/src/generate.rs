@@ -94,8 +94,7 @@ fn page(path: &[String]) -> Result<Vec<u8>, ManError> {
     root.build();
     let mut command = &root;
     for name in path {
-        command =
-            command.find_subcommand(name).ok_or_else(|| ManError::NoCommand(path.join(" ").into_boxed_str()))?;
+        command = command.find_subcommand(name).ok_or_else(|| ManError::NoCommand(path.join(" ").into_boxed_str()))?;
     }
     let mut page = Vec::new();
     Man::new(command.clone()).render(&mut page).map_err(ManError::Page)?;
@@ -122,7 +121,7 @@ mod tests {
                 assert!(page.contains(&shown), "{name}: {shown} is missing");
             }
             for child in command.get_subcommands() {
-                check(child, &format!("{path} {}", child.get_name()));
+                check(child, format!("{path} {}", child.get_name()).trim_start());
             }
         }
         check(&Cli::command(), "");

@@ -184,9 +184,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
             Mechanism::ShortTerm => {
                 output::print_diagnostic(format_args!("responding to {users} (short-term credentials)"))
             }
-            Mechanism::LongTerm => {
-                output::print_diagnostic(format_args!("responding to {users} of the realm {realm}"))
-            }
+            Mechanism::LongTerm => output::print_diagnostic(format_args!("responding to {users} of the realm {realm}")),
         }
         config = config.credentials(authenticator);
     }

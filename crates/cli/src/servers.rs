@@ -139,7 +139,9 @@ pub(crate) enum ServerNameError {
     Empty,
     #[error("a URL with slashes names no STUN server: write HOST, HOST:PORT or stun:HOST:PORT (RFC 7064)")]
     Slash,
-    #[error("a STUN server has no query such as ?transport=udp (RFC 7064 §3.1): leave out the question mark and the rest")]
+    #[error(
+        "a STUN server has no query such as ?transport=udp (RFC 7064 §3.1): leave out the question mark and the rest"
+    )]
     Query,
     #[error("the URI names a TURN relay; give a STUN server, as stun:HOST or HOST")]
     Relay,

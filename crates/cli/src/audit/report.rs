@@ -291,6 +291,28 @@ mod tests {
     use portolan_audit::{Check, UnknownReason, Violation};
 
     #[test]
+    fn findings_that_are_unknown_for_one_reason_are_one_line() {
+        let unknown = |check, why| Finding { check, outcome: Outcome::Unknown(why) };
+        let mut all = vec![
+            unknown(Check::Tcp, UnknownReason::Loss),
+            unknown(Check::Software, UnknownReason::Loss),
+            unknown(Check::ChangePort, UnknownReason::Loss),
+            Finding { check: Check::UnknownRequired, outcome: Outcome::Honoured },
+        ];
+        let text = |findings: &[Finding]| {
+            let mut text = String::new();
+            super::findings(&mut text, findings).unwrap();
+            text
+        };
+        let shared = text(&all);
+        assert!(shared.ends_with("(420)\n\n  ? 3 checks: too many packets are lost\n"), "{shared}");
+        assert_eq!(shared.lines().count(), 5, "the second RFC has no heading: {shared}");
+        all[1].outcome = Outcome::NotSupported;
+        all[2].outcome = Outcome::Unknown(UnknownReason::Filter);
+        assert_eq!(text(&all).matches("? §").count(), 2, "{}", text(&all));
+    }
+
+    #[test]
     fn a_finding_has_its_clause_meaning_and_evidence() {
         let check_line = |check, outcome| {
             let finding = Finding { check, outcome };

@@ -11,7 +11,9 @@ use std::net::UdpSocket;
 /// Why a text is not an address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AddressError {
-    #[error("expected an IP address of this host, with a port or without one (3478): 192.0.2.1:3478 or [2001:db8::1]:3478")]
+    #[error(
+        "expected an IP address of this host, with a port or without one (3478): 192.0.2.1:3478 or [2001:db8::1]:3478"
+    )]
     Shape,
     #[error("the port must be a number from 0 to 65535; with 0 the system chooses a port")]
     Port,
@@ -30,12 +32,13 @@ pub(crate) enum AddressError {
 /// Parses an address to listen on.
 pub(super) fn parse(text: &str) -> Result<SocketAddr, AddressError> {
     let (host, port) = split(text)?;
-    let port = port.map_or(Ok(STUN_PORT), |port| port.parse().map_err(|_| AddressError::Port))?;
     let (ip, zone) = match host.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone)),
         None => (host, None),
     };
-    match (ip.parse().map_err(|_| AddressError::Shape)?, zone) {
+    let ip = ip.parse().map_err(|_| AddressError::Shape)?;
+    let port = port.map_or(Ok(STUN_PORT), |port| port.parse().map_err(|_| AddressError::Port))?;
+    match (ip, zone) {
         (IpAddr::V4(_), Some(_)) => Err(AddressError::Shape),
         (ip, _) if ip.is_multicast() => Err(AddressError::Multicast),
         (IpAddr::V4(ip), None) if is_broadcast(ip) => Err(AddressError::Broadcast),
@@ -81,8 +84,7 @@ fn interface(zone: &str) -> Result<u32, AddressError> {
 fn is_broadcast(ip: Ipv4Addr) -> bool {
     const DISCARD: u16 = 9;
     let connect = || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.connect((ip, DISCARD));
-    ip.is_broadcast()
-        || !ip.is_unspecified() && connect().is_err_and(|why| why.kind() == ErrorKind::PermissionDenied)
+    ip.is_broadcast() || !ip.is_unspecified() && connect().is_err_and(|why| why.kind() == ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]

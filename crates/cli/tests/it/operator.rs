@@ -131,9 +131,6 @@ fn sighup_and_sigusr1_print_the_counters_and_do_not_end_the_server() {
     assert!(finished.stderr.contains("4 requests: 4 answered,"), "{finished:?}");
 }
 
-/// Every write to this device fails: the device is full.
-const FULL: &str = "/dev/full";
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_standard_output_gives_one_line_and_exit_code_2() {
@@ -158,7 +155,8 @@ fn a_full_standard_output_gives_one_line_and_exit_code_2() {
         &["man"],
     ] {
         let mut command = portolan(arguments).expect("loopback");
-        let full = File::options().write(true).open(FULL).expect("Linux");
+        // Every write to this device fails: the device is full.
+        let full = File::options().write(true).open("/dev/full").expect("Linux");
         let output = command.stdout(full).output().expect("the binary starts");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
@@ -202,11 +200,9 @@ fn all_manual_pages_are_written_into_a_directory() {
     std::fs::create_dir(&dir).expect("a new directory");
     let finished = run(&["man", "--dir", &dir.display().to_string()]);
     assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(0), "", ""), "{finished:?}");
-    for (page, words) in [
-        ("portolan.1", "portolan\\-serve"),
-        ("portolan-serve.1", "SIGUSR1"),
-        ("portolan-sdp-validate.1", "Exit codes"),
-    ] {
+    for (page, words) in
+        [("portolan.1", "portolan\\-serve"), ("portolan-serve.1", "SIGUSR1"), ("portolan-sdp-validate.1", "Exit codes")]
+    {
         let text = std::fs::read_to_string(dir.join(page)).expect(page);
         assert!(text.contains(words), "{page}: {text}");
     }

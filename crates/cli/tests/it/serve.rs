@@ -87,9 +87,7 @@ fn invalid_addresses_give_one_line() {
         (&["--advertise", "203.0.113.1"], &["--advertise", "LOCAL=PUBLIC"]),
         (&["--advertise", "10.0.0.1="], &["--advertise", "LOCAL=PUBLIC"]),
         (
-            &[
-                "--listen", "127.0.0.1", "--alternate", "127.0.0.2:3479", "--advertise", "127.0.0.1=203.0.113.1",
-            ],
+            &["--listen", "127.0.0.1", "--alternate", "127.0.0.2:3479", "--advertise", "127.0.0.1=203.0.113.1"],
             &["127.0.0.1", "127.0.0.2", "advertise both"],
         ),
         (&["--rate", "-1"], &["-1", "--rate", "or off"]),

@@ -4,9 +4,7 @@ use crate::world::{World, addr, message};
 use core::net::SocketAddr;
 use portolan_machine::{Closure, Input, Output, Refusal, SocketEvent, SocketId, Transmit, Verdict};
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, Message, Method, TransactionId, Writer};
-use portolan_stun_agent::{
-    Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderError, Stats,
-};
+use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderError, Stats};
 
 pub(crate) type Server = World<Responder>;
 

@@ -274,6 +274,27 @@ mod tests {
     use core::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::Mutex;
 
+    #[test]
+    fn each_stream_that_is_not_accepted_has_one_counter() {
+        let remote = ([127, 0, 0, 1], 9).into();
+        let counted = |why: NoStream| {
+            let mut counters = Counters::default();
+            why.add_to(&mut counters);
+            counters
+        };
+        for (why, expected) in [
+            (NoStream::Rejected(remote, Resource::Stream), Counters { too_many_streams: 1, ..Counters::default() }),
+            (
+                NoStream::Rejected(remote, Resource::Handshake),
+                Counters { too_many_handshakes: 1, ..Counters::default() },
+            ),
+            (NoStream::Refused(Refusal::TooManySockets), Counters { no_descriptors: 1, ..Counters::default() }),
+            (NoStream::Refused(Refusal::Unspecified), Counters { accept_failed: 1, ..Counters::default() }),
+        ] {
+            assert_eq!(counted(why), expected, "{why:?}");
+        }
+    }
+
     #[tokio::test]
     async fn bytes_of_one_peer_cause_the_poll_of_one_handshake() {
         let limits = Limits::new(&DriverConfig::default());
