@@ -210,7 +210,7 @@ mod tests {
             all.push((path.to_owned(), command));
         }
         for child in command.get_subcommands() {
-            runnable(child, &format!("{path} {}", child.get_name()).trim_start().to_owned(), all);
+            runnable(child, format!("{path} {}", child.get_name()).trim_start(), all);
         }
     }
 

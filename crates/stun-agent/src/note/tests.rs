@@ -163,8 +163,7 @@ fn responder() -> Table {
     use RejectionKind as K;
     use ResponderDropped as D;
     use ResponderNote as N;
-    let (asked_by, to, from) = (HERE, HERE, HERE);
-    let other = SocketAddr::new(HERE.ip(), 9);
+    let (asked_by, to, from, other) = (HERE, HERE, HERE, SocketAddr::new(HERE.ip(), 9));
     let undecodable = Message::decode(&[]).unwrap_err();
     let mut samples: Vec<ResponderNote> = [
         N::Replied { asked_by, to, code: None },
