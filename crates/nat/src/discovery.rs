@@ -52,6 +52,7 @@ mod plan;
 mod ports;
 mod reach;
 mod response;
+mod series;
 mod servers;
 pub(crate) mod tag;
 
@@ -317,7 +318,7 @@ impl Discovery {
     /// Closes all sockets and reports.
     fn end(&mut self, cx: &mut Cx<'_>) {
         let elapsed = cx.now() - self.since;
-        let families = self.families.iter().map(|run| run.report(self.config.hairpin)).collect();
+        let families = self.families.iter().map(|run| run.report(cx.now(), self.config.hairpin)).collect();
         let closed: Actions = self.families.iter().flat_map(FamilyRun::close).collect();
         self.apply(cx, closed);
         self.out.push(Output::Event(DiscoveryEvent::Report(Box::new(Report { families, elapsed }))));
@@ -331,6 +332,8 @@ impl Discovery {
         let Some(number) = self.families.iter().position(|run| run.owns(datagram.socket)) else {
             return Verdict::NotMine;
         };
+        let heard = self.families.get_mut(number).and_then(|run| run.hear(cx.now(), datagram));
+        self.apply(cx, heard.into_iter().collect());
         if self.transactions.handle(cx, Input::Datagram(*datagram)) == Verdict::NotMine
             && let Some(run) = self.families.get_mut(number)
         {
@@ -388,6 +391,16 @@ impl Machine for Discovery {
             self.settle(cx);
         }
         verdict
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.stage != Stage::Running || !self.families.iter().any(|run| run.has_stream(chunk.socket)) {
+            return None;
+        }
+        // Bytes after the response are of no use: all of them are taken.
+        let taken = self.transactions.with(cx, |transactions, cx| transactions.stream(cx, chunk));
+        self.settle(cx);
+        Some(taken.unwrap_or(chunk.payload.len()))
     }
 
     fn poll(&mut self) -> Output<DiscoveryEvent> {

@@ -268,6 +268,9 @@ pub enum Flaw {
     Error(u16),
     /// Its responses cannot be decoded, or hold no mapped address.
     Garbage,
+    /// It reported a mapped address that no client of it can have: loopback, multicast, port 0, another family, or a
+    /// private address although the server is public.
+    MappedAddressInvalid,
 }
 
 impl fmt::Display for Flaw {
@@ -286,6 +289,7 @@ impl fmt::Display for Flaw {
             Self::Contradicted => f.write_str("contradicted by the other servers"),
             Self::Error(code) => write!(f, "answers Binding requests with error {code}"),
             Self::Garbage => f.write_str("its responses hold no mapped address"),
+            Self::MappedAddressInvalid => f.write_str("reports an impossible mapped address"),
         }
     }
 }
