@@ -323,6 +323,7 @@ impl Discovery {
         self.apply(cx, closed);
         self.out.push(Output::Event(DiscoveryEvent::Report(Box::new(Report { families, elapsed }))));
         self.plan.clear();
+        self.families = Vec::new();
         self.transactions = Slot::new("transactions", 0, Transactions::new());
         self.become_stage(Stage::Ended);
         self.wait = None;

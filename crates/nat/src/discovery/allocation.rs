@@ -110,7 +110,16 @@ pub(super) fn pooling(samples: &[Sample]) -> Conclusion<Pooling> {
     let evidence = |samples: &mut dyn Iterator<Item = &Sample>| -> Vec<Evidence> {
         samples.map(|s| Evidence::Mapped { local: s.local, external: s.external }).collect()
     };
-    if let Some((one, two)) = samples.iter().find_map(|sample| pair_of(Some(sample.server))) {
+    let shared = |server: u8| {
+        let its = samples.iter().filter(move |sample| sample.server == server);
+        let mut others = samples.iter().filter(move |sample| sample.server != server);
+        others.clone().next().is_none()
+            || others
+                .any(|other| pair_of(Some(other.server)).is_some() || its.clone().any(|sample| !differs(sample, other)))
+    };
+    // A server whose addresses no other server reports may be wrong, unless other servers report several ones too.
+    let shown = samples.iter().filter(|sample| shared(sample.server));
+    if let Some((one, two)) = shown.clone().find_map(|sample| pair_of(Some(sample.server))) {
         return Conclusion::value_with(Pooling::Arbitrary, doubt::MIN_P_WRONG, evidence(&mut [one, two].into_iter()));
     }
     if let Some((one, two)) = pair_of(None) {
@@ -187,6 +196,10 @@ mod tests {
         assert_eq!(pooling(&five[..4]).reason(), Some(Unknown::TooFewSamples));
         five[1].external.set_ip([203, 0, 113, 2].into());
         assert_eq!(pooling(&five[..2]).value(), Some(&Pooling::Arbitrary));
+        let sample = |server, last| Sample { server, external: ([203, 0, 113, last], 5).into(), ..five[0] };
+        let pools = [[sample(0, 1), sample(1, 1), sample(1, 2)], [sample(0, 1), sample(1, 2), sample(1, 3)]];
+        assert_eq!(pooling(&pools[0]).value(), Some(&Pooling::Arbitrary), "both servers report the first address");
+        assert_eq!(pooling(&pools[1]).reason(), Some(Unknown::ServersDisagree), "one server may be wrong");
         five[1].server = 1;
         assert_eq!(pooling(&five).reason(), Some(Unknown::ServersDisagree), "one server reports the other address");
     }

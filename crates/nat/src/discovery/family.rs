@@ -467,7 +467,8 @@ impl FamilyRun {
 
     fn map_exhausted(&mut self, server: u8, target: Target, sends: u32) -> Option<Action> {
         let request = *self.servers.get_mut(server)?.target(target);
-        let second = self.servers.is_interrupted(&request);
+        let unconfirmed = target == Target::Primary && !request.is_second && self.mapping.awaits_confirmation();
+        let second = unconfirmed || self.servers.is_interrupted(&request);
         self.servers.get_mut(server)?.target(target).end(second, sends);
         if second { self.mapping.plan_request(&mut self.servers, server, target) } else { None }
     }

@@ -126,6 +126,8 @@ pub(super) struct Proof {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) other: Other,
+    /// Whether the server may still answer for the first time.
+    pub(super) is_fresh: bool,
     /// The outcome of a plain request to the other address and port.
     pub(super) alternate: Outcome,
     /// Whether a datagram came from the other address and port.
@@ -210,7 +212,9 @@ fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     match setting.other {
         Other::None => Some(Judgement::Incapable(Unknown::NoOtherAddress, Some(Flaw::NoOtherAddress))),
         Other::Invalid => Some(Judgement::Incapable(Unknown::OtherAddressInvalid, Some(Flaw::OtherAddressInvalid))),
-        Other::Unknown if attempt.control.over => Some(Judgement::Incapable(Unknown::ServerSilent, None)),
+        Other::Unknown if attempt.control.over && !setting.is_fresh => {
+            Some(Judgement::Incapable(Unknown::ServerSilent, None))
+        }
         Other::Unknown | Other::Valid(_) => None,
     }
 }
@@ -298,8 +302,14 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(7, 7);
         let proof = Proof { outcome: from(OTHER), is_whole: true };
-        let setting =
-            Setting { other: Other::Valid(at(OTHER)), alternate: from(OTHER), alternate_is_heard: false, proof, tally };
+        let setting = Setting {
+            other: Other::Valid(at(OTHER)),
+            is_fresh: false,
+            alternate: from(OTHER),
+            alternate_is_heard: false,
+            proof,
+            tally,
+        };
         (attempt, setting)
     }
 

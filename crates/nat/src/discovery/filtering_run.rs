@@ -227,8 +227,8 @@ impl FilteringRun {
         attempt.tally(&mut tally);
         let alternate = server.alternate();
         let (outcome, alternate_is_heard) = (alternate.outcome, alternate.is_heard);
-        let setting =
-            Setting { other: server.other, alternate: outcome, alternate_is_heard, proof: server.proof(), tally };
+        let (other, proof, is_fresh) = (server.other, server.proof(), servers.is_fresh(now));
+        let setting = Setting { other, is_fresh, alternate: outcome, alternate_is_heard, proof, tally };
         let judgement = filtering::judge(attempt, &setting);
         let silent = attempt.control.answers == 0
             && server.other == Other::Unknown

@@ -93,7 +93,10 @@ impl MappingRun {
             return None;
         }
         request.planned = true;
-        let schedule = if target == Target::Primary { MAPPING_REPEATED } else { MAPPING };
+        let schedule = match target {
+            Target::Primary | Target::OtherBoth => MAPPING_REPEATED,
+            Target::OtherAddress => MAPPING,
+        };
         Some(self.plain_request(Test::Map { server, target }, to, schedule))
     }
 
@@ -206,6 +209,11 @@ impl MappingRun {
         let targets =
             capable.into_iter().flat_map(|server| [Target::OtherAddress, Target::OtherBoth].map(|t| (server, t)));
         targets.filter_map(|(server, target)| self.plan_request(servers, server, target)).collect()
+    }
+
+    /// Whether only a second response of a primary address is missing.
+    pub(super) fn awaits_confirmation(&self) -> bool {
+        self.verdict.is_none() && !self.confirmation.is_confirmed && self.observations.len() > 1
     }
 
     /// Whether a request to a further destination address is pending.

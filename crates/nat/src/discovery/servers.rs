@@ -173,6 +173,8 @@ pub(super) struct Servers {
     replaced: usize,
     /// The time of the last datagram from a server.
     heard_at: Option<Instant>,
+    /// The time of the first one.
+    first_heard_at: Option<Instant>,
 }
 
 impl Servers {
@@ -188,7 +190,7 @@ impl Servers {
         }
         // A tag counts servers in one byte.
         all.truncate(usize::from(u8::MAX));
-        Self { all, joined: 0, replaced: 0, heard_at: None }
+        Self { all, joined: 0, replaced: 0, heard_at: None, first_heard_at: None }
     }
 
     pub(super) fn first(&self) -> Option<SocketAddr> {
@@ -230,6 +232,14 @@ impl Servers {
     /// Records a response from an address that no server has.
     pub(super) const fn set_heard(&mut self, now: Instant) {
         self.heard_at = Some(now);
+        if self.first_heard_at.is_none() {
+            self.first_heard_at = Some(now);
+        }
+    }
+
+    /// Whether the path works for so short a time that the other servers may not have answered yet.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.first_heard_at.is_some_and(|at| now < at + SERVER_TIMEOUT)
     }
 
     /// Whether a datagram from a server has come.
@@ -309,7 +319,8 @@ impl Servers {
         let timeout = |server: &ServerState| {
             server.rtt.is_none().then_some(server.sent_at).flatten().map(|at| at + SERVER_TIMEOUT)
         };
-        self.in_use().filter_map(|(_, server)| timeout(server)).filter(|at| *at > now).min()
+        let fresh = self.first_heard_at.map(|at| at + SERVER_TIMEOUT);
+        self.in_use().filter_map(|(_, server)| timeout(server)).chain(fresh).filter(|at| *at > now).min()
     }
 
     /// Records the other address of a server. Only the first call for a server has an effect.

@@ -38,7 +38,7 @@ fn a_rebinding_at_any_time_is_reported_as_such_and_not_as_a_faulty_server() {
             }
         }
     }
-    assert!(found > 2_000, "{found}");
+    assert!(found > 700, "{found}");
 }
 
 #[test]

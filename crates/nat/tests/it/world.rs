@@ -145,7 +145,7 @@ impl World {
     /// Runs a discovery, changes the network at these times in milliseconds, and returns the report.
     pub(crate) fn report_with(&self, changes: &[(u64, Change<'_>)]) -> Report {
         let (mut net, host, segment) = self.build();
-        let mut start = |net: &mut Net<Discovery>| {
+        let start = |net: &mut Net<Discovery>| {
             net.command(host, portolan_nat::discovery::MeasurementCommand::Start).unwrap();
         };
         let (first, later) = changes.split_at(changes.iter().take_while(|(at, _)| *at == 0).count());
