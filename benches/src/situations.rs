@@ -107,9 +107,11 @@ impl Situation {
             PortAllocation::Sequential { step: 1 },
             PortAllocation::Block { size: 2048 },
         ];
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.mapping.is_some()) {
+        for (kind, number) in Kind::ALL.into_iter().filter(|kind| kind.mapping.is_some()).zip(0..) {
             let mut networks = allocations.map(|ports| self.network(kind, ports));
             for (seed, nth) in seeds.clone().zip((0..allocations.len()).cycle()) {
+                // The gateway of a pool does not depend on the kind, so the seeds must differ.
+                let seed = if matches!(self, Self::Pool { .. }) { seed * 9 + number } else { seed };
                 if let Some(network) = networks.get_mut(nth) {
                     self.measure(network, kind, seed, &mut row);
                 }

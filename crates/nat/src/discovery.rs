@@ -18,6 +18,10 @@
 //! socket sends the same CHANGE-REQUEST. The mapping socket has sent to the other address before. So a filter lets
 //! the response in. If that response arrives, the server honours CHANGE-REQUEST, and a filter explains the silence.
 //!
+//! The path may be interrupted, and the NAT may lose its mappings, at any time. So the requests to primary addresses are
+//! repeated until the end. If fewer than four of the seven plain requests of the filtering socket are answered, its three
+//! requests are sent again. UDP counts as blocked only after TCP has passed and later UDP requests are not answered.
+//!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Machine, Output, SocketIds, SocketOrder, Instant};
 //! use portolan_nat::discovery::{DiscoveryConfig, Discovery, StunServer};

@@ -374,7 +374,7 @@ impl Translator {
             (_, Pooling::Paired) => (Endpoint::new(internal, 0).mix() % count as u64) as usize,
             (_, Pooling::Arbitrary) if self.config.address_hash => {
                 let pair = (Endpoint::new(internal, 0), Endpoint::new(scope.ip, 0));
-                ((pair.mix() ^ self.hash_key) % count as u64) as usize
+                (SplitMix::new(pair.mix() ^ self.hash_key).next() % count as u64) as usize
             }
             (_, Pooling::Arbitrary) => self.rng.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize,
         };

@@ -73,7 +73,8 @@ pub(super) struct Control {
 /// The sends and responses of the requests before they were repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Earlier {
-    pub(super) repeated: bool,
+    /// How many times they were repeated.
+    pub(super) repeats: u8,
     /// Of the control.
     pub(super) sends: u32,
     pub(super) answers: u32,
@@ -91,6 +92,9 @@ const ENOUGH_ANSWERS: u32 = 4;
 /// The responses of a repeated control without which silence is no evidence.
 const FEWEST_ANSWERS: u32 = 3;
 
+/// The most repeats: with them the requests are sent for 3.2 s.
+const MOST_REPEATS: u8 = 3;
+
 impl Attempt {
     pub(super) const fn new(server: u8, primary: SocketAddr, socket: SocketId) -> Self {
         Self {
@@ -102,7 +106,7 @@ impl Attempt {
             control: Control { sends: 0, answers: 0, seen: Series::new(), over: false },
             both: Outcome::Waiting,
             port: Outcome::Waiting,
-            earlier: Earlier { repeated: false, sends: 0, answers: 0, both: 0, port: 0 },
+            earlier: Earlier { repeats: 0, sends: 0, answers: 0, both: 0, port: 0 },
             running: [None; 3],
         }
     }
@@ -193,14 +197,17 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
 /// The judgement if too few responses to the control show that the path worked; `None` if there were enough.
 fn interrupted(attempt: &Attempt) -> Option<Judgement> {
     let Attempt { control, earlier, port, .. } = attempt;
-    let needed = if earlier.repeated { FEWEST_ANSWERS } else { ENOUGH_ANSWERS };
-    match (control.over, earlier.repeated) {
-        _ if control.answers >= needed => None,
-        (false, _) => Some(Judgement::Wait),
-        (true, false) if *port == Outcome::Waiting => Some(Judgement::Wait),
-        (true, false) => Some(Judgement::Repeat),
-        (true, true) => Some(Judgement::TooLossy),
+    let needed = if earlier.repeats > 0 { FEWEST_ANSWERS } else { ENOUGH_ANSWERS };
+    if control.answers >= needed {
+        return None;
     }
+    Some(if !control.over || *port == Outcome::Waiting {
+        Judgement::Wait
+    } else if earlier.repeats < MOST_REPEATS {
+        Judgement::Repeat
+    } else {
+        Judgement::TooLossy
+    })
 }
 
 /// Returns [`Judgement::Incapable`] if a response or its absence shows that the server cannot be used.
@@ -393,7 +400,7 @@ mod tests {
         let (mut attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         attempt.control.answers = 0;
         assert_eq!(judge(&attempt, &setting), Judgement::Repeat, "the server answered another socket");
-        attempt.earlier.repeated = true;
+        attempt.earlier.repeats = MOST_REPEATS;
         assert_eq!(judge(&attempt, &setting), Judgement::TooLossy);
         setting.other = Other::Unknown;
         assert_eq!(why(&attempt, &setting), Unknown::ServerSilent);

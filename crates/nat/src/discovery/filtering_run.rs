@@ -108,7 +108,8 @@ impl FilteringRun {
         let sends = |outcome| if let Outcome::Silence(sends) = outcome { sends } else { 0 };
         let Control { sends: control, answers, .. } = this.control;
         let (both, port) = (sends(this.both), sends(this.port));
-        this.earlier = Earlier { repeated: true, sends: control, answers, both, port };
+        let repeats = this.earlier.repeats + 1;
+        this.earlier = Earlier { repeats, sends: control, answers, both, port };
         (this.both, this.control.over, this.running) = (Outcome::Waiting, false, [None; 3]);
         if matches!(this.port, Outcome::Silence(_)) {
             this.port = Outcome::Waiting;

@@ -22,7 +22,7 @@ use super::filtering::Outcome;
 use super::mapping::{self, Judgement, Observation};
 use super::plan::{AGAIN, MAPPING, MAPPING_REPEATED, PlannedRequest};
 use super::response::ResponseFields;
-use super::servers::{RequestState, Servers};
+use super::servers::{RequestState, ServerState, Servers};
 use super::tag::{Tag, Target, Test};
 
 /// The number of servers whose other addresses get requests if the NAT preserves the port.
@@ -332,7 +332,7 @@ impl MappingRun {
 
     /// Whether the NAT made another mapping for the socket during the run.
     fn is_rebound(&self, servers: &Servers) -> bool {
-        servers.trusted().any(|server| server.seen.is_rebound(server.primary_is_over()))
+        servers.trusted().any(|server| server.rebound().is_some())
     }
 
     /// Replaces a conclusion that later responses disprove, so that no two conclusions contradict each other.
@@ -417,9 +417,8 @@ impl MappingRun {
     pub(super) fn evidence(&self, servers: &Servers) -> Vec<Evidence> {
         let mut evidence: Vec<Evidence> =
             self.observations.iter().map(|seen| Evidence::Seen { to: seen.to, mapped: seen.mapped }).collect();
-        for (_, server) in servers.in_use() {
-            let later = server.seen.later().map(|mapped| Evidence::Seen { to: server.address, mapped });
-            evidence.extend(later.filter(|_| server.is_trusted()));
+        for server in servers.trusted() {
+            evidence.extend(server.rebound().map(|mapped| Evidence::Seen { to: server.address, mapped }));
         }
         evidence.extend(self.local.map(|address| Evidence::Local { address }));
         for (_, server) in servers.in_use() {
@@ -432,7 +431,7 @@ impl MappingRun {
     pub(super) fn public(&self, servers: &Servers) -> Vec<SocketAddr> {
         let mut public = Vec::with_capacity(1);
         let seen = self.observations.iter().filter(|seen| servers.is_trusted(seen.server)).map(|seen| seen.mapped);
-        for mapped in seen.chain(servers.trusted().filter_map(|server| server.seen.later())) {
+        for mapped in seen.chain(servers.trusted().filter_map(ServerState::rebound)) {
             if !public.contains(&mapped) {
                 public.push(mapped);
             }

@@ -45,12 +45,12 @@ impl Series {
 
     /// Whether the NAT has made another mapping for the socket. `is_over`: no further response comes.
     pub(super) const fn is_rebound(&self, is_over: bool) -> bool {
-        self.changes > 0 && !self.is_unstable() && (self.since_change >= 2 || is_over)
+        self.changes > 0 && !self.is_unstable() && (is_over || !self.is_doubtful())
     }
 
-    /// Whether one response differs and further responses decide between a rebinding and a faulty server.
+    /// Whether a few responses differ, and further ones decide between a rebinding and a faulty server.
     pub(super) const fn is_doubtful(&self) -> bool {
-        self.changes > 0 && !self.is_unstable() && self.since_change < 2
+        self.changes > 0 && !self.is_unstable() && self.since_change < 2 && self.answers < 4
     }
 }
 
@@ -70,7 +70,8 @@ mod tests {
         assert!(
             series(&[5, 6]).is_doubtful() && !series(&[5, 6]).is_rebound(false) && series(&[5, 6]).is_rebound(true)
         );
-        assert!(series(&[5, 6, 6]).is_rebound(false) && series(&[5, 5, 5, 5, 6]).is_rebound(true));
+        assert!(series(&[5, 6, 6]).is_rebound(false) && series(&[5, 5, 5, 6]).is_rebound(false));
+        assert!(!series(&[5, 5, 6]).is_rebound(false), "the third response may be the first of many changes");
         assert!(series(&[5, 5, 5, 6, 6, 7, 7]).is_rebound(false), "two rebindings");
         assert!(series(&[5, 6, 7]).is_unstable() && !series(&[5, 6, 7]).is_rebound(true));
         assert_eq!(series(&[5, 5, 6]).later().map(|later| later.port()), Some(6));

@@ -146,6 +146,11 @@ impl ServerState {
         primary.is_over
     }
 
+    /// The endpoint that it reports since the NAT made another mapping for the socket.
+    pub(super) fn rebound(&self) -> Option<SocketAddr> {
+        self.seen.later().filter(|_| self.seen.is_rebound(self.primary_is_over()))
+    }
+
     /// Whether the server has named a valid second address.
     pub(super) const fn is_capable(&self) -> bool {
         matches!(self.other, Other::Valid(_))
