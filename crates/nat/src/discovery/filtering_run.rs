@@ -311,9 +311,9 @@ impl FilteringRun {
     fn reason(&self, servers: &Servers) -> Unknown {
         let answered = |attempt: &Attempt| servers.get(attempt.server).is_some_and(|s| s.alternate().is_heard);
         // The address has answered after its timeout.
-        let failures = self.failures.iter().zip(&self.attempts).map(|(why, attempt)| match why {
-            Unknown::AlternateUnreachable if answered(attempt) => Unknown::HighLoss,
-            why => *why,
+        let failures = self.failures.iter().zip(&self.attempts).map(|(why, attempt)| {
+            let is_late = *why == Unknown::AlternateUnreachable && answered(attempt);
+            if is_late { Unknown::HighLoss } else { *why }
         });
         let is_specific = |why: &Unknown| !matches!(why, Unknown::NoOtherAddress | Unknown::ServerSilent);
         let plain = |why: &Unknown| *why == Unknown::NoOtherAddress;

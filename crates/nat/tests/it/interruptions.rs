@@ -2,14 +2,14 @@
 //! server and no network is blamed.
 
 use crate::world::{Change, World};
+use alloc::collections::BTreeMap;
+use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping};
 use portolan_nat::discovery::Discovery;
 use portolan_nat::profile::{FamilyReport, Flaw, Reachability, Unknown};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Link, Net, SegmentId};
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The packets of an interruption are held back, or lost.
 #[derive(Clone, Copy, Debug, PartialEq)]

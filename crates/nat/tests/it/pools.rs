@@ -103,7 +103,7 @@ fn servers_that_disagree_until_the_timeout_are_the_reason() {
     let silent = |n| full("silent", n).fault(Fault::Silent);
     let servers = [full("one", 10), full("two", 20).fault(foreign), silent(30), silent(40), silent(50)];
     let world = World::behind(TranslatorConfig::home().ports(PortAllocation::Random)).servers(servers);
-    let family = world.config(|config| config.timeout = std::time::Duration::from_millis(900)).family();
+    let family = world.config(|config| config.timeout = core::time::Duration::from_millis(900)).family();
     assert_eq!(family.mapping.reason(), Some(Unknown::ServersDisagree), "{family:#?}");
     assert_eq!(family.details.pooling.reason(), Some(Unknown::ServersDisagree), "{family:#?}");
 }

@@ -1,13 +1,13 @@
 //! Discovery without a UDP response: UDP is blocked only if there is proof.
 
 use crate::world::{World, at, full, plain};
+use core::time::Duration;
 use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Evidence, FamilyReport, Reachability, Unavailable, Unknown};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::server::Tcp;
 use portolan_sim::{Barrier, Fault, Link, Net, Server};
-use std::time::Duration;
 
 fn silent(server: Server, tcp: Tcp) -> Server {
     server.fault(Fault::Silent).tcp(tcp)
