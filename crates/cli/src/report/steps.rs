@@ -111,9 +111,9 @@ fn unanswered(family: &FamilyReport) -> Vec<Step> {
 
 /// The endpoints that the other destinations saw. Many destinations that saw the same endpoint are counted.
 fn others(seen: &[&Evidence]) -> String {
-    let mapped = |evidence: &Evidence| match evidence {
-        Evidence::Seen { mapped, .. } => Some(*mapped),
-        _ => None,
+    let mapped = |evidence: &Evidence| {
+        let Evidence::Seen { mapped, .. } = evidence else { return None };
+        Some(*mapped)
     };
     match seen {
         [] => "No other destination responded".to_owned(),
