@@ -1,4 +1,4 @@
-//! Builds the answer to an offer (RFC 3264 §6, RFC 8829 §5.3): first all decisions, then the text.
+//! Builds the answer to an offer (RFC 3264 §6, RFC 9429 §5.3): first all decisions, then the text.
 //!
 //! Rules of this file: decisions are pure and write no text. Each section is accepted, or refused with one reason. The
 //! steps follow their dependencies: the lines of a section, its codecs, the bundles, the transports.
@@ -138,7 +138,7 @@ impl<'s, 'a> Plan<'s, 'a> {
         }
         let bundles = match capabilities.bundle {
             BundlePolicy::Never => Groups::none(sections.len()),
-            BundlePolicy::Balanced | BundlePolicy::MaxCompat | BundlePolicy::MaxBundle => {
+            BundlePolicy::Balanced | BundlePolicy::MaxCompat | BundlePolicy::MustBundle => {
                 Groups::read("BUNDLE", top, sections)
             }
         };
@@ -202,7 +202,7 @@ fn decide<'s, 'a>(
     Ok(Some(Box::new(MediaPlan { media, choice, direction, extensions, versions })))
 }
 
-/// The protocols of an offer for DTLS-SRTP (RFC 8829 §5.1.2), and those without DTLS.
+/// The protocols of an offer for DTLS-SRTP (RFC 9429 §5.1.2), and those without DTLS.
 fn is_known(protocol: &str) -> bool {
     matches!(
         protocol,
@@ -335,7 +335,7 @@ fn transport_plan<'a>(
             Role::Passive => Setup::Passive,
         }),
         (Some(_), Some(Setup::Passive)) => Some(Setup::Active),
-        // Without `a=setup` the offerer is active (RFC 4145 §4).
+        // Without `a=setup` the offerer is active (RFC 4145 §4.1).
         (Some(_), Some(Setup::Active) | None) => Some(Setup::Passive),
     };
     Ok(TransportPlan { transport, owner: section.index, uses_ice, setup })

@@ -1,4 +1,4 @@
-//! Finds the common formats of offer and capabilities (RFC 3264 §6.1, RFC 8829 §5.3.1), and their `a=fmtp` in the
+//! Finds the common formats of offer and capabilities (RFC 3264 §6.1, RFC 9429 §5.3.1), and their `a=fmtp` in the
 //! answer.
 //!
 //! Rules of this file: a format is common if name, clock rate and channels are equal, and also the parameters that

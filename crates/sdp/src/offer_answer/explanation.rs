@@ -147,17 +147,17 @@ impl Refusal {
             Self::Unreadable(error) => return error.error.clause,
             Self::Kind | Self::Declined | Self::NoTransport => ("RFC 3264", "6"),
             Self::Multicast => ("RFC 3264", "6.2"),
-            Self::Protocol => ("RFC 8829", "5.1.2"),
+            Self::Protocol => ("RFC 9429", "5.1.2"),
             Self::NoCommonFormat => ("RFC 3264", "6.1"),
-            Self::NoSctpPort => ("RFC 8829", "5.8.2"),
-            Self::NotBundled | Self::BundleRefused { .. } => ("RFC 8829", "5.3.1"),
+            Self::NoSctpPort => ("RFC 9429", "5.8.2"),
+            Self::NotBundled | Self::BundleRefused { .. } => ("RFC 9429", "5.3.1"),
             Self::MidTwice => ("RFC 5888", "4"),
             Self::BundleOnly => ("RFC 9143", "6"),
-            Self::NoRtcpMux => ("RFC 8829", "5.8.3"),
+            Self::NoRtcpMux => ("RFC 9429", "5.8.3"),
             Self::NoIce | Self::NoFingerprint | Self::TransportWithoutIce | Self::TransportWithoutDtls => {
-                ("RFC 8829", "5.1.1")
+                ("RFC 9429", "5.1.1")
             }
-            Self::HoldConnection => ("RFC 5763", "5"),
+            Self::HoldConnection => ("RFC 8842", "5.1"),
         };
         Citation::new(document, section)
     }

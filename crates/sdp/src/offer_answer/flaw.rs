@@ -99,7 +99,7 @@ flaws! {
     BundleOfRefused => "RFC 9143" "7.3.3";
     /// A group has a `mid` that no section has.
     #[error("a group has a mid that no section has")]
-    GroupUnknown => "RFC 5888" "9.1";
+    GroupUnknown => "RFC 5888" "9.2";
     /// A lite implementation writes `a=ice-pacing`.
     #[error("a=ice-pacing of a lite implementation, which sends no checks")]
     PacingOfLite => "RFC 8839" "4.3.2";
@@ -108,7 +108,7 @@ flaws! {
     Kind => "RFC 3264" "6.1";
     /// The protocol differs from the offer.
     #[error("the protocol is not that of the offer")]
-    Protocol => "RFC 8829" "5.8.3";
+    Protocol => "RFC 9429" "5.8.3";
     /// A removed section is accepted.
     #[error("the section was offered with port 0, and is not refused")]
     RemovedTaken => "RFC 3264" "8.2";
@@ -117,7 +117,7 @@ flaws! {
     NoOfferedFormat => "RFC 3264" "6.1";
     /// The formats of data channels differ from the offer.
     #[error("the formats are not exactly those of the offer")]
-    DataFormats => "RFC 8829" "5.3.1";
+    DataFormats => "RFC 9429" "5.3.1";
     /// A dynamic payload type has no `a=rtpmap`.
     #[error("payload type {payload} has no a=rtpmap")]
     NoRtpmap {
@@ -141,7 +141,7 @@ flaws! {
     RetransmitsNothing {
         /// The payload type.
         payload: u8,
-    } => "RFC 8829" "5.10";
+    } => "RFC 9429" "5.10";
     /// The offered direction does not allow this one.
     #[error("{answered} answers {offered}")]
     Direction {
@@ -161,13 +161,13 @@ flaws! {
     Mid => "RFC 5888" "9.1";
     /// `a=bundle-only` has no meaning in an answer.
     #[error("a=bundle-only in an answer")]
-    BundleOnlyAnswered => "RFC 8829" "5.3.1";
+    BundleOnlyAnswered => "RFC 9429" "5.3.1";
     /// A `bundle-only` section is accepted outside of any bundle.
     #[error("the section is bundle-only, but accepted outside of a bundle")]
-    BundleOnlyAlone => "RFC 9143" "6";
+    BundleOnlyAlone => "RFC 9143" "7.3.2";
     /// There is DTLS, but no `a=setup`.
     #[error("DTLS without a=setup")]
-    NoSetup => "RFC 5763" "5";
+    NoSetup => "RFC 8842" "5.3";
     /// The answer has `a=setup:actpass`, but must choose a role.
     #[error("a=setup:actpass in an answer")]
     SetupOpen => "RFC 4145" "4.1";
@@ -176,10 +176,10 @@ flaws! {
     SetupConflict => "RFC 4145" "4.1";
     /// There is DTLS, but no fingerprint.
     #[error("DTLS without a=fingerprint")]
-    NoFingerprint => "RFC 8829" "5.8.3";
+    NoFingerprint => "RFC 9429" "5.8.3";
     /// ICE and DTLS were offered, but the answer has no ICE credentials.
     #[error("neither a=ice-ufrag nor a=ice-pwd, though ICE is offered")]
-    NoIce => "RFC 8829" "5.8.3";
+    NoIce => "RFC 9429" "5.8.3";
     /// Only one of the two ICE credentials is present.
     #[error("one of a=ice-ufrag and a=ice-pwd without the other")]
     HalfIce => "RFC 8839" "5.4";
@@ -206,7 +206,7 @@ flaws! {
     FeedbackNotOffered {
         /// The payload type; `None`: all.
         payload: Option<u8>,
-    } => "RFC 8829" "5.11";
+    } => "RFC 9429" "5.11";
     /// A header extension has another identifier than in the offer, or the identifier of another extension.
     #[error("header extension {id} has another number in the offer, or is another there")]
     ExtensionRenumbered {
@@ -233,13 +233,13 @@ flaws! {
     SimulcastNotOffered => "RFC 8853" "5.3.2";
     /// A simulcast stream has no `a=rid` with its direction.
     #[error("a=simulcast names a version that no a=rid describes")]
-    SimulcastWithoutRid => "RFC 8829" "5.8.3";
+    SimulcastWithoutRid => "RFC 9429" "5.8.3";
     /// An `a=rid` has no counterpart in the offer with the opposite direction.
     #[error("a=rid is none of the offer's reversed")]
     RidNotReversed => "RFC 8851" "6.3";
     /// Data channels have no SCTP port.
     #[error("data channels without a=sctp-port")]
-    NoSctpPort => "RFC 8829" "5.8.2";
+    NoSctpPort => "RFC 9429" "5.8.2";
 }
 
 struct Formats(Option<u8>);

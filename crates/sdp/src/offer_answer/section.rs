@@ -205,7 +205,7 @@ impl<'s> MediaSection<'s> {
         is_rtp(&self.head)
     }
 
-    /// Returns whether the section is for data channels over SCTP (RFC 8841, RFC 8829 §5.1.2).
+    /// Returns whether the section is for data channels over SCTP (RFC 8841, RFC 9429 §5.1.2).
     pub(super) fn is_data(&self) -> bool {
         let is_sctp = matches!(self.head.protocol, "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP" | "DTLS/SCTP");
         is_sctp && self.head.media == "application"

@@ -1,4 +1,4 @@
-//! Checks an answer against its offer (RFC 3264 §6, RFC 8829 §5.8.3 and §5.11).
+//! Checks an answer against its offer (RFC 3264 §6, RFC 9429 §5.8.3 and §5.11).
 //!
 //! Rules of this file: sections are compared in pairs, by index. For a refused section only the rules for refused
 //! sections are checked. The transport of a bundle is that of its first section.
@@ -256,7 +256,7 @@ fn formats(report: &mut Report, offered: &MediaSection<'_>, answered: &MediaSect
 }
 
 /// The answer may use the feedback that the offered section has. Formats that are new in the answer may have it too
-/// (RFC 8829 §5.11).
+/// (RFC 9429 §5.11).
 fn feedback(report: &mut Report, offered: &MediaSection<'_>, answered: &MediaSection<'_>) {
     let known: BTreeSet<_> = offered.own.rtp.feedback.iter().map(what).collect();
     for feedback in &answered.own.rtp.feedback {
