@@ -40,6 +40,7 @@ mod capabilities;
 mod codecs;
 mod explanation;
 mod flaw;
+mod report;
 mod section;
 mod simulcast;
 pub mod state;

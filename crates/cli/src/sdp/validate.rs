@@ -1,7 +1,6 @@
 //! `portolan sdp validate`: checks an answer against its offer.
 //!
-//! Each finding has a place: the line of the offer or of the answer that cannot be parsed, otherwise the first line of
-//! the media section.
+//! Each finding has a place: the line of the answer with the violation, or a line of the offer that cannot be parsed.
 
 use super::excerpt::{self, SourceLines};
 use super::input::{self, Source};
@@ -43,7 +42,7 @@ fn help() -> String {
     format!(
         "\
 The command reports each violated MUST of RFC 3264 and of WebRTC (RFC 9429, BUNDLE, ICE, DTLS,
-simulcast), at the section of the answer, or at the line of either that cannot be parsed.
+simulcast), at the line of the answer with the violation, or at the line that cannot be parsed.
 
 {}
 
@@ -69,16 +68,10 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     Ok(if findings.is_empty() { Exit::Success } else { Exit::Negative })
 }
 
-/// Returns the description with the finding, and its line and column. Findings about the whole answer are at line 1.
+/// Returns the description with the finding, and its line and column.
 fn place<'p, 'a>(pair: &'p [Described<'a>; 2], finding: &Finding) -> (&'p Described<'a>, (usize, usize)) {
     let [offer, answer] = pair;
-    if let Flaw::Offer(error) = finding.flaw {
-        return (offer, (error.line, error.column));
-    }
-    if let Flaw::Unreadable(error) = finding.flaw {
-        return (answer, (error.line, error.column));
-    }
-    (answer, (finding.line.unwrap_or(1), 1))
+    (if matches!(finding.flaw, Flaw::Offer(_)) { offer } else { answer }, (finding.line, finding.column))
 }
 
 /// Formats `answer.sdp:7:1: deviation: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)` and the
@@ -102,9 +95,10 @@ fn write_finding(pair: &[Described<'_>; 2], finding: &Finding, out: &mut String)
     let (meant, (line, column)) = place(pair, finding);
     let text = meant.texts.line(line);
     writeln!(out, "{}:{line}:{column}: deviation: {finding}", meant.source)?;
-    // The carets mark the whole first line of a section, or one byte of a value.
-    let is_value = matches!(finding.flaw, Flaw::Offer(_) | Flaw::Unreadable(_));
-    excerpt::write((line, column), if is_value { 1 } else { text.len() }, text, None, out)
+    // The carets mark one byte that cannot be parsed, or all from the column on.
+    let is_byte = matches!(finding.flaw, Flaw::Offer(_) | Flaw::Unreadable(_));
+    let length = if is_byte { 1 } else { text.len().saturating_sub(column - 1) };
+    excerpt::write((line, column), length, text, None, out)
 }
 
 #[derive(Serialize)]

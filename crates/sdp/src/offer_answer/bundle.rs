@@ -81,8 +81,9 @@ impl Groups {
             }
         }
         self.refuse_dependents(refusals);
+        // Outside of a bundle the attribute is discarded (RFC 9143 §6). With port 0 the section is then a removed one.
         for section in sections.iter().filter(|section| section.own.flags.bundle_only) {
-            if self.of(section.index).is_none() {
+            if section.head.port == 0 && self.of(section.index).is_none() {
                 refuse(refusals, section.index, Refusal::BundleOnly);
             }
         }

@@ -380,7 +380,7 @@ fn rfc9429_7_2_data_is_offered_in_a_bundle_only() {
     let offer = top("4962303333179871723") + &audio("actpass", "ATEn") + &data(0) + "a=bundle-only";
     let expected = top("7729291447651054566") + &audio("active", "7sFv") + &data(9);
     let (offer, expected) = (session(&offer), session(&expected));
-    let flaws: Vec<Flaw> = validate(&offer, &expected).iter().map(|finding| finding.flaw).collect();
+    let flaws: Vec<Flaw> = validate(&offer, &expected).iter().map(|finding| finding.flaw.clone()).collect();
     assert_eq!(flaws, [Flaw::MuxOnlyAnswered]);
 
     let media = [Media::new("audio", &[PCMU])];

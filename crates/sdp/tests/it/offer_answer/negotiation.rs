@@ -256,7 +256,7 @@ fn rfc4145_4_1_the_role_follows_the_offer() {
     assert_eq!(role("", Role::Active).0, "passive", "the default of the offer is active");
     assert_eq!(
         role("a=setup:holdconn\r\n", Role::Active).1,
-        "m-line 0 refused: a=setup:holdconn cannot be answered with DTLS"
+        "m-line 0 refused: a=setup:holdconn must not be used with DTLS"
     );
     // RFC 9429 §5.3.1: `a=tls-id` is answered. An offerer without it does not support it.
     assert_eq!(role("a=setup:actpass\r\n", Role::Active).2, 0);
@@ -287,7 +287,7 @@ fn rfc3264_6_a_section_that_cannot_be_answered_is_refused_with_port_0() {
         ("m=audio 9 UDP/TLS/RTP/SAVPF 96 300 x", "no common codec (RFC 3264 §6.1)"),
         ("m=audio 9 UDP/TLS/RTP/SAVPF 9", "no common codec (RFC 3264 §6.1)"),
         ("m=audio 9 RTP/AVP 0\nc=IN IP4 233.252.0.1/3", "multicast is not supported (RFC 3264 §6.2)"),
-        ("m=audio 9 RTP/AVP 0\na=bundle-only", "it is bundle-only, but in no bundle (RFC 9143 §6)"),
+        ("m=audio 0 RTP/AVP 0\na=bundle-only", "it is bundle-only, but in no bundle (RFC 9143 §6)"),
         ("m=application 9 UDP/DTLS/SCTP other\na=sctp-port:1", "no common codec (RFC 3264 §6.1)"),
         ("m=application 9 DTLS/SCTP 5\na=sctpmap:6 webrtc-datachannel", "no common codec (RFC 3264 §6.1)"),
         ("m=application 9 DTLS/SCTP 5", "data channels without an SCTP port (RFC 9429 §5.8.2)"),
@@ -585,10 +585,10 @@ fn texts_that_break_a_line_or_cannot_be_parsed_are_refused() {
     let short = made(Transport { credentials: credentials("6s"), ..transports()[0] }).unwrap_err();
     assert_eq!(
         short.to_string(),
-        "the capabilities: line 8, column 15: expected 4 to 256 letters, digits, + or /, found the end (RFC 8839 §5.4)"
+        "the capabilities: ice-ufrag: byte 2: expected 4 to 256 letters, digits, + or /, found the end (RFC 8839 §5.4)"
     );
     let long = made(Transport { candidates: &["what"], ..transports()[0] }).unwrap_err();
-    assert!(matches!(long, AnswerError::Capabilities(_)), "{long}");
+    assert!(matches!(long, AnswerError::Capabilities { name: "candidate", .. }), "{long}");
     // The password of a transport is not shown.
     assert!(!format!("{:?}", transports()).contains("cOTZ"));
     let odd = session(&offer.to_string().replace("m=audio 9", "m=audio 99999"));
