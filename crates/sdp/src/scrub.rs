@@ -44,7 +44,7 @@ mod mask;
 use crate::line::{Kind, Line};
 use crate::reader::{Limits, Reader};
 use crate::session::Session;
-use crate::value::{Bandwidth, MediaLine, Origin, Value};
+use crate::value::{Bandwidth, MediaLine, Value};
 use alias::{Aliases, Class};
 use alloc::vec::Vec;
 use mask::{Errors, Kept};
@@ -119,8 +119,7 @@ impl Scrubber {
             let text = out.get(start..).unwrap_or_default();
             let scrubbed = Line { text, kind: Kind::of(text), ..*line };
             if scrubbed.kind == line.kind && Errors::of(&scrubbed) == errors {
-                let is_whole =
-                    way == Way::Mask || way == Way::Names || way == Way::Usual && !is_scrubbed_by_words(line);
+                let is_whole = way != Way::Prefix && !is_scrubbed_by_words(line);
                 if errors.is_unreadable() && is_whole && text != line.text() {
                     self.replaced.push(line.index() + 1);
                 }
@@ -142,19 +141,28 @@ impl Scrubber {
         let value = line.value();
         let (private_at, kept) = match line.attribute() {
             Some((name, Some(_))) if attribute::is_name(name) => (name.len() + 1, attribute::kept(name)),
+            // The user name is private, and the rest has words of the grammar.
+            _ if line.kind() == Kind::Origin => (value.iter().position(|byte| *byte == b' ').unwrap_or(0), Kept::Words),
             _ => (0, mask::kept_of(line.kind())),
         };
         let (kept_until, kept) = match way {
             Way::Usual => return false,
-            Way::Prefix if kept != Kept::Words || line.kind() != Kind::Attribute => return false,
-            Way::Prefix => (mask::error_at(line).unwrap_or_default(), kept),
-            Way::Words => (private_at, kept),
+            Way::Prefix | Way::Grammar if !is_kept(line) => return false,
+            Way::Prefix => match mask::error_at(line).filter(|at| *at > private_at) {
+                Some(at) => (at, kept),
+                None => return false,
+            },
+            Way::Grammar if mask::error_at(line).is_none() => return false,
+            Way::Grammar | Way::Words => (private_at, kept),
             Way::Names => (private_at, Kept::Names),
             Way::Mask => (private_at, Kept::Nothing),
         };
         out.extend_from_slice(line.text().get(..line.text().len() - value.len()).unwrap_or_default());
         let (before, rest) = value.split_at_checked(kept_until.max(private_at)).unwrap_or((value, &[]));
-        self.aliases.replace_addresses(before, out);
+        match line.kind() {
+            Kind::Origin => self.aliases.mask(before, Kept::Nothing, out),
+            _ => self.aliases.replace_addresses(before, out),
+        }
         self.aliases.mask(rest, kept, out);
         true
     }
@@ -205,19 +213,16 @@ impl Scrubber {
         }
     }
 
-    /// Writes `o=`, also in the forms that cameras write: the user name is replaced, the rest is scrubbed word by word.
+    /// Writes `o=`, also if it cannot be parsed: the user name is replaced, the rest is scrubbed word by word.
     fn origin(&mut self, value: &[u8], out: &mut Vec<u8>) {
-        match value.iter().position(|byte| *byte == b' ').and_then(|at| value.split_at_checked(at)) {
-            Some((user, rest)) if Origin::parse(value).is_ok() => {
-                if user == b"-" {
-                    out.push(b'-')
-                } else {
-                    self.aliases.write(Class::User, user, out)
-                }
-                self.words(rest, out);
-            }
-            _ => self.words(value, out),
+        let at = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+        let (user, rest) = value.split_at_checked(at).unwrap_or((value, &[]));
+        if matches!(user, b"" | b"-") {
+            out.extend_from_slice(user);
+        } else {
+            self.aliases.write(Class::User, user, out);
         }
+        self.words(rest, out);
     }
 
     /// Writes `k=`: the method is kept, the key is replaced (RFC 8866 §5.12).
@@ -263,13 +268,24 @@ fn is_scrubbed_by_words(line: &Line<'_>) -> bool {
     }
 }
 
+/// Returns whether the grammar of a line allows no private data.
+fn is_kept(line: &Line<'_>) -> bool {
+    match (line.attribute(), line.kind()) {
+        (Some((name, Some(_))), _) => attribute::is_kept(name),
+        (None, kind) => kind != Kind::Origin && kind != Kind::Connection && mask::kept_of(kind) == Kept::Words,
+        (Some((_, None)), _) => false,
+    }
+}
+
 /// The ways to scrub a line, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
+    /// Of a line whose grammar allows no private data, the text before the error is kept, and the rest is masked.
+    Prefix,
+    /// Of such a line, everything but words of grammars and numbers is masked.
+    Grammar,
     /// The rules for lines that can be parsed.
     Usual,
-    /// The text before the error is kept, and the rest is masked.
-    Prefix,
     /// Everything but words of grammars and numbers is masked.
     Words,
     /// Everything but the names of values is masked.
@@ -279,7 +295,7 @@ enum Way {
 }
 
 impl Way {
-    const ALL: [Self; 5] = [Self::Usual, Self::Prefix, Self::Words, Self::Names, Self::Mask];
+    const ALL: [Self; 6] = [Self::Prefix, Self::Grammar, Self::Usual, Self::Words, Self::Names, Self::Mask];
 }
 
 /// Returns whether a word has only digits, signs and the units of RFC 8866 §5.10.

@@ -111,7 +111,8 @@ fn find(line: &Line<'_>, value: &[u8]) -> Vec<(Deviation, usize)> {
     let mut found: Vec<(Deviation, usize)> = of(&attribute, value).into_iter().collect();
     // A value that may hold any byte keeps its spaces.
     let end = value.trim_ascii_end().len();
-    if value.ends_with(b" ") && !attribute.to_string().ends_with(' ') {
+    let is_reported = matches!(attribute, Attribute::Fmtp(_));
+    if value.ends_with(b" ") && !is_reported && !attribute.to_string().ends_with(' ') {
         found.push((Deviation::TrailingSpace, end));
     }
     found

@@ -87,6 +87,7 @@ pub(super) struct Fault {
 /// The attributes that one comparison of offer and answer reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
+    /// The address and the direction.
     Connection,
     Names,
     Formats,
@@ -500,6 +501,7 @@ fn set_first<T>(slot: &mut Option<T>, value: T, name: &'static str) -> Option<&'
 impl Topic {
     fn of(name: &[u8]) -> Self {
         match name {
+            b"sendrecv" | b"sendonly" | b"recvonly" | b"inactive" => Self::Connection,
             b"mid" | b"group" | b"bundle-only" => Self::Names,
             b"rtpmap" | b"fmtp" => Self::Formats,
             b"rtcp-fb" => Self::Feedback,

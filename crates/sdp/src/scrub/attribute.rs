@@ -70,6 +70,11 @@ pub(super) fn is_scrubbed_by_words(name: &[u8]) -> bool {
     matches!(Treatment::of(name), Treatment::Candidate | Treatment::Words)
 }
 
+/// Returns whether the value of an attribute has no private data if it can be parsed.
+pub(super) fn is_kept(name: &[u8]) -> bool {
+    is_name(name) && Treatment::of(name) == Treatment::Keep
+}
+
 /// Returns the words that are kept in a value that cannot be parsed.
 pub(super) fn kept(name: &[u8]) -> Kept {
     match Treatment::of(name) {

@@ -64,18 +64,23 @@ pub(super) enum Kept {
 }
 
 impl Aliases {
-    /// Writes a text in which letters and digits are replaced, except for kept words. IP addresses get stand-ins.
+    /// Writes a text in which letters and digits are replaced, except for kept words. If words are kept, IP addresses
+    /// get stand-ins.
     pub(super) fn mask(&mut self, text: &[u8], kept: Kept, out: &mut Vec<u8>) {
-        let is_between = |byte: u8| byte <= b' ' || b"\"&'()<>[]{};,=|/".contains(&byte);
+        let is_between = |byte: u8| byte <= b' ' || b"\"&'()<>[]{};,=|".contains(&byte);
         for word in text.chunk_by(|a, b| is_between(*a) == is_between(*b)) {
-            if word.first().is_some_and(|byte| is_between(*byte)) {
+            let is_kept = kept == Kept::Words && is_plain(word);
+            if is_kept || word.first().is_some_and(|byte| is_between(*byte)) {
                 out.extend_from_slice(word);
-            } else if core::str::from_utf8(word).is_ok_and(|word| word.parse::<core::net::IpAddr>().is_ok()) {
-                self.address(word, out);
-            } else if kept == Kept::Words && is_number(word) {
-                out.extend_from_slice(word);
-            } else {
-                word.chunk_by(|a, b| (*a == b':') == (*b == b':')).for_each(|part| mask_word(part, kept, out));
+                continue;
+            }
+            for part in word.chunk_by(|a, b| (*a == b'/') == (*b == b'/')) {
+                let is_ip = core::str::from_utf8(part).is_ok_and(|part| part.parse::<core::net::IpAddr>().is_ok());
+                if kept == Kept::Words && is_ip {
+                    self.address(part, out);
+                } else {
+                    part.chunk_by(|a, b| (*a == b':') == (*b == b':')).for_each(|part| mask_word(part, kept, out));
+                }
             }
         }
     }
@@ -87,8 +92,10 @@ impl Aliases {
 }
 
 fn mask_word(word: &[u8], kept: Kept, out: &mut Vec<u8>) {
-    const NAMES: [&[u8]; 10] =
-        [b"inline", b"cname", b"msid", b"mslabel", b"label", b"fmtp", b"base64", b"clear", b"uri", b"prompt"];
+    const NAMES: [&[u8]; 20] = [
+        b"IN", b"IP4", b"IP6", b"sha-1", b"sha-224", b"sha-256", b"sha-384", b"sha-512", b"md5", b"md2", b"inline",
+        b"cname", b"msid", b"mslabel", b"label", b"fmtp", b"base64", b"clear", b"uri", b"prompt",
+    ];
     const WORDS: [&[u8]; 12] = [
         b"send",
         b"recv",
@@ -142,12 +149,16 @@ pub(super) fn is_number(word: &[u8]) -> bool {
 /// Returns the kept words of a line without a letter-specific rule.
 pub(super) const fn kept_of(kind: Kind) -> Kept {
     match kind {
-        Kind::Version | Kind::Connection | Kind::Bandwidth | Kind::Time | Kind::Repeat | Kind::Zone | Kind::Media => {
-            Kept::Words
-        }
+        Kind::Version
+        | Kind::Origin
+        | Kind::Connection
+        | Kind::Bandwidth
+        | Kind::Time
+        | Kind::Repeat
+        | Kind::Zone
+        | Kind::Media => Kept::Words,
         Kind::Key => Kept::Names,
-        Kind::Origin
-        | Kind::Name
+        Kind::Name
         | Kind::Information
         | Kind::Uri
         | Kind::Email
