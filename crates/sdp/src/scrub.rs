@@ -111,14 +111,16 @@ impl Scrubber {
     fn line_with_its_errors(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
         let errors = Errors::of(line);
         let start = out.len();
-        for way in Way::ALL {
+        // If no way keeps the same errors, one that keeps an error is used.
+        for (way, is_same) in Way::ALL.map(|way| (way, true)).into_iter().chain(Way::ALL.map(|way| (way, false))) {
             out.truncate(start);
             if !self.write_line(line, way, out) {
                 continue;
             }
             let text = out.get(start..).unwrap_or_default();
             let scrubbed = Line { text, kind: Kind::of(text), ..*line };
-            if scrubbed.kind == line.kind && Errors::of(&scrubbed) == errors {
+            let kept = Errors::of(&scrubbed);
+            if scrubbed.kind == line.kind && if is_same { kept == errors } else { kept.is_like(&errors) } {
                 let is_whole = way != Way::Prefix && !is_scrubbed_by_words(line);
                 if errors.is_unreadable() && is_whole && text != line.text() {
                     self.replaced.push(line.index() + 1);
@@ -126,7 +128,6 @@ impl Scrubber {
                 return;
             }
         }
-        // No way keeps the errors.
         out.truncate(start);
         self.line(line, out);
         self.replaced.push(line.index() + 1);

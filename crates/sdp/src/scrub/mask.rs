@@ -11,6 +11,7 @@ use crate::error::{Citation, ValueError};
 use crate::line::{Kind, Line};
 use crate::reader;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 /// The errors of a line, without their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,12 @@ impl Errors {
             has_nul: line.text().contains(&0),
             deviations: line.deviations().map(|(deviation, _)| deviation).collect(),
         }
+    }
+
+    /// Returns whether both lines have an error, or neither has.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let has_any = |errors: &Self| errors.is_unreadable() || errors.has_nul || !errors.deviations.is_empty();
+        has_any(self) == has_any(other) && self.is_unreadable() == other.is_unreadable()
     }
 
     pub(super) const fn is_unreadable(&self) -> bool {
@@ -75,9 +82,12 @@ impl Aliases {
                 continue;
             }
             for part in word.chunk_by(|a, b| (*a == b'/') == (*b == b'/')) {
-                let is_ip = core::str::from_utf8(part).is_ok_and(|part| part.parse::<core::net::IpAddr>().is_ok());
-                if kept == Kept::Words && is_ip {
-                    self.address(part, out);
+                let is_of_ip = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+                let runs = || part.chunk_by(|a, b| is_of_ip(*a) == is_of_ip(*b));
+                if kept == Kept::Words && runs().any(is_ip) {
+                    for run in runs() {
+                        if is_ip(run) { self.address(run, out) } else { mask_word(run, kept, out) }
+                    }
                 } else {
                     part.chunk_by(|a, b| (*a == b':') == (*b == b':')).for_each(|part| mask_word(part, kept, out));
                 }
@@ -89,6 +99,10 @@ impl Aliases {
     pub(super) fn mask_address(&mut self, text: &[u8], out: &mut Vec<u8>) {
         self.write(Class::InvalidIp4, text, out);
     }
+}
+
+fn is_ip(text: &[u8]) -> bool {
+    core::str::from_utf8(text).is_ok_and(|text| text.parse::<IpAddr>().is_ok())
 }
 
 fn mask_word(word: &[u8], kept: Kept, out: &mut Vec<u8>) {

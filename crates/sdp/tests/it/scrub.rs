@@ -332,7 +332,9 @@ proptest! {
         if Reader::strict().read(&text).is_ok() {
             prop_assert!(Reader::strict().read(&is.to_bytes()).is_ok(), "{}", is);
         }
-        prop_assert_eq!(findings(&text), findings(&is.to_bytes()), "{}", is);
+        // The errors of the corpus stay the same. An arbitrary error stays an error of its line.
+        let numbers = |text: &[u8]| findings(text).into_iter().map(|(line, _)| line).collect::<BTreeSet<_>>();
+        prop_assert_eq!(numbers(&text), numbers(&is.to_bytes()), "{}", is);
         prop_assert_eq!(scrub(&again).to_string(), again.to_string());
     }
 }
