@@ -169,6 +169,8 @@ impl Scrubber {
             match (index, before) {
                 (0, _) if has_foundation && word.is_empty() => {}
                 (0, _) if has_foundation => self.aliases.write(Class::Foundation, word, out),
+                // No word of these fields is an address.
+                (1..=3 | 5..=7, _) if has_foundation => self.aliases.mask(word, Kept::Words, out),
                 (_, b"ufrag") if is_value => self.aliases.write(Class::Ufrag, word, out),
                 _ => self.words(word, out),
             }
