@@ -18,6 +18,7 @@ mod clock;
 mod control;
 mod crypto;
 mod data;
+mod deviation;
 mod direction;
 mod dtls;
 mod group;
@@ -41,6 +42,7 @@ pub use clock::{ClockRate, Eui, Grandmaster, MediaClk, MediaClock, MediaClockId,
 pub use control::Control;
 pub use crypto::{Crypto, CryptoKey, CryptoKeys, Lifetime, Mki, SessionParameter};
 pub use data::{MaxMessageSize, SctpPort, Sctpmap};
+pub use deviation::Deviation;
 pub use direction::Direction;
 pub use dtls::{Digest, Fingerprint, Setup, TlsId};
 pub use group::{Group, Msid, MsidSemantic};

@@ -1,4 +1,4 @@
-//! Offer and answer (RFC 3264; for WebRTC RFC 8829): builds answers, checks answers, and has the signalling states.
+//! Offer and answer (RFC 3264; for WebRTC RFC 9429): builds answers, checks answers, and has the signalling states.
 //!
 //! # Scope
 //!
@@ -40,6 +40,7 @@ mod capabilities;
 mod codecs;
 mod explanation;
 mod flaw;
+mod report;
 mod section;
 mod simulcast;
 pub mod state;

@@ -360,13 +360,13 @@ fn attribute(value: &[u8]) -> Result<(), ValueError> {
 }
 
 /// Whether lines of this kind may hold any bytes, but at least one.
-const fn is_text(kind: Kind) -> bool {
+pub(crate) const fn is_text(kind: Kind) -> bool {
     matches!(kind, Kind::Name | Kind::Information | Kind::Uri | Kind::Email | Kind::Phone)
 }
 
 /// Checks the value of a line.
 #[inline]
-fn check(kind: Kind, value: &[u8]) -> Result<(), ValueError> {
+pub(crate) fn check(kind: Kind, value: &[u8]) -> Result<(), ValueError> {
     match kind {
         Kind::Attribute => attribute(value),
         Kind::Version => Version::parse(value).map(drop),

@@ -39,13 +39,15 @@
 
 mod alias;
 mod attribute;
+mod mask;
 
 use crate::line::{Kind, Line};
 use crate::reader::{Limits, Reader};
 use crate::session::Session;
-use crate::value::{Bandwidth, MediaLine, Origin, Value};
+use crate::value::{Bandwidth, MediaLine, Value};
 use alias::{Aliases, Class};
 use alloc::vec::Vec;
+use mask::{Errors, Kept};
 
 /// Scrubs one description. For several descriptions that belong together (an offer and its answer) use one
 /// [`Scrubber`].
@@ -58,6 +60,7 @@ pub fn scrub(session: &Session<'_>) -> Session<'static> {
 #[derive(Clone, Default)]
 pub struct Scrubber {
     aliases: Aliases,
+    replaced: Vec<usize>,
 }
 
 /// Shows the number of replaced values, not the values.
@@ -76,15 +79,17 @@ impl Scrubber {
 
     /// Returns the same description, with all values replaced that identify a person or a host.
     ///
-    /// The kinds and endings of the lines do not change. A value that could be parsed can still be parsed.
+    /// The kinds and endings of the lines do not change. A value that could be parsed can still be parsed. A line with
+    /// an error has the same error afterwards.
     #[must_use]
     pub fn scrub(&mut self, session: &Session<'_>) -> Session<'static> {
         let mut out = Vec::new();
         // First collects names and secrets: a free text may precede the line that defines them.
         session.lines().for_each(|line| self.line(&line, &mut out));
         out.clear();
+        self.replaced.clear();
         for line in session.lines() {
-            self.line(&line, &mut out);
+            self.line_with_its_errors(&line, &mut out);
             out.extend_from_slice(line.ending().as_bytes());
         }
         let most = usize::MAX;
@@ -92,6 +97,75 @@ impl Scrubber {
         let read = Reader::lenient().with_limits(limits).read(&out);
         // Reading fails only for a text that was no description before, or that is longer than 4 GiB now.
         read.map(|reading| reading.session.into_owned()).unwrap_or_default()
+    }
+
+    /// Returns the numbers of the lines of the last description that could not be parsed, and that were replaced as a
+    /// whole, from 1.
+    #[must_use]
+    pub fn replaced_lines(&self) -> &[usize] {
+        &self.replaced
+    }
+
+    /// Writes the scrubbed line without its ending. Of several ways to scrub it, the first one that keeps the errors of
+    /// the line is used.
+    fn line_with_its_errors(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
+        let errors = Errors::of(line);
+        let start = out.len();
+        // If no way keeps the same errors, one that keeps an error is used.
+        for (way, is_same) in Way::ALL.map(|way| (way, true)).into_iter().chain(Way::ALL.map(|way| (way, false))) {
+            out.truncate(start);
+            if !self.write_line(line, way, out) {
+                continue;
+            }
+            let text = out.get(start..).unwrap_or_default();
+            let scrubbed = Line { text, kind: Kind::of(text), ..*line };
+            let kept = Errors::of(&scrubbed);
+            if scrubbed.kind == line.kind && if is_same { kept == errors } else { kept.is_like(&errors) } {
+                let is_whole = way != Way::Prefix && !is_scrubbed_by_words(line);
+                if errors.is_unreadable() && is_whole && text != line.text() {
+                    self.replaced.push(line.index() + 1);
+                }
+                return;
+            }
+        }
+        out.truncate(start);
+        self.line(line, out);
+        self.replaced.push(line.index() + 1);
+    }
+
+    /// Writes the scrubbed line in one way; returns whether the way applies to the line.
+    fn write_line(&mut self, line: &Line<'_>, way: Way, out: &mut Vec<u8>) -> bool {
+        if way == Way::Usual {
+            self.line(line, out);
+            return true;
+        }
+        let value = line.value();
+        let (private_at, kept) = match line.attribute() {
+            Some((name, Some(_))) if attribute::is_name(name) => (name.len() + 1, attribute::kept(name)),
+            // The user name is private, and the rest has words of the grammar.
+            _ if line.kind() == Kind::Origin => (value.iter().position(|byte| *byte == b' ').unwrap_or(0), Kept::Words),
+            _ => (0, mask::kept_of(line.kind())),
+        };
+        let (kept_until, kept) = match way {
+            Way::Usual => return false,
+            Way::Prefix | Way::Grammar if !is_kept(line) => return false,
+            Way::Prefix => match mask::error_at(line).filter(|at| *at > private_at) {
+                Some(at) => (at, kept),
+                None => return false,
+            },
+            Way::Grammar if mask::error_at(line).is_none() => return false,
+            Way::Grammar | Way::Words => (private_at, kept),
+            Way::Names => (private_at, Kept::Names),
+            Way::Mask => (private_at, Kept::Nothing),
+        };
+        out.extend_from_slice(line.text().get(..line.text().len() - value.len()).unwrap_or_default());
+        let (before, rest) = value.split_at_checked(kept_until.max(private_at)).unwrap_or((value, &[]));
+        match line.kind() {
+            Kind::Origin => self.aliases.mask(before, Kept::Nothing, out),
+            _ => self.aliases.replace_addresses(before, out),
+        }
+        self.aliases.mask(rest, kept, out);
+        true
     }
 
     /// Writes the scrubbed line without its ending.
@@ -120,11 +194,14 @@ impl Scrubber {
             Kind::Name => self.aliases.write(Class::Name, value, out),
             Kind::Information => self.aliases.write(Class::Information, value, out),
             Kind::Uri => self.aliases.write(Class::Uri, value, out),
+            // Cameras write that there is no address.
+            Kind::Email if value == b"NONE" => out.extend_from_slice(value),
             Kind::Email => self.aliases.write(Class::Email, value, out),
             Kind::Phone => self.aliases.write(Class::Phone, value, out),
             Kind::Key => self.key(value, out),
             Kind::Attribute => self.attribute(line, out),
-            Kind::Media => self.words(value, out),
+            // No word of a media line identifies a host.
+            Kind::Media => self.aliases.mask(value, Kept::Words, out),
             Kind::Version
             | Kind::Time
             | Kind::Repeat
@@ -137,19 +214,16 @@ impl Scrubber {
         }
     }
 
-    /// Writes `o=`, also in the forms that cameras write: the user name is replaced, the rest is scrubbed word by word.
+    /// Writes `o=`, also if it cannot be parsed: the user name is replaced, the rest is scrubbed word by word.
     fn origin(&mut self, value: &[u8], out: &mut Vec<u8>) {
-        match value.iter().position(|byte| *byte == b' ').and_then(|at| value.split_at_checked(at)) {
-            Some((user, rest)) if Origin::parse(value).is_ok() => {
-                if user == b"-" {
-                    out.push(b'-')
-                } else {
-                    self.aliases.write(Class::User, user, out)
-                }
-                self.words(rest, out);
-            }
-            _ => self.words(value, out),
+        let at = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+        let (user, rest) = value.split_at_checked(at).unwrap_or((value, &[]));
+        if matches!(user, b"" | b"-") {
+            out.extend_from_slice(user);
+        } else {
+            self.aliases.write(Class::User, user, out);
         }
+        self.words(rest, out);
     }
 
     /// Writes `k=`: the method is kept, the key is replaced (RFC 8866 §5.12).
@@ -185,6 +259,44 @@ impl Scrubber {
             if is_plain(word) { out.extend_from_slice(word) } else { self.aliases.address(word, out) }
         }
     }
+}
+
+/// Returns whether the usual way keeps the words of a line that identify no person and no host.
+fn is_scrubbed_by_words(line: &Line<'_>) -> bool {
+    match line.attribute() {
+        Some((name, _)) => attribute::is_scrubbed_by_words(name),
+        None => matches!(line.kind(), Kind::Origin | Kind::Connection | Kind::Media),
+    }
+}
+
+/// Returns whether the grammar of a line allows no private data.
+fn is_kept(line: &Line<'_>) -> bool {
+    match (line.attribute(), line.kind()) {
+        (Some((name, Some(_))), _) => attribute::is_kept(name),
+        (None, kind) => kind != Kind::Origin && kind != Kind::Connection && mask::kept_of(kind) == Kept::Words,
+        (Some((_, None)), _) => false,
+    }
+}
+
+/// The ways to scrub a line, in the order in which they are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Of a line whose grammar allows no private data, the text before the error is kept, and the rest is masked.
+    Prefix,
+    /// Of such a line, everything but words of grammars and numbers is masked.
+    Grammar,
+    /// The rules for lines that can be parsed.
+    Usual,
+    /// Everything but words of grammars and numbers is masked.
+    Words,
+    /// Everything but the names of values is masked.
+    Names,
+    /// Everything is masked.
+    Mask,
+}
+
+impl Way {
+    const ALL: [Self; 6] = [Self::Prefix, Self::Grammar, Self::Usual, Self::Words, Self::Names, Self::Mask];
 }
 
 /// Returns whether a word has only digits, signs and the units of RFC 8866 §5.10.
@@ -240,7 +352,7 @@ fn is_plain(word: &[u8]) -> bool {
         b"udptl",
         b"t38",
     ];
-    word.iter().all(u8::is_ascii_digit)
+    mask::is_number(word) || word.is_empty()
         // Keywords of candidates are case-insensitive (RFC 5234 §2.3).
         || WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
 }

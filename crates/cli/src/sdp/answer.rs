@@ -11,13 +11,14 @@ use crate::output;
 use clap::Args;
 use core::net::SocketAddr;
 use portolan_sdp::Session;
-use portolan_sdp::attribute::Direction;
+use portolan_sdp::attribute::{Direction, Fingerprint, IcePwd, IceUfrag};
 use portolan_sdp::line::Kind;
 use portolan_sdp::lint::lint;
 use portolan_sdp::offer_answer::{
     AnswerError, Capabilities, Codec, DataChannel, Extension, Features, Media, SectionOutcome, Transport, answer,
 };
 use portolan_sdp::value::{Address, Connection, MediaLine, Origin};
+use portolan_sdp::{Candidate, Value};
 
 const FEEDBACK: &[&str] = &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
 
@@ -77,6 +78,20 @@ impl core::str::FromStr for CodecName {
     }
 }
 
+/// Parses the value of an attribute, so that an error names the option.
+fn value<'a, T: Value<'a>>(text: &'a str) -> Result<String, String> {
+    T::parse(text.as_bytes()).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Parses an address with a port other than 0, which would refuse the section.
+fn plain(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() == 0 => Err("port 0 refuses a section; give a port from 1 to 65535".to_owned()),
+        Ok(address) => Ok(address),
+        Err(_) => Err("give an address and a port, such as 192.0.2.7:5004 or [2001:db8::7]:5004".to_owned()),
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: no answer: {why}")]
@@ -106,19 +121,19 @@ pub(crate) struct AnswerArgs {
     #[arg(long)]
     pub(crate) receive_only: bool,
     /// Answer with plain RTP without ICE and DTLS, at this address and port, two ports further for each section
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["ufrag", "pwd", "fingerprint", "candidate"])]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = plain, conflicts_with_all = ["ufrag", "pwd", "fingerprint", "candidate"])]
     pub(crate) plain: Option<SocketAddr>,
     /// The ICE user name fragment of the answer; the default is a placeholder that no agent may use
-    #[arg(long, value_name = "UFRAG", default_value = "0000")]
+    #[arg(long, value_name = "UFRAG", value_parser = |text: &str| value::<IceUfrag<'_>>(text), default_value = "0000")]
     pub(crate) ufrag: String,
     /// The ICE password of the answer, at least 22 characters; the default is a placeholder
-    #[arg(long, value_name = "PWD", default_value = "0000000000000000000000")]
+    #[arg(long, value_name = "PWD", value_parser = |text: &str| value::<IcePwd<'_>>(text), default_value = "0000000000000000000000")]
     pub(crate) pwd: String,
     /// The certificate fingerprint of the answer, as after `a=fingerprint:`; the default is a placeholder of zeros
-    #[arg(long, value_name = "HASH", default_value = NO_FINGERPRINT, hide_default_value = true)]
+    #[arg(long, value_name = "HASH", value_parser = |text: &str| value::<Fingerprint<'_>>(text), default_value = NO_FINGERPRINT, hide_default_value = true)]
     pub(crate) fingerprint: String,
     /// A candidate of the answer, as after `a=candidate:`; may be given several times
-    #[arg(long, value_name = "CANDIDATE")]
+    #[arg(long, value_name = "CANDIDATE", value_parser = |text: &str| value::<Candidate<&str>>(text))]
     pub(crate) candidate: Vec<String>,
 }
 

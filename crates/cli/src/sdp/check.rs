@@ -12,9 +12,8 @@ use crate::output;
 use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::diagnostic::{Rule, Severity};
-use portolan_sdp::line::Kind;
 use portolan_sdp::lint::{Finding as LintFinding, lint};
-use portolan_sdp::{Attribute, Citation, Diagnostic, Reader, Session, Span, TypedError, example};
+use portolan_sdp::{Citation, Diagnostic, Reader, Session, Span, TypedError, example};
 use serde::Serialize;
 
 const SCHEMA: &str = "portolan.sdp.check/1";
@@ -176,21 +175,13 @@ fn typed(session: &Session<'_>, reported: &[Diagnostic], mut add: impl FnMut(Dia
         let mut add = |TypedError { column, error, .. }| {
             let at = line.span().map_or(0, |span| span.start) + column - 1;
             let span = Span::new(at, at + usize::from(error.found.is_some()));
-            let rule = Rule::Value { kind: Kind::Attribute, error };
+            let rule = Rule::Value { kind: line.kind(), error };
             add(Diagnostic { line: number, column, span, rule });
         };
         match line.typed() {
             Some(Err(error)) if !is_reported => add(error),
-            // Deployed endpoints write more than RFC 8839 allows.
-            Some(Ok(Attribute::Candidate(candidate))) => {
-                let value = line.attribute().and_then(|(_, value)| value).unwrap_or_default();
-                let before = line.text().len() - value.len();
-                for deviation in candidate.deviations() {
-                    let error = deviation.in_value(value);
-                    add(TypedError { line: number, column: before + error.at + 1, error });
-                }
-            }
-            Some(Ok(_) | Err(_)) | None => {}
+            // Deployed endpoints write more than the grammars allow.
+            Some(Ok(_) | Err(_)) | None => line.deviations().for_each(|(_, error)| add(error)),
         }
     }
 }
@@ -213,11 +204,10 @@ pub(crate) struct CheckArgs {
 fn help() -> String {
     format!(
         "\
-The command checks lines and their order against RFC 8866, each attribute against its RFC, and
-candidates strictly against RFC 8839 and RFC 6544. It checks what lines say together: formats,
-groups and bundles, ICE, DTLS, SCTP and simulcast (docs/sdp-rules.md). A deviation is forbidden by
-its RFC. A warning is discouraged, or forbidden although endpoints handle it. A remark (a bare LF,
-no c=) is allowed.
+The command checks lines and their order against RFC 8866, and each attribute strictly against its
+RFC. It checks what lines say together: formats, groups and bundles, ICE, DTLS, SCTP and simulcast
+(docs/sdp-rules.md). A deviation is forbidden by its RFC. A warning is discouraged, or forbidden
+although endpoints handle it. A remark (a bare LF, no c=) is allowed.
 
 {}
 

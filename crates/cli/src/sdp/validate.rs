@@ -1,7 +1,7 @@
 //! `portolan sdp validate`: checks an answer against its offer.
 //!
-//! Each fault has a place: the line of the offer or of the answer that cannot be parsed, the line that breaks a rule of
-//! `portolan_sdp::lint`, otherwise the first line of the media section. Lint finds the faults of the answer alone.
+//! Each fault has a place: the line of the offer or of the answer that cannot be parsed, or the line of the answer that
+//! breaks a rule. Lint finds the faults of the answer alone.
 
 use super::excerpt::{self, SourceLines};
 use super::input::{self, Source};
@@ -41,7 +41,7 @@ fn faults<'s>(offer: &Session<'_>, answer: &'s Session<'s>) -> Vec<Fault<'s>> {
     alone.retain(|finding| finding.severity() >= Severity::Deviation);
     let known: BTreeSet<_> = alone.iter().map(|finding| (finding.rule, finding.media)).collect();
     let mut flaws = validate(offer, answer);
-    // Lint has the line; the comparison has the section only.
+    // Lint reports the same fault with a hint.
     flaws.retain(|flaw| flaw.flaw.rule().is_none_or(|rule| !known.contains(&(rule, flaw.media))));
     flaws.into_iter().map(Fault::Exchange).chain(alone.into_iter().map(Fault::Answer)).collect()
 }
@@ -66,8 +66,8 @@ fn help() -> String {
     format!(
         "\
 The command reports each violated MUST of RFC 3264 and of WebRTC (RFC 9429, BUNDLE, ICE, DTLS,
-simulcast), at the section of the answer, or at the line of either that cannot be parsed. It reports
-each deviation of the answer from the rules in docs/sdp-rules.md, at its line.
+simulcast), at the line of the answer with the violation, or at the line that cannot be parsed. It
+reports each deviation of the answer from the rules in docs/sdp-rules.md, at its line.
 
 {}
 
@@ -93,22 +93,17 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     Ok(if faults.is_empty() { Exit::Success } else { Exit::Negative })
 }
 
-/// Returns the description with the fault, its line and column, and the number of bytes that it concerns. Faults of the
-/// whole answer are at line 1.
+/// Returns the description with the fault, its line and column, and the number of bytes that it concerns.
 fn place<'p, 'a>(pair: &'p [Described<'a>; 2], fault: &Fault<'_>) -> (&'p Described<'a>, (usize, usize), usize) {
     let [offer, answer] = pair;
     match fault {
         Fault::Answer(finding) => (answer, (finding.line, finding.column), finding.text.len()),
         Fault::Exchange(finding) => {
-            if let Flaw::Offer(error) = finding.flaw {
-                return (offer, (error.line, error.column), 1);
-            }
-            if let Flaw::Unreadable(error) = finding.flaw {
-                return (answer, (error.line, error.column), 1);
-            }
-            let line = finding.line.unwrap_or(1);
-            // The whole first line of the section.
-            (answer, (line, 1), answer.texts.line(line).len())
+            let described = if matches!(finding.flaw, Flaw::Offer(_)) { offer } else { answer };
+            // The carets mark one byte that cannot be parsed, or all bytes from the column on.
+            let is_byte = matches!(finding.flaw, Flaw::Offer(_) | Flaw::Unreadable(_));
+            let rest = described.texts.line(finding.line).len().saturating_sub(finding.column - 1);
+            (described, (finding.line, finding.column), if is_byte { 1 } else { rest })
         }
     }
 }

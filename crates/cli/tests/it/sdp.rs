@@ -142,6 +142,64 @@ fn scrub_keeps_negotiated_values_and_removes_the_others() {
 }
 
 #[test]
+fn scrub_lists_the_lines_that_are_replaced_as_a_whole_and_keeps_the_findings() {
+    let camera = b"v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=cam\r\nt=0 0\r\nm=video -1353744643 RTP/AVP 96\r\nc=IN IP4 '&\xb5\xff\r\n\
+        a=rtpmap:96 H264/90000\r\na=setup:of jane\r\n";
+    let finished = run_with_input(&["sdp", "scrub"], camera);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(
+        finished.stderr,
+        "portolan: <stdin>:6: the line cannot be read and is replaced as a whole\n\
+         portolan: <stdin>:8: the line cannot be read and is replaced as a whole\n"
+    );
+    assert!(finished.stdout.contains("m=video -1353744643 RTP/AVP 96\r\n"), "{finished:?}");
+    assert!(!finished.stdout.contains("host-") && !finished.stdout.contains("jane"), "{finished:?}");
+    let places = |input: &[u8]| -> Vec<(Value, Value)> {
+        let finished = run_with_input(&["sdp", "check", "--format", "json"], input);
+        let report: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+        let findings = report["findings"].as_array().expect("a list");
+        findings.iter().map(|finding| (finding["line"].clone(), finding["rfc"].clone())).collect()
+    };
+    let scrubbed = filtered(&["sdp", "scrub"], camera);
+    assert_eq!(places(&scrubbed), places(camera));
+    assert_eq!(places(camera).len(), 3, "the port, the address and the role");
+}
+
+#[test]
+fn check_reports_each_form_that_is_accepted_against_its_grammar() {
+    let clean = OFFER.replace(":nine", ":9");
+    for (from, to, expected) in [
+        ("a=mid:0", "a=mid:0\r\na=fmtp:111", "a= expected a space and parameters, found the end (RFC 8866 §6.15)"),
+        ("a=mid:1", "a=mid:1\r\na=simulcast: send rid=1", "expected send or recv without a space before it"),
+        ("t=0 0", "e=NONE\r\nt=0 0", "e= expected an address with @, found 'N' (RFC 8866 §5.6)"),
+    ] {
+        let finished = run_with_input(&["sdp", "check"], clean.replacen(from, to, 1).as_bytes());
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        assert!(finished.stdout.contains(expected), "{expected}: {finished:?}");
+    }
+    // RFC 8866 §9 allows any number of digits.
+    assert_eq!(run_with_input(&["sdp", "check"], clean.replacen("v=0", "v=00", 1).as_bytes()).code, Some(0));
+}
+
+#[test]
+fn an_invalid_option_of_answer_is_reported_as_that_option() {
+    for (option, value, expected) in [
+        ("--fingerprint", "foo", "expected a space, found the end (RFC 8122 §5)"),
+        ("--fingerprint", "sha-256 AB:CD", "expected a fingerprint as long as its hash"),
+        ("--ufrag", "abc", "expected 4 to 256 letters, digits, + or /"),
+        ("--pwd", "short", "expected 22 to 256 letters, digits, + or /"),
+        ("--candidate", "1 1 UDP", "RFC 8839 §5.1"),
+        ("--candidate", "1 1 UDP 1 192.0.2.1 9 typ host\r\na=x", "RFC 8839 §5.1"),
+        ("--plain", "192.0.2.1:0", "port 0 refuses a section"),
+        ("--plain", "192.0.2.1", "such as 192.0.2.7:5004"),
+    ] {
+        let finished = run_with_input(&["sdp", "answer", option, value], OFFER.as_bytes());
+        assert_refused(&finished, &[option, expected]);
+        assert!(!finished.stderr.contains("<stdin>"), "{finished:?}");
+    }
+}
+
+#[test]
 fn answer_prints_the_answer_and_the_reasons() {
     let clean = OFFER.replace(":nine", ":9");
     let finished = run_with_input(&["sdp", "answer"], clean.as_bytes());

@@ -83,7 +83,7 @@ impl Deviation {
     }
 
     /// Returns the text that the RFC requires.
-    pub(super) const fn expected(self) -> &'static str {
+    pub(crate) const fn expected(self) -> &'static str {
         match self {
             Self::NoFoundation => "a foundation of 1 to 32 characters",
             Self::ComponentZero => "a component, 1 to 256",
@@ -99,7 +99,7 @@ impl Deviation {
     }
 
     /// Returns the offset of the deviation in a value that was parsed and is known to have it.
-    fn place(self, value: &[u8]) -> usize {
+    pub(crate) fn place(self, value: &[u8]) -> usize {
         let field = match self {
             Self::NoFoundation => 0,
             Self::ComponentZero => 1,

@@ -1,4 +1,4 @@
-//! Builds the answer to an offer (RFC 3264 §6, RFC 8829 §5.3): first all decisions, then the text.
+//! Builds the answer to an offer (RFC 3264 §6, RFC 9429 §5.3): first all decisions, then the text.
 //!
 //! Rules of this file: decisions are pure and write no text. Each section is accepted, or refused with one reason. The
 //! steps follow their dependencies: the lines of a section, its codecs, the bundles, the transports.
@@ -7,11 +7,11 @@ use super::bundle::{self, Groups, refuse};
 use super::capabilities::{BundlePolicy, Capabilities, Demands, Media, MuxPolicy, Role, Transport};
 use super::codecs::{self, Choice};
 use super::explanation::{Decision, Explanation, Refusal, SectionOutcome};
-use super::section::{self, Attributes, MediaSection, unless_inactive};
+use super::section::{self, Attributes, MediaSection, Repeat, unless_inactive};
 use super::simulcast::{self, Versions};
 use super::writing;
 use crate::attribute::{Direction, Extmap, IceOptions, Setup};
-use crate::error::TypedError;
+use crate::error::{TypedError, ValueError};
 use crate::session::{EditError, Session};
 use crate::work::look;
 use alloc::boxed::Box;
@@ -37,9 +37,14 @@ pub enum AnswerError {
     /// A text of the capabilities contains CR, LF or NUL, or the answer is too long.
     #[error("the capabilities: {0}")]
     Edit(EditError),
-    /// A value of the capabilities does not match its grammar. The line is that of the answer.
-    #[error("the capabilities: {0}")]
-    Capabilities(TypedError),
+    /// A value of the capabilities does not match its grammar.
+    #[error("the capabilities: {name}: {error}")]
+    Capabilities {
+        /// The name of the attribute, or `o=` or `c=`.
+        name: &'static str,
+        /// The error. Its offset counts from the start of the value.
+        error: ValueError,
+    },
 }
 
 /// Builds the answer to an offer.
@@ -54,13 +59,18 @@ pub enum AnswerError {
 /// * [`AnswerError::Capabilities`]: a value of the capabilities does not match its grammar.
 pub fn answer(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Result<Answer, AnswerError> {
     let top = section::top(offer);
-    if let Some(fault) = top.fault.as_deref() {
-        return Err(AnswerError::Offer(*fault));
+    if let Some(fault) = top.essential_fault() {
+        return Err(AnswerError::Offer(fault));
     }
     let (text, explanations) = {
         let sections = section::read_all(offer, &top).map_err(AnswerError::Offer)?;
         let plan = Plan::new(&top, &sections, capabilities);
-        (writing::write(offer, &plan), plan.sections.iter().map(Planned::explain).collect())
+        let mut explanations: Vec<Explanation> = plan.sections.iter().map(Planned::explain).collect();
+        if let Some(first) = explanations.first_mut() {
+            // The lines of the session apply to all sections. They are reported once.
+            unused_lines(&top, &mut first.notes);
+        }
+        (writing::write(offer, &plan), explanations)
     };
     // The decisions are dropped by now; only the text is needed.
     Ok(Answer { session: text.read()?, explanations })
@@ -138,7 +148,7 @@ impl<'s, 'a> Plan<'s, 'a> {
         }
         let bundles = match capabilities.bundle {
             BundlePolicy::Never => Groups::none(sections.len()),
-            BundlePolicy::Balanced | BundlePolicy::MaxCompat | BundlePolicy::MaxBundle => {
+            BundlePolicy::Balanced | BundlePolicy::MaxCompat | BundlePolicy::MustBundle => {
                 Groups::read("BUNDLE", top, sections)
             }
         };
@@ -169,8 +179,8 @@ fn decide<'s, 'a>(
     if section.is_removed() {
         return Err(Refusal::Removed);
     }
-    if let Some(fault) = section.own.fault.as_deref() {
-        return Err(Refusal::Unreadable(*fault));
+    if let Some(fault) = section.own.essential_fault() {
+        return Err(Refusal::Unreadable(fault));
     }
     if section.is_multicast() {
         return Err(Refusal::Multicast);
@@ -202,7 +212,7 @@ fn decide<'s, 'a>(
     Ok(Some(Box::new(MediaPlan { media, choice, direction, extensions, versions })))
 }
 
-/// The protocols of an offer for DTLS-SRTP (RFC 8829 §5.1.2), and those without DTLS.
+/// The protocols of an offer for DTLS-SRTP (RFC 9429 §5.1.2), and those without DTLS.
 fn is_known(protocol: &str) -> bool {
     matches!(
         protocol,
@@ -255,7 +265,7 @@ fn extensions<'s>(section: &MediaSection<'s>, media: &Media<'_>, direction: Dire
         }
         // Without a direction the extension has that of the stream.
         let direction = if wanted == stream { None } else { Some(wanted) };
-        answered.push(Extmap { direction, ..*offered });
+        answered.push(Extmap { direction, ..**offered });
     }
     answered
 }
@@ -316,13 +326,16 @@ fn transport_plan<'a>(
 ) -> Result<TransportPlan<'a>, Refusal> {
     let keys = section.own.keys;
     let is_demanded = capabilities.demands == Demands::Webrtc;
+    // Profiles with an S are encrypted. Without a fingerprint there is no DTLS key.
+    let must_encrypt = is_demanded || section.is_dtls() || section.is_secure();
+    if must_encrypt && !keys.has_fingerprint && !section.own.rtp.crypto.is_empty() {
+        return Err(Refusal::Crypto);
+    }
     let offers_ice = keys.fragment.is_some() && keys.password.is_some();
     let uses_ice = offers_ice && transport.credentials.is_some();
     if is_demanded && !uses_ice {
         return Err(if offers_ice { Refusal::TransportWithoutIce } else { Refusal::NoIce });
     }
-    // Profiles with an S are encrypted. Without a fingerprint there is no key.
-    let must_encrypt = is_demanded || section.is_dtls() || section.head.protocol.contains("SAVP");
     let uses_dtls = keys.has_fingerprint && transport.dtls.is_some();
     if must_encrypt && !uses_dtls {
         return Err(if keys.has_fingerprint { Refusal::TransportWithoutDtls } else { Refusal::NoFingerprint });
@@ -335,7 +348,7 @@ fn transport_plan<'a>(
             Role::Passive => Setup::Passive,
         }),
         (Some(_), Some(Setup::Passive)) => Some(Setup::Active),
-        // Without `a=setup` the offerer is active (RFC 4145 §4).
+        // Without `a=setup` the offerer is active (RFC 4145 §4.1).
         (Some(_), Some(Setup::Active) | None) => Some(Setup::Passive),
     };
     Ok(TransportPlan { transport, owner: section.index, uses_ice, setup })
@@ -344,7 +357,7 @@ fn transport_plan<'a>(
 impl Planned<'_, '_> {
     fn explain(&self) -> Explanation {
         let index = self.offered.index;
-        let (outcome, notes) = match &self.decision {
+        let (outcome, mut notes) = match &self.decision {
             Err(refusal) => (SectionOutcome::Refused(*refusal), Vec::new()),
             Ok(accepted) => {
                 let (formats, of, direction) = match &accepted.media {
@@ -354,6 +367,10 @@ impl Planned<'_, '_> {
                 (SectionOutcome::Accepted { formats, of, direction }, self.notes(accepted))
             }
         };
+        let is_unreadable = matches!(outcome, SectionOutcome::Refused(Refusal::Unreadable(_) | Refusal::Removed));
+        if !is_unreadable {
+            unused_lines(&self.offered.own, &mut notes);
+        }
         Explanation { media: index, outcome, notes }
     }
 
@@ -362,7 +379,12 @@ impl Planned<'_, '_> {
         if accepted.transport_plan.owner != self.offered.index {
             notes.push(Decision::BundledWith { media: accepted.transport_plan.owner });
         }
-        let Some(media) = &accepted.media else { return notes };
+        let Some(media) = &accepted.media else {
+            if self.offered.own.data.port == Some(0) {
+                notes.push(Decision::AssociationClosed);
+            }
+            return notes;
+        };
         let MediaPlan { choice, direction, extensions, versions, .. } = &**media;
         let (offered, answered) = (self.offered.direction, *direction);
         if offered.reversed() != answered {
@@ -371,7 +393,7 @@ impl Planned<'_, '_> {
         notes.extend(
             choice.left_out.iter().map(|(payload, why)| Decision::FormatOmitted { payload: *payload, why: *why }),
         );
-        let is_answered = |offered: &&Extmap<'_>| {
+        let is_answered = |offered: &Extmap<'_>| {
             look(extensions.len() + 1);
             extensions.iter().any(|known| known.uri == offered.uri)
         };
@@ -379,9 +401,15 @@ impl Planned<'_, '_> {
         let own = if self.offered.own.has_extensions() { &*self.offered.extensions } else { &[] };
         let left_out = own.iter().filter(|offered| !is_answered(offered));
         notes.extend(left_out.map(|offered| Decision::ExtensionOmitted { id: offered.id }));
-        if self.offered.own.rtp.simulcast.is_some() && versions.is_empty() {
+        if !self.offered.own.rtp.simulcasts.is_empty() && versions.is_empty() {
             notes.push(Decision::SimulcastOmitted);
         }
         notes
     }
+}
+
+/// Reports the lines that are ignored: those that cannot be parsed, and those that repeat an attribute.
+fn unused_lines(attributes: &Attributes<'_>, notes: &mut Vec<Decision>) {
+    notes.extend(attributes.faults().map(|fault| Decision::LineUnreadable(fault.error)));
+    attributes.each_repeat(|Repeat { name, line, clause }| notes.push(Decision::LineRepeated { name, line, clause }));
 }

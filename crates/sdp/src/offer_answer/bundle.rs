@@ -1,4 +1,4 @@
-//! Bundles: which sections share a transport (RFC 9143, RFC 8829 §5.3.1), and which are refused because of the bundle
+//! Bundles: which sections share a transport (RFC 9143, RFC 9429 §5.3.1), and which are refused because of the bundle
 //! policy.
 //!
 //! Rules of this file: the first section of an offered group carries the transport of all. If it is refused, all are
@@ -64,14 +64,14 @@ impl Groups {
         sections: &[MediaSection<'_>],
         refusals: &mut [Option<Refusal>],
     ) {
-        // RFC 8829 §5.3.1 names the first section. Here it is the first section that was not removed; otherwise a
+        // RFC 9429 §5.3.1 names the first section. Here it is the first section that was not removed; otherwise a
         // session could not continue after its first section ended.
         let mut firsts: BTreeMap<&str, &MediaSection<'_>> = BTreeMap::new();
         for section in sections.iter().filter(|section| !section.is_removed()) {
             look(section.head.media.len() + 1);
             let kind = match policy {
                 BundlePolicy::MaxCompat | BundlePolicy::Never => break,
-                BundlePolicy::MaxBundle => "",
+                BundlePolicy::MustBundle => "",
                 BundlePolicy::Balanced => section.head.media,
             };
             let first = firsts.entry(kind).or_insert(section).index;
@@ -81,14 +81,15 @@ impl Groups {
             }
         }
         self.refuse_dependents(refusals);
+        // Outside of a bundle the attribute is discarded (RFC 9143 §6). With port 0 the section is then a removed one.
         for section in sections.iter().filter(|section| section.own.flags.bundle_only) {
-            if self.of(section.index).is_none() {
+            if section.head.port == 0 && self.of(section.index).is_none() {
                 refuse(refusals, section.index, Refusal::BundleOnly);
             }
         }
     }
 
-    /// Refuses all sections that are bundled with a refused section (RFC 8829 §5.3.1).
+    /// Refuses all sections that are bundled with a refused section (RFC 9429 §5.3.1).
     pub(super) fn refuse_dependents(&self, refusals: &mut [Option<Refusal>]) {
         for members in &self.members {
             look(members.len() + 1);

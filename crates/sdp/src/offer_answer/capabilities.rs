@@ -48,13 +48,13 @@ pub struct Capabilities<'a> {
     pub rtcp_mux: MuxPolicy,
     /// The requirements for an offer.
     pub demands: Demands,
-    /// Whether each bundled section repeats the transport attributes. RFC 9143 §7.1.3 and RFC 8829 §5.3.1 require them
+    /// Whether each bundled section repeats the transport attributes. RFC 9143 §7.1.3 and RFC 9429 §5.3.1 require them
     /// in the first section only, but some deployed endpoints require `a=rtcp-mux` in the others.
     pub repeats_transport: bool,
 }
 
 impl<'a> Capabilities<'a> {
-    /// Makes a WebRTC endpoint: requires ICE, DTLS and multiplexed RTCP (RFC 8829 §5.1.1); the bundle policy is
+    /// Makes a WebRTC endpoint: requires ICE, DTLS and multiplexed RTCP (RFC 9429 §5.1.1); the bundle policy is
     /// balanced.
     #[must_use]
     pub const fn webrtc(origin: Origin<'a>, media: &'a [Media<'a>], transports: &'a [Transport<'a>]) -> Self {
@@ -93,7 +93,7 @@ impl<'a> Capabilities<'a> {
 /// The requirements for an offer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Demands {
-    /// ICE and DTLS in each transport (RFC 8829 §5.1.1).
+    /// ICE and DTLS in each transport (RFC 9429 §5.1.1).
     #[default]
     Webrtc,
     /// No requirement. ICE is used if it is offered. DTLS is used if it is offered and the protocol of the `m=` line
@@ -101,7 +101,7 @@ pub enum Demands {
     Nothing,
 }
 
-/// Which sections are accepted in bundles, and which are refused outside of bundles (RFC 8829 §4.1.1, §5.3.1).
+/// Which sections are accepted in bundles, and which are refused outside of bundles (RFC 9429 §4.1.1, §5.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BundlePolicy {
     /// Refuses sections that are not bundled with the first of their kind.
@@ -109,13 +109,13 @@ pub enum BundlePolicy {
     Balanced,
     /// Accepts all sections.
     MaxCompat,
-    /// Refuses sections that are not bundled with the first of the session.
-    MaxBundle,
+    /// Refuses sections that are not bundled with the first of the session. RFC 8829 named this policy `max-bundle`.
+    MustBundle,
     /// Accepts no bundle: the answer has no groups, and each section needs its own transport.
     Never,
 }
 
-/// Whether RTP without multiplexed RTCP is accepted (RFC 8829 §4.1.1).
+/// Whether RTP without multiplexed RTCP is accepted (RFC 9429 §4.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MuxPolicy {
     /// RTP sections that do not offer `a=rtcp-mux` are refused.
@@ -376,14 +376,14 @@ impl core::fmt::Debug for Credentials<'_> {
 pub struct Dtls<'a> {
     /// The fingerprints, as text after `a=fingerprint:`; at least one.
     pub fingerprints: &'a [&'a str],
-    /// `a=tls-id`, answered if it is offered. It changes exactly when the offer's `a=tls-id` changes (RFC 8829 §5.3.2).
+    /// `a=tls-id`, answered if it is offered. It changes exactly when the offer's `a=tls-id` changes (RFC 9429 §5.3.2).
     pub tls_id: Option<&'a str>,
-    /// The role of the answerer, if the offer leaves the choice. RFC 8829 §5.3.1 recommends [`Role::Active`]. An
+    /// The role of the answerer, if the offer leaves the choice. RFC 9429 §5.3.1 recommends [`Role::Active`]. An
     /// existing association keeps its roles.
     pub role: Role,
 }
 
-/// The role in a DTLS association (RFC 4145 §4, RFC 5763 §5).
+/// The role in a DTLS association (RFC 4145 §4, RFC 8842 §5.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The DTLS client.

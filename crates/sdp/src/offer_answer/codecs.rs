@@ -1,4 +1,4 @@
-//! Finds the common formats of offer and capabilities (RFC 3264 §6.1, RFC 8829 §5.3.1), and their `a=fmtp` in the
+//! Finds the common formats of offer and capabilities (RFC 3264 §6.1, RFC 9429 §5.3.1), and their `a=fmtp` in the
 //! answer.
 //!
 //! Rules of this file: a format is common if name, clock rate and channels are equal, and also the parameters that
@@ -237,6 +237,22 @@ pub(super) fn is_configured_alike(name: &str, one: &Fmtp<'_>, other: &Fmtp<'_>) 
     })
 }
 
+/// Returns whether an answer raises the level of H.264, although one side does not allow different levels (RFC 6184
+/// §8.2.2).
+pub(super) fn is_level_raised(name: &str, offered: &Fmtp<'_>, answered: &Fmtp<'_>) -> bool {
+    let level = |fmtp: &Fmtp<'_>| {
+        let usual = configuration(name).iter().find(|(known, _)| *known == PROFILE_LEVEL).map(|(_, usual)| *usual);
+        let text = fmtp.parameter(PROFILE_LEVEL).or(usual.map(str::as_bytes));
+        text.and_then(ProfileLevel::parse).map(ProfileLevel::level)
+    };
+    let is_higher = level(offered).zip(level(answered)).is_some_and(|(theirs, ours)| ours > theirs);
+    is_higher && !(allows_asymmetry(offered) && allows_asymmetry(answered))
+}
+
+fn allows_asymmetry(fmtp: &Fmtp<'_>) -> bool {
+    fmtp.parameter("level-asymmetry-allowed") == Some(b"1")
+}
+
 /// The H.264 `profile-level-id` (RFC 6184 §8.1): three bytes in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ProfileLevel {
@@ -293,9 +309,8 @@ impl Parameters<'_, '_> {
     fn profile_level<'x>(offered: &Fmtp<'x>, own: &Fmtp<'x>) -> &'x [u8] {
         let theirs = offered.parameter(PROFILE_LEVEL).unwrap_or_default();
         let ours = own.parameter(PROFILE_LEVEL).unwrap_or_default();
-        let allows = |fmtp: &Fmtp<'_>| fmtp.parameter("level-asymmetry-allowed") == Some(b"1");
         match (ProfileLevel::parse(theirs), ProfileLevel::parse(ours)) {
-            (Some(a), Some(b)) if (allows(offered) && allows(own)) || b.level() < a.level() => ours,
+            (Some(a), Some(b)) if (allows_asymmetry(offered) && allows_asymmetry(own)) || b.level() < a.level() => ours,
             _ => theirs,
         }
     }

@@ -11,7 +11,7 @@
 
 use super::codecs::OmissionReason;
 use crate::attribute::Direction;
-use crate::error::{Citation, TypedError};
+use crate::error::{Citation, Found, TypedError};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -124,8 +124,11 @@ pub enum Refusal {
     /// The offer has no DTLS fingerprint.
     #[error("no fingerprint, so no DTLS, is offered")]
     NoFingerprint,
+    /// The keys are in `a=crypto`, which is not supported, and the offer has no DTLS fingerprint.
+    #[error("its keys are in a=crypto (SDES), which is not supported, and no fingerprint for DTLS is offered")]
+    Crypto,
     /// No role answers the offered role.
-    #[error("a=setup:holdconn cannot be answered with DTLS")]
+    #[error("a=setup:holdconn must not be used with DTLS")]
     HoldConnection,
     /// There are more sections than transports.
     #[error("there is no transport left for it")]
@@ -147,17 +150,18 @@ impl Refusal {
             Self::Unreadable(error) => return error.error.clause,
             Self::Kind | Self::Declined | Self::NoTransport => ("RFC 3264", "6"),
             Self::Multicast => ("RFC 3264", "6.2"),
-            Self::Protocol => ("RFC 8829", "5.1.2"),
+            Self::Protocol => ("RFC 9429", "5.1.2"),
             Self::NoCommonFormat => ("RFC 3264", "6.1"),
-            Self::NoSctpPort => ("RFC 8829", "5.8.2"),
-            Self::NotBundled | Self::BundleRefused { .. } => ("RFC 8829", "5.3.1"),
+            Self::NoSctpPort => ("RFC 9429", "5.8.2"),
+            Self::NotBundled | Self::BundleRefused { .. } => ("RFC 9429", "5.3.1"),
             Self::MidTwice => ("RFC 5888", "4"),
             Self::BundleOnly => ("RFC 9143", "6"),
-            Self::NoRtcpMux => ("RFC 8829", "5.8.3"),
+            Self::NoRtcpMux => ("RFC 9429", "5.8.3"),
             Self::NoIce | Self::NoFingerprint | Self::TransportWithoutIce | Self::TransportWithoutDtls => {
-                ("RFC 8829", "5.1.1")
+                ("RFC 9429", "5.1.1")
             }
-            Self::HoldConnection => ("RFC 5763", "5"),
+            Self::Crypto => ("RFC 4568", "5.1.2"),
+            Self::HoldConnection => ("RFC 8842", "5.1"),
         };
         Citation::new(document, section)
     }
@@ -193,6 +197,20 @@ pub enum Decision {
     },
     /// Simulcast is offered or requested, and not answered.
     SimulcastOmitted,
+    /// SCTP port 0 is offered and answered: there is no SCTP association.
+    AssociationClosed,
+    /// A line is ignored, because it cannot be parsed.
+    LineUnreadable(TypedError),
+    /// A line is ignored, because it repeats an attribute. Of repeated `a=rid` and `a=simulcast` lines none is used, of
+    /// other attributes the first one.
+    LineRepeated {
+        /// The name of the attribute, or `c=`.
+        name: &'static str,
+        /// The line of the offer, counted from 1.
+        line: usize,
+        /// The section that has the attribute.
+        clause: Citation,
+    },
 }
 
 impl Decision {
@@ -204,6 +222,9 @@ impl Decision {
             Self::ExtensionOmitted { .. } => ("RFC 8285", "7"),
             Self::BundledWith { .. } => ("RFC 9143", "7.3"),
             Self::SimulcastOmitted => ("RFC 8853", "5.3.2"),
+            Self::AssociationClosed => ("RFC 8841", "10.3"),
+            Self::LineUnreadable(error) => return error.error.clause,
+            Self::LineRepeated { clause, .. } => return *clause,
         };
         Citation::new(document, section)
     }
@@ -217,6 +238,19 @@ impl fmt::Display for Decision {
             Self::Narrowed { offered, answered } => write!(f, "{offered} was offered, {answered} is answered"),
             Self::BundledWith { media } => write!(f, "shares the transport of m-line {media}"),
             Self::SimulcastOmitted => f.write_str("simulcast left out"),
+            Self::AssociationClosed => f.write_str("a=sctp-port:0 closes the SCTP association, and is answered with 0"),
+            Self::LineUnreadable(TypedError { line, column, error }) => {
+                write!(
+                    f,
+                    "line {line} is ignored: at column {column} expected {}, found {}",
+                    error.expected,
+                    Found(error.found)
+                )
+            }
+            Self::LineRepeated { name: "rid" | "simulcast", line, .. } => {
+                write!(f, "line {line} repeats an attribute that may occur once: none of its lines is used")
+            }
+            Self::LineRepeated { name, line, .. } => write!(f, "line {line} repeats {name}: the first line is used"),
         }
     }
 }

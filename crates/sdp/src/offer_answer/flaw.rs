@@ -6,15 +6,19 @@
 use crate::attribute::Direction;
 use crate::error::{Citation, TypedError};
 use crate::lint::Rule;
+use alloc::string::String;
 use core::fmt;
 
 /// One violation in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// The index of the media section, counted from 0 like `sdpMLineIndex`; `None`: the session.
     pub media: Option<usize>,
-    /// The line of the answer at which that section begins, counted from 1.
-    pub line: Option<usize>,
+    /// The line of the answer with the violation, counted from 1. If a line is missing, this is the `m=` line of its
+    /// section, or line 1. For [`Flaw::Offer`] it is the line of the offer.
+    pub line: usize,
+    /// The byte in the line, counted from 1.
+    pub column: usize,
     /// The violation.
     pub flaw: Flaw,
 }
@@ -35,13 +39,13 @@ impl fmt::Display for Finding {
 macro_rules! flaws {
     ($($(#[$attribute:meta])* $name:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty),+ $(,)? })? => $document:literal $section:literal $(, $rule:ident)?;)*) => {
         /// A violation.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
         #[non_exhaustive]
         pub enum Flaw {
-            /// A line of the answer that is needed for the comparison cannot be parsed.
+            /// A line of the answer cannot be parsed.
             #[error("{0}")]
             Unreadable(TypedError),
-            /// The offer cannot be parsed, so that the answer cannot be checked.
+            /// A line of the offer that is needed for the comparison cannot be parsed.
             #[error("the offer: {0}")]
             Offer(TypedError),
             $($(#[$attribute])* $name $({ $($(#[$field_doc])* $field: $type),+ })?,)*
@@ -102,14 +106,23 @@ flaws! {
     #[error("the session id or version has more than 63 bits")]
     OriginNumber => "RFC 3264" "5";
     /// A bundle has a section that is not in the offered bundle.
-    #[error("a bundle has sections that the offer does not bundle")]
-    BundleNotOffered => "RFC 9143" "7.3";
+    #[error("the bundle has {mids}, which the offer does not have in that bundle")]
+    BundleNotOffered {
+        /// The `mid` of each such section, separated by spaces.
+        mids: String,
+    } => "RFC 9143" "7.3";
     /// A bundle has a refused section.
-    #[error("a refused section is in a bundle")]
-    BundleOfRefused => "RFC 9143" "7.3.3", GroupRemovedMedia;
+    #[error("the bundle has {mids}, which is refused")]
+    BundleOfRefused {
+        /// The `mid` of each such section, separated by spaces.
+        mids: String,
+    } => "RFC 9143" "7.3.3", GroupRemovedMedia;
     /// A group has a `mid` that no section has.
-    #[error("a group has a mid that no section has")]
-    GroupUnknown => "RFC 5888" "9.1", GroupUnknownMid;
+    #[error("the group has the mid {mids}, which no section has")]
+    GroupUnknown {
+        /// Each such `mid`, separated by spaces.
+        mids: String,
+    } => "RFC 5888" "9.2", GroupUnknownMid;
     /// A lite implementation writes `a=ice-pacing`.
     #[error("a=ice-pacing of a lite implementation, which sends no checks")]
     PacingOfLite => "RFC 8839" "4.3.2", LitePacing;
@@ -118,7 +131,7 @@ flaws! {
     Kind => "RFC 3264" "6.1";
     /// The protocol differs from the offer.
     #[error("the protocol is not that of the offer")]
-    Protocol => "RFC 8829" "5.8.3";
+    Protocol => "RFC 9429" "5.8.3";
     /// A removed section is accepted.
     #[error("the section was offered with port 0, and is not refused")]
     RemovedTaken => "RFC 3264" "8.2";
@@ -127,7 +140,7 @@ flaws! {
     NoOfferedFormat => "RFC 3264" "6.1";
     /// The formats of data channels differ from the offer.
     #[error("the formats are not exactly those of the offer")]
-    DataFormats => "RFC 8829" "5.3.1";
+    DataFormats => "RFC 9429" "5.3.1";
     /// A dynamic payload type has no `a=rtpmap`.
     #[error("payload type {payload} has no a=rtpmap")]
     NoRtpmap {
@@ -146,12 +159,18 @@ flaws! {
         /// The payload type.
         payload: u8,
     } => "RFC 3264" "6.1";
+    /// An H.264 format has a higher level than in the offer, although one side does not allow different levels.
+    #[error("payload type {payload} has a higher level than in the offer, without level-asymmetry-allowed=1 on both sides")]
+    LevelRaised {
+        /// The payload type.
+        payload: u8,
+    } => "RFC 6184" "8.2.2";
     /// A retransmission format repeats a format that is not answered.
     #[error("payload type {payload} repeats one that is not answered")]
     RetransmitsNothing {
         /// The payload type.
         payload: u8,
-    } => "RFC 8829" "5.10", AptUnknownFormat;
+    } => "RFC 9429" "5.10", AptUnknownFormat;
     /// The offered direction does not allow this one.
     #[error("{answered} answers {offered}")]
     Direction {
@@ -171,25 +190,43 @@ flaws! {
     Mid => "RFC 5888" "9.1";
     /// `a=bundle-only` has no meaning in an answer.
     #[error("a=bundle-only in an answer")]
-    BundleOnlyAnswered => "RFC 8829" "5.3.1";
+    BundleOnlyAnswered => "RFC 9429" "5.3.1";
     /// A `bundle-only` section is accepted outside of any bundle.
     #[error("the section is bundle-only, but accepted outside of a bundle")]
-    BundleOnlyAlone => "RFC 9143" "6";
+    BundleOnlyAlone => "RFC 9143" "7.3.2";
     /// There is DTLS, but no `a=setup`.
     #[error("DTLS without a=setup")]
-    NoSetup => "RFC 5763" "5", NoSetup;
+    NoSetup => "RFC 8842" "5.3", NoSetup;
     /// The answer has `a=setup:actpass`, but must choose a role.
     #[error("a=setup:actpass in an answer")]
     SetupOpen => "RFC 4145" "4.1";
     /// Both endpoints are active, or both are passive.
     #[error("a=setup is the same role as in the offer")]
     SetupConflict => "RFC 4145" "4.1";
+    /// The answer has `a=setup:holdconn` with DTLS.
+    #[error("a=setup:holdconn with DTLS")]
+    HoldConnection => "RFC 8842" "5.1", HoldConnection;
+    /// The offer has `a=setup:holdconn` with DTLS, and the section is not refused.
+    #[error("the offer has a=setup:holdconn with DTLS, and the section is not refused")]
+    OfferedHoldConnection => "RFC 8842" "5.1";
+    /// An SRTP section is accepted without `a=crypto`, which is offered, and without a DTLS fingerprint.
+    #[error("neither a=crypto nor a=fingerprint, though a=crypto is offered")]
+    NoCrypto => "RFC 4568" "5.1.2";
+    /// There is more than one `a=crypto`.
+    #[error("a second a=crypto in an answer")]
+    CryptoTwice => "RFC 4568" "5.1.2";
+    /// An `a=crypto` has a tag that is not offered, or another suite than the offered one.
+    #[error("a=crypto with tag {tag} is not offered with this suite")]
+    CryptoNotOffered {
+        /// The tag.
+        tag: u32,
+    } => "RFC 4568" "5.1.3";
     /// There is DTLS, but no fingerprint.
     #[error("DTLS without a=fingerprint")]
-    NoFingerprint => "RFC 8829" "5.8.3", NoFingerprint;
+    NoFingerprint => "RFC 9429" "5.8.3", NoFingerprint;
     /// ICE and DTLS were offered, but the answer has no ICE credentials.
     #[error("neither a=ice-ufrag nor a=ice-pwd, though ICE is offered")]
-    NoIce => "RFC 8829" "5.8.3";
+    NoIce => "RFC 9429" "5.8.3";
     /// Only one of the two ICE credentials is present.
     #[error("one of a=ice-ufrag and a=ice-pwd without the other")]
     HalfIce => "RFC 8839" "5.4", HalfIceCredentials;
@@ -216,7 +253,7 @@ flaws! {
     FeedbackNotOffered {
         /// The payload type; `None`: all.
         payload: Option<u8>,
-    } => "RFC 8829" "5.11";
+    } => "RFC 9429" "5.11";
     /// A header extension has another identifier than in the offer, or the identifier of another extension.
     #[error("header extension {id} has another number in the offer, or is another there")]
     ExtensionRenumbered {
@@ -243,13 +280,16 @@ flaws! {
     SimulcastNotOffered => "RFC 8853" "5.3.2";
     /// A simulcast stream has no `a=rid` with its direction.
     #[error("a=simulcast names a version that no a=rid describes")]
-    SimulcastWithoutRid => "RFC 8829" "5.8.3", SimulcastUnknownRid;
+    SimulcastWithoutRid => "RFC 9429" "5.8.3", SimulcastUnknownRid;
     /// An `a=rid` has no counterpart in the offer with the opposite direction.
     #[error("a=rid is none of the offer's reversed")]
     RidNotReversed => "RFC 8851" "6.3";
     /// Data channels have no SCTP port.
     #[error("data channels without a=sctp-port")]
-    NoSctpPort => "RFC 8829" "5.8.2", NoSctpPort;
+    NoSctpPort => "RFC 9429" "5.8.2", NoSctpPort;
+    /// SCTP port 0 closes the association, but another port is answered.
+    #[error("a=sctp-port:0 is offered, and another port is answered")]
+    SctpPortNotZero => "RFC 8841" "10.3";
 }
 
 struct Formats(Option<u8>);

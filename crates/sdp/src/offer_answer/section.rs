@@ -1,21 +1,21 @@
 //! Reads the lines of a description that negotiation needs: the attributes of each section, and those of the session
 //! that apply to it.
 //!
-//! Rules of this file: one pass over the lines of each section. A required line that cannot be parsed is a fault; any
-//! other such line is ignored (RFC 8866 §5.13 requires to ignore unknown attributes). If an attribute that may occur
-//! once is repeated, the first one is used.
+//! Rules of this file: one pass over the lines of each section. Each line that cannot be parsed is a fault. If an
+//! attribute that may occur once is repeated, the first one is used, and each further one is recorded.
 
 use super::codecs::{number, of_static};
 use crate::attribute::{
-    Attribute, Direction, Extmap, Fmtp, Group, IceOptions, Rid, RtcpFb, Rtpmap, Sctpmap, Setup, Simulcast,
+    Attribute, Crypto, Direction, Extmap, Fmtp, Group, IceOptions, Rid, RtcpFb, Rtpmap, Sctpmap, Setup, Simulcast,
 };
-use crate::error::{TypedError, ValueError};
+use crate::error::{Citation, TypedError, ValueError};
 use crate::line::Kind;
 use crate::media::Section;
 use crate::session::Session;
 use crate::value::{Address, Connection, MediaLine, Value};
 use crate::work::look;
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -30,7 +30,7 @@ pub(super) struct MediaSection<'s> {
     /// The RTP formats in order, each once.
     pub(super) formats: Vec<Format<'s>>,
     /// The header extensions. All sections share those of the session.
-    pub(super) extensions: Rc<[Extmap<'s>]>,
+    pub(super) extensions: Rc<[At<Extmap<'s>>]>,
     /// The attributes of the section, with those of the session as default.
     pub(super) own: Attributes<'s>,
 }
@@ -62,8 +62,69 @@ pub(super) struct Attributes<'s> {
     pub(super) rtp: Rare<Rtp<'s>>,
     pub(super) data: Rare<Data<'s>>,
     pub(super) session_level: Rare<SessionLevel<'s>>,
-    /// The first required line that cannot be parsed.
-    pub(super) fault: Option<Box<TypedError>>,
+    /// Most sections have none.
+    problems: Option<Box<Problems>>,
+}
+
+/// The lines that are not used.
+#[derive(Clone, Debug, Default)]
+struct Problems {
+    /// The lines that cannot be parsed.
+    faults: Vec<Fault>,
+    /// The lines that repeat an attribute.
+    repeats: Vec<Repeat>,
+}
+
+/// A line that cannot be parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) error: TypedError,
+    pub(super) topic: Topic,
+    /// Whether a section cannot be answered without the line.
+    pub(super) is_essential: bool,
+}
+
+/// The attributes that one comparison of offer and answer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    /// The address and the direction.
+    Connection,
+    Names,
+    Formats,
+    Feedback,
+    Extensions,
+    Simulcast,
+    Keys,
+    Crypto,
+    Multiplexing,
+    Data,
+    Other,
+}
+
+/// A line whose attribute an earlier line has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Repeat {
+    /// The name of the attribute, or `c=`.
+    pub(super) name: &'static str,
+    /// The number of the line.
+    pub(super) line: usize,
+    /// The section that defines the attribute.
+    pub(super) clause: Citation,
+}
+
+/// A value with its line, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At<T> {
+    pub(super) line: usize,
+    value: T,
+}
+
+impl<T> core::ops::Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
 }
 
 /// The attributes that protect the transport.
@@ -90,12 +151,20 @@ pub(super) struct Flags {
 /// RTP attributes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rtp<'s> {
-    maps: Vec<Rtpmap<'s>>,
-    parameters: Vec<Fmtp<'s>>,
-    pub(super) feedback: Vec<RtcpFb<'s>>,
-    extensions: Vec<Extmap<'s>>,
-    pub(super) rids: Vec<Rid<'s>>,
-    pub(super) simulcast: Option<Simulcast<'s>>,
+    maps: Vec<At<Rtpmap<'s>>>,
+    parameters: Vec<At<Fmtp<'s>>>,
+    pub(super) feedback: Vec<At<RtcpFb<'s>>>,
+    extensions: Vec<At<Extmap<'s>>>,
+    pub(super) rids: Vec<At<Rid<'s>>>,
+    pub(super) simulcasts: Vec<At<Simulcast<'s>>>,
+    pub(super) crypto: Vec<At<Crypto<'s>>>,
+}
+
+impl<'s> Rtp<'s> {
+    /// Returns the simulcast streams. Of several `a=simulcast` lines none counts (RFC 8853 §5.3.2).
+    pub(super) fn simulcast(&self) -> Option<Simulcast<'s>> {
+        if let [one] = self.simulcasts.as_slice() { Some(**one) } else { None }
+    }
 }
 
 /// Data channel attributes.
@@ -109,7 +178,7 @@ pub(super) struct Data<'s> {
 /// The attributes of the whole session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionLevel<'s> {
-    pub(super) groups: Vec<Group<'s>>,
+    pub(super) groups: Vec<At<Group<'s>>>,
     pub(super) ice_options: Option<IceOptions<'s>>,
     pub(super) ice_lite: bool,
     pub(super) ice_pacing: bool,
@@ -147,7 +216,7 @@ macro_rules! rare {
 rare! {
     Rtp {
         maps: Vec::new(), parameters: Vec::new(), feedback: Vec::new(), extensions: Vec::new(), rids: Vec::new(),
-        simulcast: None
+        simulcasts: Vec::new(), crypto: Vec::new()
     }
     Data { port: None, sctpmap: None }
     SessionLevel { groups: Vec::new(), ice_options: None, ice_lite: false, ice_pacing: false }
@@ -166,7 +235,7 @@ pub(super) fn read_all<'s>(
     session: &'s Session<'s>,
     top: &Attributes<'s>,
 ) -> Result<Vec<MediaSection<'s>>, TypedError> {
-    let shared: Rc<[Extmap<'s>]> = top.rtp.extensions.as_slice().into();
+    let shared: Rc<[At<Extmap<'s>>]> = top.rtp.extensions.as_slice().into();
     // Allocated at once: growing the list would need the memory twice for a while.
     let mut sections = Vec::with_capacity(session.media_count());
     for (index, section) in session.all_media().enumerate() {
@@ -180,7 +249,7 @@ impl<'s> MediaSection<'s> {
         index: usize,
         section: &Section<'s>,
         top: &Attributes<'s>,
-        shared: &Rc<[Extmap<'s>]>,
+        shared: &Rc<[At<Extmap<'s>>]>,
     ) -> Result<Self, TypedError> {
         // A media section always begins with its `m=`.
         let line = section.range().start + 1;
@@ -205,7 +274,7 @@ impl<'s> MediaSection<'s> {
         is_rtp(&self.head)
     }
 
-    /// Returns whether the section is for data channels over SCTP (RFC 8841, RFC 8829 §5.1.2).
+    /// Returns whether the section is for data channels over SCTP (RFC 8841, RFC 9429 §5.1.2).
     pub(super) fn is_data(&self) -> bool {
         let is_sctp = matches!(self.head.protocol, "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP" | "DTLS/SCTP");
         is_sctp && self.head.media == "application"
@@ -214,6 +283,11 @@ impl<'s> MediaSection<'s> {
     /// Returns whether the protocol includes DTLS.
     pub(super) fn is_dtls(&self) -> bool {
         self.head.protocol.split('/').any(|part| matches!(part, "TLS" | "DTLS"))
+    }
+
+    /// Returns whether the profile of RTP is secure.
+    pub(super) fn is_secure(&self) -> bool {
+        self.head.protocol.split('/').any(|part| part.starts_with("SAVP"))
     }
 
     /// Returns whether the port is 0 (RFC 3264 §8.2). An offered `bundle-only` section also has port 0 (RFC 9143 §6),
@@ -240,32 +314,74 @@ impl<'s> Attributes<'s> {
         let mut attributes = Self::default();
         for line in section.lines() {
             look(line.text().len() + 2);
-            if line.kind() == Kind::Connection && attributes.connection.is_none() {
+            let number = line.index() + 1;
+            if line.kind() == Kind::Connection {
                 match line.read() {
-                    Ok(connection) => attributes.connection = Some(Rc::new(connection)),
-                    Err(error) => drop(attributes.fault.get_or_insert_with(|| Box::new(error))),
+                    Ok(connection) if attributes.connection.is_none() => {
+                        attributes.connection = Some(Rc::new(connection));
+                    }
+                    Ok(_) => attributes.repeat("c=", number, Connection::CLAUSE),
+                    Err(error) => attributes.fault(error, Topic::Connection, true),
                 }
             }
-            match line.typed() {
-                Some(Ok(attribute)) => attributes.record(attribute),
-                Some(Err(error)) if line.attribute().is_some_and(|(name, _)| is_essential(name)) => {
-                    attributes.fault.get_or_insert_with(|| Box::new(error));
-                }
-                Some(Err(_)) | None => {}
+            match (line.typed(), line.attribute()) {
+                (Some(Ok(attribute)), _) => attributes.record(attribute, number),
+                (Some(Err(error)), Some((name, _))) => attributes.fault(error, Topic::of(name), is_essential(name)),
+                (Some(Err(_)) | None, _) => {}
             }
         }
         attributes
     }
 
+    fn fault(&mut self, error: TypedError, topic: Topic, is_essential: bool) {
+        self.problems.get_or_insert_default().faults.push(Fault { error, topic, is_essential });
+    }
+
+    fn repeat(&mut self, name: &'static str, line: usize, clause: Citation) {
+        self.problems.get_or_insert_default().repeats.push(Repeat { name, line, clause });
+    }
+
+    /// Returns the lines that cannot be parsed.
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.problems.iter().flat_map(|problems| &problems.faults)
+    }
+
+    /// Returns the first line without which a section cannot be answered.
+    pub(super) fn essential_fault(&self) -> Option<TypedError> {
+        self.faults().find(|fault| fault.is_essential).map(|fault| fault.error)
+    }
+
+    /// Returns the first line of a topic that cannot be parsed.
+    pub(super) fn fault_of(&self, topic: Topic) -> Option<TypedError> {
+        self.faults().find(|fault| fault.topic == topic).map(|fault| fault.error)
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "the attributes that negotiation does not read")]
-    fn record(&mut self, attribute: Attribute<'s>) {
+    fn record(&mut self, attribute: Attribute<'s>, line: usize) {
+        let name = match attribute {
+            Attribute::Direction(direction) => set_first(&mut self.direction, direction, "direction"),
+            Attribute::Mid(mid) => set_first(&mut self.mid, mid.0, "mid"),
+            Attribute::IceUfrag(fragment) => set_first(&mut self.keys.fragment, fragment.0, "ice-ufrag"),
+            Attribute::IcePwd(password) => set_first(&mut self.keys.password, password.0, "ice-pwd"),
+            Attribute::Setup(setup) => set_first(&mut self.keys.setup, setup, "setup"),
+            Attribute::SctpPort(port) => set_first(&mut self.data.port, port.0, "sctp-port"),
+            Attribute::Sctpmap(map) => set_first(&mut self.data.sctpmap, map, "sctpmap"),
+            Attribute::IceOptions(options) => set_first(&mut self.session_level.ice_options, options, "ice-options"),
+            _ => {
+                self.record_other(attribute, line);
+                None
+            }
+        };
+        if let (Some(name), Some(clause)) = (name, attribute.clause()) {
+            self.repeat(name, line, clause);
+        }
+    }
+
+    /// Records an attribute that may be repeated, or that has no value.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the attributes that negotiation does not read")]
+    fn record_other(&mut self, attribute: Attribute<'s>, line: usize) {
         match attribute {
-            Attribute::Direction(direction) => set_first(&mut self.direction, direction),
-            Attribute::Mid(mid) => set_first(&mut self.mid, mid.0),
-            Attribute::IceUfrag(fragment) => set_first(&mut self.keys.fragment, fragment.0),
-            Attribute::IcePwd(password) => set_first(&mut self.keys.password, password.0),
             Attribute::Fingerprint(_) => self.keys.has_fingerprint = true,
-            Attribute::Setup(setup) => set_first(&mut self.keys.setup, setup),
             Attribute::TlsId(_) => self.keys.has_tls_id = true,
             Attribute::RtcpMux => self.flags.rtcp_mux = true,
             Attribute::RtcpMuxOnly => self.flags.rtcp_mux_only = true,
@@ -273,21 +389,39 @@ impl<'s> Attributes<'s> {
             Attribute::BundleOnly => self.flags.bundle_only = true,
             Attribute::ExtmapAllowMixed => self.flags.mixed_extensions = true,
             Attribute::RemoteCandidates(_) => self.flags.remote_candidates = true,
-            Attribute::Rtpmap(map) => self.rtp.maps.push(map),
-            Attribute::Fmtp(parameters) => self.rtp.parameters.push(parameters),
-            Attribute::RtcpFb(feedback) => self.rtp.feedback.push(feedback),
-            Attribute::Extmap(extension) if self.rtp.extensions.len() < MOST_EXTENSIONS => {
-                self.rtp.extensions.push(extension);
+            Attribute::Rtpmap(value) => self.rtp.maps.push(At { line, value }),
+            Attribute::Fmtp(value) => self.rtp.parameters.push(At { line, value }),
+            Attribute::RtcpFb(value) => self.rtp.feedback.push(At { line, value }),
+            Attribute::Extmap(value) if self.rtp.extensions.len() < MOST_EXTENSIONS => {
+                self.rtp.extensions.push(At { line, value });
             }
-            Attribute::Rid(rid) => self.rtp.rids.push(rid),
-            Attribute::Simulcast(simulcast) => set_first(&mut self.rtp.simulcast, simulcast),
-            Attribute::SctpPort(port) => set_first(&mut self.data.port, port.0),
-            Attribute::Sctpmap(map) => set_first(&mut self.data.sctpmap, map),
-            Attribute::Group(group) => self.session_level.groups.push(group),
-            Attribute::IceOptions(options) => set_first(&mut self.session_level.ice_options, options),
+            Attribute::Rid(value) => self.rtp.rids.push(At { line, value }),
+            Attribute::Simulcast(value) => self.rtp.simulcasts.push(At { line, value }),
+            Attribute::Crypto(value) => self.rtp.crypto.push(At { line, value }),
+            Attribute::Group(value) => self.session_level.groups.push(At { line, value }),
             Attribute::IceLite => self.session_level.ice_lite = true,
             Attribute::IcePacing(_) => self.session_level.ice_pacing = true,
             _ => {}
+        }
+    }
+
+    /// Calls `report` for each line that repeats an attribute.
+    pub(super) fn each_repeat(&self, mut report: impl FnMut(Repeat)) {
+        self.problems.iter().flat_map(|problems| &problems.repeats).copied().for_each(&mut report);
+        let mut seen = BTreeSet::new();
+        let maps = self.rtp.maps.iter().map(|map| (map.line, "rtpmap", Some(map.payload_type), "", Rtpmap::CLAUSE));
+        let parameters = self.rtp.parameters.iter();
+        let parameters = parameters.map(|fmtp| (fmtp.line, "fmtp", fmtp.payload_type(), "", Fmtp::CLAUSE));
+        let rids = self.rtp.rids.iter().map(|rid| (rid.line, "rid", None, rid.id, REPEATED_RID));
+        let simulcasts = self.rtp.simulcasts.iter();
+        let simulcasts = simulcasts.map(|simulcast| (simulcast.line, "simulcast", None, "", REPEATED_SIMULCAST));
+        for (line, name, payload, id, clause) in maps.chain(parameters).chain(rids).chain(simulcasts) {
+            look(id.len() + 1);
+            // A format that is not a payload type belongs to no codec.
+            let is_keyed = payload.is_some() || name != "fmtp";
+            if is_keyed && !seen.insert((name, payload, id)) {
+                report(Repeat { name, line, clause });
+            }
         }
     }
 
@@ -335,25 +469,51 @@ impl<'s> Attributes<'s> {
             let place = parameters.payload_type().and_then(place);
             let Some(format) = place.and_then(|place| formats.get_mut(place)) else { continue };
             if format.parameters.text.is_empty() {
-                format.parameters = *parameters;
+                format.parameters = **parameters;
             }
         }
         look(self.rtp.maps.len() + self.rtp.parameters.len() + self.rtp.feedback.len());
         for feedback in &self.rtp.feedback {
             let place = feedback.payload_type.and_then(place);
             if let Some(format) = place.and_then(|place| formats.get_mut(place)) {
-                format.feedback.push(*feedback);
+                format.feedback.push(**feedback);
             }
         }
         formats
     }
 }
 
+const REPEATED_RID: Citation = Citation::new("RFC 8851", "6.2.2");
+const REPEATED_SIMULCAST: Citation = Citation::new("RFC 8853", "5.3.2");
+
 /// The number of identifiers of header extensions (RFC 8285 §7): 1 to 255, and 4096 to 4351. Further ones are ignored.
 const MOST_EXTENSIONS: usize = 511;
 
-fn set_first<T>(slot: &mut Option<T>, value: T) {
-    slot.get_or_insert(value);
+/// Sets a value that is not set yet; returns the name of the attribute if it is already set.
+fn set_first<T>(slot: &mut Option<T>, value: T, name: &'static str) -> Option<&'static str> {
+    if slot.is_some() {
+        return Some(name);
+    }
+    *slot = Some(value);
+    None
+}
+
+impl Topic {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"sendrecv" | b"sendonly" | b"recvonly" | b"inactive" => Self::Connection,
+            b"mid" | b"group" | b"bundle-only" => Self::Names,
+            b"rtpmap" | b"fmtp" => Self::Formats,
+            b"rtcp-fb" => Self::Feedback,
+            b"extmap" | b"extmap-allow-mixed" => Self::Extensions,
+            b"rid" | b"simulcast" => Self::Simulcast,
+            b"setup" | b"fingerprint" | b"ice-ufrag" | b"ice-pwd" => Self::Keys,
+            b"crypto" => Self::Crypto,
+            b"rtcp-mux" | b"rtcp-mux-only" | b"rtcp-rsize" => Self::Multiplexing,
+            b"sctp-port" | b"sctpmap" => Self::Data,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Returns whether negotiation needs an attribute, so that a parse error is a fault.

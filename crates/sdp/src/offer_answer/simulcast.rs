@@ -38,7 +38,7 @@ pub(super) fn answer<'s>(
     choice: &Choice<'_, '_>,
 ) -> Versions<'s> {
     let mut versions = Versions::default();
-    let Some(simulcast) = rtp.simulcast else { return versions };
+    let Some(simulcast) = rtp.simulcast() else { return versions };
     let mut known = BTreeMap::new();
     // A `rid` that occurs twice is invalid: none of its lines is answered (RFC 8851 §6.2.2).
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
@@ -52,7 +52,7 @@ pub(super) fn answer<'s>(
         if payloads.is_empty() && rid.payload_types().next().is_some() {
             continue;
         }
-        known.insert(rid.id, Answered { offered: *rid, payloads });
+        known.insert(rid.id, Answered { offered: **rid, payloads });
     }
     if features.receives_simulcast && direction.receives() {
         versions.recv = kept(simulcast.send, RidDirection::Send, &known);

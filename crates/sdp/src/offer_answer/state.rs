@@ -1,4 +1,4 @@
-//! The signalling states of JSEP as a table: which description may be set in which state (RFC 8829 §3.2, §5.5 to §5.7).
+//! The signalling states of JSEP as a table: which description may be set in which state (RFC 9429 §3.2, §5.5 to §5.7).
 //!
 //! Rules of this file: [`TRANSITIONS`] is the only source. [`Signaling`] looks up each step there, and the diagram is
 //! generated from it. A step that is not in the table is refused, and the state does not change.
@@ -8,7 +8,7 @@
 //! let mut signaling = Signaling::new();
 //! signaling.set(Side::Local, Description::Offer)?;
 //! let refused = signaling.set(Side::Local, Description::Answer).unwrap_err();
-//! assert_eq!(refused.to_string(), "setLocal(answer) is refused in have-local-offer (RFC 8829 §5.5)");
+//! assert_eq!(refused.to_string(), "setLocal(answer) is refused in have-local-offer (RFC 9429 §5.5)");
 //! assert_eq!(signaling.set(Side::Remote, Description::Answer)?, State::Stable);
 //! # Ok::<(), portolan_sdp::offer_answer::state::StateError>(())
 //! ```
@@ -43,7 +43,7 @@ pub enum Side {
     Remote,
 }
 
-/// The type of a description (RFC 8829 §4.1.10).
+/// The type of a description (RFC 9429 §4.1.10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Description {
     /// A set of possible configurations.
@@ -145,7 +145,7 @@ impl Signaling {
     /// Sets a description; returns the new state.
     ///
     /// # Errors
-    /// [`StateError`]: the table has no such step in this state (RFC 8829 §5.5, §5.6, §5.7). The state does not change.
+    /// [`StateError`]: the table has no such step in this state (RFC 9429 §5.5, §5.6, §5.7). The state does not change.
     pub fn set(&mut self, side: Side, description: Description) -> Result<State, StateError> {
         self.step(Step::Set(side, description))
     }
@@ -181,7 +181,7 @@ impl State {
     ];
 }
 
-/// Returns the name of the state in RFC 8829 §3.2.
+/// Returns the name of the state in RFC 9429 §3.2.
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -195,7 +195,7 @@ impl fmt::Display for State {
     }
 }
 
-/// Returns the name of the type in RFC 8829 §4.1.10.
+/// Returns the name of the type in RFC 9429 §4.1.10.
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -212,7 +212,7 @@ impl Step {
     #[must_use]
     pub const fn clause(self) -> Citation {
         Citation::new(
-            "RFC 8829",
+            "RFC 9429",
             match self {
                 Self::Set(_, Description::Rollback) => "5.7",
                 Self::Set(Side::Local, _) => "5.5",
@@ -223,7 +223,7 @@ impl Step {
     }
 }
 
-/// Writes `setLocal(offer)` and so on, as in the figure of RFC 8829 §3.2.
+/// Writes `setLocal(offer)` and so on, as in the figure of RFC 9429 §3.2.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Writes the text of an answer, in the order of RFC 8829 §5.3.1.
+//! Writes the text of an answer, in the order of RFC 9429 §5.3.1.
 //!
 //! Rules of this file: nothing is decided here. A byte that breaks a line is refused while the text is written. The
 //! complete text is parsed again before it is returned.
@@ -7,6 +7,8 @@ use super::answer::{Accepted, AnswerError, MediaPlan, Plan, Planned, TransportPl
 use super::capabilities::DataChannel;
 use super::codecs::{Chosen, Parameters};
 use super::section::is_feedback;
+use crate::attribute::Attribute;
+use crate::error::TypedError;
 use crate::line::Kind;
 use crate::reader::Reader;
 use crate::session::{EditError, Session};
@@ -59,7 +61,7 @@ fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
     if ice.is_lite {
         text.line('a', format_args!("ice-lite"));
     }
-    // Only options that the offer has (RFC 8829 §5.3.1).
+    // Only options that the offer has (RFC 9429 §5.3.1).
     let is_offered = |option: &str| {
         // The session-level options are compared once, not for each section.
         let own = plan.sections.iter().filter_map(|section| section.offered.own.session_level.ice_options);
@@ -76,7 +78,7 @@ fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
     }
 }
 
-/// Writes the remaining sections of the offered groups (RFC 9143 §7.3, RFC 8829 §5.3.1).
+/// Writes the remaining sections of the offered groups (RFC 9143 §7.3, RFC 9429 §5.3.1).
 fn groups(text: &mut Text, plan: &Plan<'_, '_>) {
     for members in &plan.bundles.members {
         let mids: Vec<&str> = members.iter().filter_map(|member| plan.accepted(*member)?.mid).collect();
@@ -171,7 +173,7 @@ fn keys(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepte
     }
     let index = section.offered.index;
     let is_owner = transport_plan.owner == index;
-    // In a bundle the first section has the attributes for all, even if it is a data section (RFC 8829 §5.3.1).
+    // In a bundle the first section has the attributes for all, even if it is a data section (RFC 9429 §5.3.1).
     let members = plan.bundles.of(index).filter(|_| is_owner).and_then(|group| plan.bundles.members.get(group));
     let others = members.into_iter().flatten().filter_map(|member| plan.accepted(*member));
     let mut all = others.map(|section| section.offered.own.flags).chain([section.offered.own.flags]);
@@ -226,7 +228,8 @@ fn format(text: &mut Text, section: &Planned<'_, '_>, chosen: &Chosen<'_, '_>) {
     for feedback in codec.feedback {
         // Feedback offered for all formats (`*`) is written for each format.
         let for_all = section.offered.own.rtp.feedback.iter().filter(|offered| offered.payload_type.is_none());
-        let is_offered = for_all.chain(&format.feedback).any(|offered| is_feedback(offered, feedback));
+        let is_offered =
+            for_all.map(|offered| &**offered).chain(&format.feedback).any(|offered| is_feedback(offered, feedback));
         if is_offered && written.insert(feedback) {
             text.line('a', format_args!("rtcp-fb:{payload} {feedback}"));
         }
@@ -242,10 +245,14 @@ fn format(text: &mut Text, section: &Planned<'_, '_>, chosen: &Chosen<'_, '_>) {
 fn data(text: &mut Text, data: Option<DataChannel>, section: &Planned<'_, '_>) {
     let Some(data) = data else { return };
     match section.offered.own.data.sctpmap.filter(|_| section.offered.own.data.port.is_none()) {
-        // In the old form the port is in the `m=` line and is that of the offer (RFC 8829 §5.3.1 requires equal
+        // In the old form the port is in the `m=` line and is that of the offer (RFC 9429 §5.3.1 requires equal
         // formats).
         Some(map) => text.line('a', format_args!("sctpmap:{map}")),
-        None => text.line('a', format_args!("sctp-port:{}", data.port)),
+        None => {
+            // Port 0 closes the association and is answered with 0 (RFC 8841 §10.3).
+            let port = if section.offered.own.data.port == Some(0) { 0 } else { data.port };
+            text.line('a', format_args!("sctp-port:{port}"));
+        }
     }
     if let Some(size) = data.max_message_size {
         text.line('a', format_args!("max-message-size:{size}"));
@@ -289,12 +296,14 @@ impl Text {
         for line in session.lines() {
             look(1);
             let kind = line.kind();
+            let refused = |name| move |TypedError { error, .. }: TypedError| AnswerError::Capabilities { name, error };
             if kind == Kind::Origin {
-                line.read::<Origin<'_>>().map_err(AnswerError::Capabilities)?;
+                line.read::<Origin<'_>>().map_err(refused("o="))?;
             } else if kind == Kind::Connection {
-                line.read::<Connection<'_>>().map_err(AnswerError::Capabilities)?;
-            } else if let Some(read) = line.typed() {
-                read.map_err(AnswerError::Capabilities)?;
+                line.read::<Connection<'_>>().map_err(refused("c="))?;
+            } else if let (Some(read), Some((name, _))) = (line.typed(), line.attribute()) {
+                let known = Attribute::NAMES.iter().find(|known| known.as_bytes() == name);
+                read.map_err(refused(known.copied().unwrap_or("an attribute")))?;
             }
         }
         let Session { lines, heads, .. } = session;

@@ -23,6 +23,10 @@ pub(super) enum Class {
     Ip6,
     Host,
     MulticastHost,
+    /// An invalid IPv4 address.
+    InvalidIp4,
+    /// The zone of an IPv6 address.
+    Zone,
     Foundation,
     Ufrag,
     Password,
@@ -86,8 +90,8 @@ impl Aliases {
             Class::Phone => format!("+1 555 {number:07}"),
             Class::Tool => format!("tool {number}"),
             Class::Foundation => format!("{number}"),
-            Class::Ufrag => padded("u", number, value.len()),
-            Class::Password => padded("pwd", number, value.len()),
+            Class::Ufrag => padded(&format!("u{}", odd(value)), number, value.len()),
+            Class::Password => padded(&format!("pwd{}", odd(value)), number, value.len()),
             Class::TlsId => padded("id", number, value.len()),
             Class::Key => key(number, value),
             Class::Id => format!("id-{number}"),
@@ -95,6 +99,8 @@ impl Aliases {
             Class::Control => format!("control-{number}"),
             Class::Host => format!("host-{number}.example"),
             Class::MulticastHost => format!("host-{number}.local"),
+            Class::InvalidIp4 => format!("999.999.999.{number}"),
+            Class::Zone => format!("{number}"),
             Class::PrivateIp4
             | Class::PublicIp4
             | Class::MulticastIp4
@@ -111,9 +117,16 @@ impl Aliases {
         let separator = if class == Class::Fingerprint { b':' } else { b'-' };
         let count = value.split(|byte| *byte == separator).count();
         let number = self.number(class, &value.to_ascii_uppercase());
+        let is_lower = value.iter().any(u8::is_ascii_lowercase);
         for place in (0..count).rev() {
             let byte = if place < size_of::<usize>() { (number >> (8 * place)) & 0xff } else { 0 };
-            out.extend_from_slice(format!("{byte:02X}").as_bytes());
+            let pair = match (is_lower, place + 1 == count) {
+                // At least one letter shows the case.
+                (true, true) => "aa".into(),
+                (true, false) => format!("{byte:02x}"),
+                (false, _) => format!("{byte:02X}"),
+            };
+            out.extend_from_slice(pair.as_bytes());
             if place > 0 {
                 out.push(separator);
             }
@@ -128,12 +141,16 @@ impl Aliases {
         let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'/';
         match str::from_utf8(place) {
             Ok(text) if rest.iter().all(is_number) => {
-                // A zone identifies an interface of the host (RFC 4007 §11).
-                let text = text.split('%').next().unwrap_or(text);
+                let (text, zone) = text.split_once('%').map_or((text, None), |(text, zone)| (text, Some(zone)));
                 if let Ok(ip) = text.parse::<IpAddr>() {
                     out.extend_from_slice(format!("{}", self.ip(ip)).as_bytes());
                 } else {
                     self.name(text, out);
+                }
+                // A zone identifies an interface of the host (RFC 4007 §11).
+                if let Some(zone) = zone {
+                    out.push(b'%');
+                    self.write(Class::Zone, zone.as_bytes(), out);
                 }
                 out.extend_from_slice(rest);
             }
@@ -147,6 +164,8 @@ impl Aliases {
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
         if name == "localhost" {
             out.extend_from_slice(text.as_bytes());
+        } else if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !name.is_empty() {
+            self.mask_address(text.as_bytes(), out);
         } else if !is_name {
             self.write(Class::Value, text.as_bytes(), out);
         } else if name.ends_with(".local") {
@@ -336,6 +355,12 @@ fn ip6(text: &[u8]) -> Option<Ipv6Addr> {
 /// Splits a text into runs of accepted bytes and runs of other bytes.
 fn runs(text: &[u8], is_accepted: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
     text.chunk_by(move |a, b| is_accepted(*a) == is_accepted(*b))
+}
+
+/// Returns the first character of an ICE name that its grammar does not allow, or an empty text.
+fn odd(value: &[u8]) -> &str {
+    let at = value.iter().position(|byte| byte.is_ascii_punctuation() && !matches!(*byte, b'+' | b'/'));
+    at.and_then(|at| str::from_utf8(value.get(at..=at)?).ok()).unwrap_or_default()
 }
 
 /// The number of addresses of a /24 block that are used: .1 to .254.

@@ -4,6 +4,7 @@
 
 use super::Scrubber;
 use super::alias::{Aliases, Class};
+use super::mask::Kept;
 use crate::grammar::is_token;
 use crate::line::Line;
 use alloc::vec::Vec;
@@ -59,17 +60,51 @@ impl Treatment {
     }
 }
 
+/// Returns whether the name of an attribute is a token.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| is_token(*byte))
+}
+
+/// Returns whether the words of a value are scrubbed one by one, even if it cannot be parsed.
+pub(super) fn is_scrubbed_by_words(name: &[u8]) -> bool {
+    matches!(Treatment::of(name), Treatment::Candidate | Treatment::Words)
+}
+
+/// Returns whether the value of an attribute has no private data if it can be parsed.
+pub(super) fn is_kept(name: &[u8]) -> bool {
+    is_name(name) && Treatment::of(name) == Treatment::Keep
+}
+
+/// Returns the words that are kept in a value that cannot be parsed.
+pub(super) fn kept(name: &[u8]) -> Kept {
+    match Treatment::of(name) {
+        Treatment::Keep | Treatment::Free | Treatment::Words | Treatment::Candidate | Treatment::Clock => Kept::Words,
+        Treatment::Fingerprint | Treatment::Crypto | Treatment::Ssrc | Treatment::Msid | Treatment::MsidSemantic => {
+            Kept::Names
+        }
+        Treatment::Replace(_) | Treatment::Control => Kept::Nothing,
+    }
+}
+
 impl Scrubber {
     /// Writes the text after `a=`.
     pub(super) fn attribute(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
         let Some((name, value)) = line.attribute() else { return };
-        if !name.iter().all(|byte| is_token(*byte)) {
+        if !is_name(name) {
             return self.aliases.write(Class::Value, line.value(), out);
         }
         self.aliases.replace_addresses(name, out);
         let Some(value) = value else { return };
         out.push(b':');
         let is_read = line.typed().is_some_and(|read| read.is_ok());
+        // Spaces after a value are a deviation, which is kept.
+        let (value, spaces) = value.split_at_checked(value.trim_ascii_end().len()).unwrap_or((value, &[]));
+        self.attribute_value(name, value, is_read, out);
+        out.extend_from_slice(spaces);
+    }
+
+    /// Writes the value of an attribute.
+    fn attribute_value(&mut self, name: &[u8], value: &[u8], is_read: bool, out: &mut Vec<u8>) {
         let is_printable = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
         match (Treatment::of(name), value) {
             (_, []) => {}
@@ -132,7 +167,10 @@ impl Scrubber {
             }
             let is_value = index > extensions && (index - extensions) % 2 == 1;
             match (index, before) {
+                (0, _) if has_foundation && word.is_empty() => {}
                 (0, _) if has_foundation => self.aliases.write(Class::Foundation, word, out),
+                // No word of these fields is an address.
+                (1..=3 | 5..=7, _) if has_foundation => self.aliases.mask(word, Kept::Words, out),
                 (_, b"ufrag") if is_value => self.aliases.write(Class::Ufrag, word, out),
                 _ => self.words(word, out),
             }

@@ -1,11 +1,11 @@
 //! The version of the protocol, and the origin of the description (RFC 8866 §5.1, §5.2).
 
 use crate::error::{Citation, ValueError};
-use crate::grammar::{ascii, space, tag, visible, whole};
+use crate::grammar::{ascii, space, visible, whole};
 use crate::value::{Address, Value};
 use core::fmt;
 
-/// `v=`: the version of the protocol, which is 0.
+/// `v=`: the version of the protocol, which is 0, in any number of digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version;
 
@@ -13,7 +13,8 @@ impl<'a> Value<'a> for Version {
     const CLAUSE: Citation = Citation::new("RFC 8866", "5.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(value, Self::CLAUSE, |input| tag(input, b"0", "version 0")).map(|()| Self)
+        // The grammar allows any number of digits.
+        whole(value, Self::CLAUSE, |input| ascii(input, |byte| byte == b'0', "version 0")).map(|_| Self)
     }
 }
 

@@ -9,6 +9,7 @@ mod allocations;
 mod builder;
 mod candidates;
 mod corpus;
+mod deviations;
 mod diff;
 mod edits;
 mod explain;

@@ -7,4 +7,5 @@ mod hostile;
 mod laws;
 mod mutations;
 mod negotiation;
+mod problems;
 mod states;

@@ -7,10 +7,11 @@ use crate::field;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::mem::discriminant;
 use core::net::IpAddr;
+use portolan_sdp::diagnostic::Rule;
 use portolan_sdp::explain::explain;
 use portolan_sdp::line::Line;
-use portolan_sdp::scrub::scrub;
-use portolan_sdp::{Reader, Session};
+use portolan_sdp::scrub::{Scrubber, scrub};
+use portolan_sdp::{Limits, Reader, Session};
 use portolan_strategies::sessions::{nearly_valid, session};
 use proptest::prelude::*;
 
@@ -36,7 +37,7 @@ fn is_documentation(ip: IpAddr) -> bool {
     }
 }
 
-const COMMON: [&str; 4] = ["mixed", "session", "prompt", "00000000"];
+const COMMON: [&str; 6] = ["mixed", "session", "prompt", "00000000", "NONE", "user"];
 
 /// Returns the texts that identify a person or a host, or that grant access.
 fn secrets(text: &str) -> BTreeSet<&str> {
@@ -113,6 +114,92 @@ fn lines_keep_their_kinds_and_valid_values_stay_valid() {
                 assert_eq!(discriminant(&typed), discriminant(&now), "{}", context());
             }
         }
+    }
+}
+
+/// Returns the findings of a description as `portolan sdp check` has them: line, rule, section, and what was expected.
+/// A further kind of finding is added here.
+fn findings(text: &[u8]) -> Vec<(usize, String)> {
+    let limits = Limits { diagnostics: 10_000, ..Limits::default() };
+    let Ok(reading) = Reader::lenient().with_limits(limits).read(text) else { return Vec::new() };
+    let of_reader = reading.diagnostics.iter().map(|diagnostic| {
+        let expected = if let Rule::Value { error, .. } = diagnostic.rule { error.expected } else { "" };
+        (diagnostic.line, format!("{} {expected} {}", diagnostic.rule.name(), diagnostic.rule.clause()))
+    });
+    let of_values = reading.session.lines().flat_map(|line| {
+        let error = line.typed().and_then(Result::err).map(|error| error.error);
+        error
+            .into_iter()
+            .chain(line.deviations().map(|(_, error)| error.error).collect::<Vec<_>>())
+            .map(move |error| (line.index() + 1, format!("value {} {}", error.expected, error.clause)))
+    });
+    of_reader.chain(of_values.collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn a_scrubbed_description_of_the_corpus_has_the_same_findings() {
+    let (mut count, mut lost) = (0, Vec::new());
+    for (path, bytes) in field::descriptions() {
+        let Ok(session) = Session::read(&bytes) else { continue };
+        let scrubbed = scrub(&session);
+        let (was, is) = (findings(&bytes), findings(&scrubbed.to_bytes()));
+        count += was.len();
+        for (was, is) in was.iter().zip(&is).filter(|(was, is)| was != is).take(1) {
+            let line = |session: &Session<'_>, number: usize| session.line(number - 1).map(|line| format!("{line:?}"));
+            lost.push(format!(
+                "{}: {was:?} is {is:?}: {:?} became {:?}",
+                path.display(),
+                line(&session, was.0),
+                line(&scrubbed, was.0)
+            ));
+        }
+        if was.len() != is.len() {
+            lost.push(format!("{}: {} findings, then {}", path.display(), was.len(), is.len()));
+        }
+    }
+    assert!(lost.is_empty(), "{lost:#?}");
+    println!("{count} findings are the same after scrubbing");
+    assert!(field::folder().is_none() || count > 300, "{count}");
+}
+
+/// A line, its scrubbed form, and whether it is reported as replaced.
+const WRONG_LINES: [(&str, &str, bool); 17] = [
+    ("m=video -1353744643 RTP/AVP 96", "m=video -1353744643 RTP/AVP 96", false),
+    ("m=video 70000 RTP/AVP 96", "m=video 70000 RTP/AVP 96", false),
+    ("c=IN IP4 '&!", "c=IN IP4 '&!", false),
+    ("c=IN IP4 10.1.2.999", "c=IN IP4 999.999.999.1", false),
+    ("a=rtpmap:96 H264 90000", "a=rtpmap:96 H264 90000", false),
+    ("a=rtpmap:secret99 H264/90000", "a=rtpmap:xaaxax99 X999/90000", true),
+    ("a=simulcast:send f;h send f;h", "a=simulcast:send f;h send a;x", false),
+    ("a=setup:jane", "a=setup:xaxa", true),
+    ("a=ice-ufrag:ja%ne", "a=ice-ufrag:u%001", true),
+    ("a=ice-pwd:short", "a=ice-pwd:pwd01", true),
+    ("a=sctp-port:70000", "a=sctp-port:70000", false),
+    ("a=my name:jane", "a=xx xaxa:xaxa", true),
+    ("a=fmtp:111", "a=fmtp:111", false),
+    ("a=candidate: 1 udp 1 192.0.2.1 9 typ host", "a=candidate: 1 udp 1 198.51.100.1 9 typ host", false),
+    ("a=candidate:9 1 udp 1 fe80::1%en7 9 typ host", "a=candidate:1 1 udp 1 2001:db8:fe80::1%1 9 typ host", false),
+    ("e=NONE", "e=NONE", false),
+    ("b=jane", "b=jane", false),
+];
+
+#[test]
+fn an_error_stays_an_error_and_no_host_name_is_invented() {
+    for (line, expected, is_replaced) in WRONG_LINES {
+        let is_media = line.starts_with("m=");
+        let head = if is_media || line.starts_with("e=") { "" } else { "m=video 9 RTP/AVP 96\r\n" };
+        let (before, number) =
+            if line.starts_with("e=") { ("t=0 0\r\n", 4) } else { ("", if is_media { 5 } else { 6 }) };
+        let text = match before {
+            "" => format!("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n{head}{line}\r\n"),
+            after => format!("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\n{line}\r\n{after}"),
+        };
+        let session = Session::read(text.as_bytes()).unwrap();
+        let mut scrubber = Scrubber::new();
+        let scrubbed = scrubber.scrub(&session);
+        assert_eq!(scrubbed.line(number - 1).unwrap().to_string(), expected, "{line}");
+        assert_eq!(findings(&scrubbed.to_bytes()), findings(text.as_bytes()), "{line}");
+        assert_eq!(scrubber.replaced_lines() == [number], is_replaced, "{line}: {:?}", scrubber.replaced_lines());
     }
 }
 
@@ -245,6 +332,9 @@ proptest! {
         if Reader::strict().read(&text).is_ok() {
             prop_assert!(Reader::strict().read(&is.to_bytes()).is_ok(), "{}", is);
         }
+        // The errors of the corpus stay the same. An arbitrary error stays an error of its line.
+        let numbers = |text: &[u8]| findings(text).into_iter().map(|(line, _)| line).collect::<BTreeSet<_>>();
+        prop_assert_eq!(numbers(&text), numbers(&is.to_bytes()), "{}", is);
         prop_assert_eq!(scrub(&again).to_string(), again.to_string());
     }
 }

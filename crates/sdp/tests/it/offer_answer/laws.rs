@@ -208,14 +208,14 @@ fn directions() -> impl Strategy<Value = Direction> {
 }
 
 fn answerers() -> impl Strategy<Value = Answerer> {
-    use BundlePolicy::{Balanced, MaxBundle, MaxCompat, Never};
+    use BundlePolicy::{Balanced, MaxCompat, MustBundle, Never};
     let order = || select(&[Order::Offered, Order::Own][..]);
     let entry = |is_audio: bool| (Just(is_audio), directions(), order(), percent(5));
     let media =
         (entry(true), entry(false), prop::collection::vec((any::<bool>(), directions(), order(), percent(5)), 0..3));
     let media = media.prop_map(|(audio, video, more)| [audio, video].into_iter().chain(more).collect());
     let policies = (
-        select(&[Balanced, MaxCompat, MaxBundle, Never][..]),
+        select(&[Balanced, MaxCompat, MustBundle, Never][..]),
         select(&[MuxPolicy::Require, MuxPolicy::Negotiate][..]),
         select(&[Demands::Webrtc, Demands::Nothing][..]),
     );

@@ -130,7 +130,7 @@ fn rfc6184_8_2_2_the_level_is_the_lower_one_without_level_asymmetry() {
 }
 
 #[test]
-fn rfc8829_5_3_1_a_repair_format_needs_its_primary_format() {
+fn rfc9429_5_3_1_a_repair_format_needs_its_primary_format() {
     let lines = "m=video 9 UDP/TLS/RTP/SAVPF 97 96 99 98 118 119 120 121
         a=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\na=rtpmap:96 VP8/90000
         a=rtpmap:99 rtx/90000\na=fmtp:99 apt=98;rtx-time=3000\na=rtpmap:98 VP9/90000
@@ -256,9 +256,9 @@ fn rfc4145_4_1_the_role_follows_the_offer() {
     assert_eq!(role("", Role::Active).0, "passive", "the default of the offer is active");
     assert_eq!(
         role("a=setup:holdconn\r\n", Role::Active).1,
-        "m-line 0 refused: a=setup:holdconn cannot be answered with DTLS"
+        "m-line 0 refused: a=setup:holdconn must not be used with DTLS"
     );
-    // RFC 8829 §5.3.1: `a=tls-id` is answered. An offerer without it does not support it.
+    // RFC 9429 §5.3.1: `a=tls-id` is answered. An offerer without it does not support it.
     assert_eq!(role("a=setup:actpass\r\n", Role::Active).2, 0);
     assert_eq!(role("a=setup:actpass\r\na=tls-id:91bbf309c0990a6bec11e38ba2933cee\r\n", Role::Active).2, 1);
 }
@@ -283,14 +283,14 @@ fn rfc3264_6_a_section_that_cannot_be_answered_is_refused_with_port_0() {
         ("m=audio 0 UDP/TLS/RTP/SAVPF 0", "it was removed, its port is 0 (RFC 3264 §8.2)"),
         ("m=text 9 UDP/TLS/RTP/SAVPF 98", "this kind of media is not supported (RFC 3264 §6)"),
         ("m=application 9 UDP/BFCP *", "this kind of media is not supported (RFC 3264 §6)"),
-        ("m=audio 9 TCP/RTP/AVP 0", "the protocol is not supported (RFC 8829 §5.1.2)"),
+        ("m=audio 9 TCP/RTP/AVP 0", "the protocol is not supported (RFC 9429 §5.1.2)"),
         ("m=audio 9 UDP/TLS/RTP/SAVPF 96 300 x", "no common codec (RFC 3264 §6.1)"),
         ("m=audio 9 UDP/TLS/RTP/SAVPF 9", "no common codec (RFC 3264 §6.1)"),
         ("m=audio 9 RTP/AVP 0\nc=IN IP4 233.252.0.1/3", "multicast is not supported (RFC 3264 §6.2)"),
-        ("m=audio 9 RTP/AVP 0\na=bundle-only", "it is bundle-only, but in no bundle (RFC 9143 §6)"),
+        ("m=audio 0 RTP/AVP 0\na=bundle-only", "it is bundle-only, but in no bundle (RFC 9143 §6)"),
         ("m=application 9 UDP/DTLS/SCTP other\na=sctp-port:1", "no common codec (RFC 3264 §6.1)"),
         ("m=application 9 DTLS/SCTP 5\na=sctpmap:6 webrtc-datachannel", "no common codec (RFC 3264 §6.1)"),
-        ("m=application 9 DTLS/SCTP 5", "data channels without an SCTP port (RFC 8829 §5.8.2)"),
+        ("m=application 9 DTLS/SCTP 5", "data channels without an SCTP port (RFC 9429 §5.8.2)"),
         (
             "m=audio 9 RTP/AVP 0\na=setup:unknown",
             "line 6, column 9: expected active, passive, actpass or holdconn, found 'u' (RFC 4145 §4) (RFC 4145 §4)",
@@ -307,7 +307,7 @@ fn rfc3264_6_a_section_that_cannot_be_answered_is_refused_with_port_0() {
 }
 
 #[test]
-fn rfc8829_5_1_1_a_section_without_ice_or_dtls_is_refused() {
+fn rfc9429_5_1_1_a_section_without_ice_or_dtls_is_refused() {
     let (media, transports, ports) = ([AUDIO, CAMERA], transports(), ports());
     let browser = browser(&media, &transports);
     let old = Capabilities { transports: &ports, ..browser };
@@ -315,21 +315,21 @@ fn rfc8829_5_1_1_a_section_without_ice_or_dtls_is_refused() {
     let no_print = "a=ice-ufrag:ETEn\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\na=rtcp-mux";
     let no_ice = "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\na=rtcp-mux";
     let text = |keys, capabilities| refused(AUDIO_HEAD, keys, capabilities);
-    assert_eq!(text(&unmuxed, &browser), "rtcp-mux is not offered (RFC 8829 §5.8.3)");
-    assert_eq!(text(no_ice, &browser), "ICE is not offered (RFC 8829 §5.1.1)");
-    assert_eq!(text(no_print, &browser), "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
+    assert_eq!(text(&unmuxed, &browser), "rtcp-mux is not offered (RFC 9429 §5.8.3)");
+    assert_eq!(text(no_ice, &browser), "ICE is not offered (RFC 9429 §5.1.1)");
+    assert_eq!(text(no_print, &browser), "no fingerprint, so no DTLS, is offered (RFC 9429 §5.1.1)");
     let none = Capabilities { transports: &[], ..browser };
     assert_eq!(text(KEYS, &none), "there is no transport left for it (RFC 3264 §6)");
-    assert_eq!(text(KEYS, &old), "its transport has no ICE credentials (RFC 8829 §5.1.1)");
+    assert_eq!(text(KEYS, &old), "its transport has no ICE credentials (RFC 9429 §5.1.1)");
     let old = Capabilities { demands: Demands::Nothing, ..old };
-    assert_eq!(text(KEYS, &old), "its transport has no certificate (RFC 8829 §5.1.1)");
+    assert_eq!(text(KEYS, &old), "its transport has no certificate (RFC 9429 §5.1.1)");
     // A secure profile needs DTLS attributes.
     let text = refused("m=audio 9 RTP/SAVP 0", "", &Capabilities::plain(origin(), &media, &ports));
-    assert_eq!(text, "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
+    assert_eq!(text, "no fingerprint, so no DTLS, is offered (RFC 9429 §5.1.1)");
 }
 
 #[test]
-fn rfc8829_5_1_2_the_answer_has_the_offered_profile() {
+fn rfc9429_5_1_2_the_answer_has_the_offered_profile() {
     let profiles = ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "TCP/DTLS/RTP/SAVP", "TCP/DTLS/RTP/SAVPF"];
     for profile in profiles.into_iter().chain(["UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"]) {
         let made = answered(&offer(&[&format!("m=audio 9 {profile} 0")]), &[AUDIO]);
@@ -359,7 +359,7 @@ fn bundled() -> Session<'static> {
 }
 
 #[test]
-fn rfc8829_5_3_1_the_bundle_policy_refuses_unbundled_sections() {
+fn rfc9429_5_3_1_the_bundle_policy_refuses_unbundled_sections() {
     let media = [AUDIO, CAMERA];
     let transports = transports();
     let sections =
@@ -367,14 +367,14 @@ fn rfc8829_5_3_1_the_bundle_policy_refuses_unbundled_sections() {
     let is_accepted = |bundle| sections(bundle).iter().map(|text| text.contains("accepted")).collect::<Vec<_>>();
     assert_eq!(is_accepted(BundlePolicy::MaxCompat), [true, true, true, true]);
     assert_eq!(is_accepted(BundlePolicy::Balanced), [true, true, true, false]);
-    assert_eq!(is_accepted(BundlePolicy::MaxBundle), [true, true, true, false]);
+    assert_eq!(is_accepted(BundlePolicy::MustBundle), [true, true, true, false]);
     assert_eq!(is_accepted(BundlePolicy::Never), [true, true, false, true]);
     assert_eq!(sections(BundlePolicy::Never)[2], "m-line 2 refused: it is bundle-only, but in no bundle");
     assert_eq!(
-        sections(BundlePolicy::MaxBundle)[3],
+        sections(BundlePolicy::MustBundle)[3],
         "m-line 3 refused: it is not bundled with the first section, as the bundle policy asks for"
     );
-    // RFC 8829 §5.3.1: if the section that carries the bundle is refused, the whole bundle is refused.
+    // RFC 9429 §5.3.1: if the section that carries the bundle is refused, the whole bundle is refused.
     let media = [Media::declined("audio"), AUDIO, CAMERA];
     let made = checked(&bundled(), &Capabilities { bundle: BundlePolicy::MaxCompat, ..browser(&media, &transports) });
     assert_eq!(
@@ -447,7 +447,7 @@ fn rfc5888_9_1_only_offered_names_are_answered() {
 }
 
 #[test]
-fn rfc8829_5_3_1_lip_synchronization_groups_are_answered() {
+fn rfc9429_5_3_1_lip_synchronization_groups_are_answered() {
     let offer = offer(&[
         "m=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:a",
         "m=video 9 UDP/TLS/RTP/SAVPF 96\na=mid:v\na=rtpmap:96 VP8/90000",
@@ -510,7 +510,7 @@ fn rfc8839_4_3_2_ice_is_answered_only_when_it_is_offered() {
         ["m=audio 9 RTP/AVP 0", "c=IN IP4 0.0.0.0", "a=sendrecv", "a=rtpmap:0 PCMU/8000", "a=msid:ours"]
     );
     assert_eq!(top(&made), [""; 0]);
-    // Without multiplexing RTCP has its own transport (RFC 8829 §5.3.1).
+    // Without multiplexing RTCP has its own transport (RFC 9429 §5.3.1).
     let unmuxed = session(&offered.to_string().replace("a=rtcp-mux\r\n", ""));
     assert_eq!(values(&checked(&unmuxed, &capabilities).session, 0, "a=rtcp:"), ["9 IN IP4 0.0.0.0"]);
 }
@@ -585,10 +585,10 @@ fn texts_that_break_a_line_or_cannot_be_parsed_are_refused() {
     let short = made(Transport { credentials: credentials("6s"), ..transports()[0] }).unwrap_err();
     assert_eq!(
         short.to_string(),
-        "the capabilities: line 8, column 15: expected 4 to 256 letters, digits, + or /, found the end (RFC 8839 §5.4)"
+        "the capabilities: ice-ufrag: byte 2: expected 4 to 256 letters, digits, + or /, found the end (RFC 8839 §5.4)"
     );
     let long = made(Transport { candidates: &["what"], ..transports()[0] }).unwrap_err();
-    assert!(matches!(long, AnswerError::Capabilities(_)), "{long}");
+    assert!(matches!(long, AnswerError::Capabilities { name: "candidate", .. }), "{long}");
     // The password of a transport is not shown.
     assert!(!format!("{:?}", transports()).contains("cOTZ"));
     let odd = session(&offer.to_string().replace("m=audio 9", "m=audio 99999"));

@@ -1,4 +1,4 @@
-//! The signalling states (RFC 8829 §3.2, §5.5 to §5.7).
+//! The signalling states (RFC 9429 §3.2, §5.5 to §5.7).
 
 use portolan_sdp::offer_answer::state::{Description, Diagram, Side, Signaling, State, StateError, Step, TRANSITIONS};
 
@@ -26,7 +26,7 @@ fn steps_to(state: State) -> &'static [Step] {
     }
 }
 
-/// Applies the rules of RFC 8829 §5.5, §5.6 and §5.7, independently of the table.
+/// Applies the rules of RFC 9429 §5.5, §5.6 and §5.7, independently of the table.
 fn expected_state(state: State, step: Step) -> Option<State> {
     use State::{Closed, HaveLocalOffer, HaveLocalPranswer, HaveRemoteOffer, HaveRemotePranswer, Stable};
     let (begun, offered, answering) = match step {
@@ -45,7 +45,7 @@ fn expected_state(state: State, step: Step) -> Option<State> {
 }
 
 #[test]
-fn rfc8829_5_5_5_6_5_7_every_step_from_every_state_follows_the_rfc() {
+fn rfc9429_5_5_5_6_5_7_every_step_from_every_state_follows_the_rfc() {
     let mut accepted = 0;
     for state in State::ALL {
         for step in STEPS {
@@ -64,7 +64,7 @@ fn rfc8829_5_5_5_6_5_7_every_step_from_every_state_follows_the_rfc() {
 }
 
 #[test]
-fn rfc8829_5_7_a_rollback_has_the_same_effect_from_both_sides() {
+fn rfc9429_5_7_a_rollback_has_the_same_effect_from_both_sides() {
     for state in State::ALL {
         let after = |side| {
             let mut signaling = Signaling::new();
@@ -82,11 +82,11 @@ fn rfc3264_4_an_offer_is_refused_until_the_previous_one_is_answered() {
     let mut signaling = Signaling::new();
     signaling.set(Side::Remote, Description::Offer).unwrap();
     let refused = signaling.set(Side::Local, Description::Offer).unwrap_err();
-    assert_eq!(refused.to_string(), "setLocal(offer) is refused in have-remote-offer (RFC 8829 §5.5)");
+    assert_eq!(refused.to_string(), "setLocal(offer) is refused in have-remote-offer (RFC 9429 §5.5)");
     signaling.set(Side::Local, Description::Answer).unwrap();
     assert_eq!(signaling.set(Side::Local, Description::Offer), Ok(State::HaveLocalOffer));
     let glare = signaling.set(Side::Remote, Description::Offer).unwrap_err();
-    assert_eq!(glare.step.clause().to_string(), "RFC 8829 §5.6");
+    assert_eq!(glare.step.clause().to_string(), "RFC 9429 §5.6");
 }
 
 /// The failure message contains the expected diagram.
