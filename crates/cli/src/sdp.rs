@@ -12,6 +12,7 @@ mod input;
 mod json;
 mod scrub;
 mod validate;
+mod wrapping;
 
 use crate::error::Failure;
 use crate::exit::Exit;
