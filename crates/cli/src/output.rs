@@ -4,11 +4,19 @@
 //! not change.
 
 use core::time::Duration;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Writes text to standard output and flushes it. Colours are written only to a terminal.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     arrived(write_to(anstream::stdout().lock(), text))
+}
+
+/// Writes a part of the output, like [`print`]. Returns whether standard output still has a reader.
+pub(crate) fn print_part(text: &str) -> io::Result<bool> {
+    match write_to(anstream::stdout().lock(), text) {
+        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(false),
+        result => result.map(|()| true),
+    }
 }
 
 /// Writes bytes to standard output and flushes them.
@@ -21,6 +29,13 @@ pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn print_diagnostic(line: impl core::fmt::Display) {
     // If standard error is closed, there is no other channel to report that.
     let _ = write_to(anstream::stderr().lock(), &format!("portolan: {line}\n"));
+}
+
+/// Prints a line on standard error if standard input is a terminal, on which the command waits for `what`.
+pub(crate) fn announce_terminal_input(what: &str) {
+    if io::stdin().is_terminal() {
+        print_diagnostic(format_args!("waiting for {what} on the terminal; end the input with Ctrl-D"));
+    }
 }
 
 /// Returns a duration in milliseconds, rounded to the microsecond, as the JSON documents have it.

@@ -94,7 +94,10 @@ pub(super) fn raw(file: Option<&Path>) -> Result<Vec<u8>, InputError> {
     let (mut bytes, most) = (vec![], LIMIT as u64 + 1);
     let read = match named(file) {
         Some(file) => std::fs::File::open(file).and_then(|opened| opened.take(most).read_to_end(&mut bytes)),
-        None => io::stdin().lock().take(most).read_to_end(&mut bytes),
+        None => {
+            output::announce_terminal_input("a session description");
+            io::stdin().lock().take(most).read_to_end(&mut bytes)
+        }
     };
     match read {
         Ok(length) if length <= LIMIT => Ok(bytes),

@@ -7,7 +7,7 @@
 
 use core::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use super::{Item, Line};
@@ -158,24 +158,26 @@ impl<'a> Line<'a> {
     /// ```
     #[must_use]
     pub fn parts(&self) -> Parts<'a> {
-        let (next, end, address) = match self.item {
-            Item::MessageType { .. } => (Next::Class, 0, None),
-            Item::Attribute { kind, value } => (Next::Type(kind), 0, value.and_then(ipv6)),
-            _ => (Next::End, 0, None),
-        };
-        Parts { at: self.at, rest: self.bytes, next, value_end: end, counted: 0, address }
+        let (mut next, mut address) = (Next::End, None);
+        if let Item::MessageType { .. } = self.item {
+            next = Next::Class;
+        } else if let Item::Attribute { kind, value } = self.item {
+            (next, address) = (Next::Type(kind), value.and_then(ipv6));
+        }
+        Parts { at: self.at, rest: self.bytes, next, value_end: 0, counted: 0, address }
     }
 }
 
 /// Returns the IPv6 address of a XOR-encoded attribute. The XOR of IPv6 needs the transaction ID.
 const fn ipv6(value: Attribute<'_>) -> Option<Ipv6Addr> {
-    match value {
-        Attribute::XorMappedAddress(core::net::SocketAddr::V6(address))
-        | Attribute::XorMappedAddressDraft(core::net::SocketAddr::V6(address))
-        | Attribute::XorPeerAddress(core::net::SocketAddr::V6(address))
-        | Attribute::XorRelayedAddress(core::net::SocketAddr::V6(address)) => Some(*address.ip()),
-        _ => None,
-    }
+    let (Attribute::XorMappedAddress(SocketAddr::V6(address))
+    | Attribute::XorMappedAddressDraft(SocketAddr::V6(address))
+    | Attribute::XorPeerAddress(SocketAddr::V6(address))
+    | Attribute::XorRelayedAddress(SocketAddr::V6(address))) = value
+    else {
+        return None;
+    };
+    Some(*address.ip())
 }
 
 /// An iterator over the fields inside a line; returned by [`Line::parts`].

@@ -74,8 +74,9 @@ impl<'a> Strings<'a> {
         let quotes = rest.iter().enumerate().filter(|(_, byte)| *byte == kind).map(|(offset, _)| at + offset);
         let others = depth(rest).saturating_sub(level);
         let close = quotes.into_iter().find(|quote| level_of(self.backslashes(*quote) >> others) <= level)?;
-        let backslashes = (1_usize << (level_of(self.backslashes(close) >> others) - 1)) - 1 << others;
-        let content = self.text.get(at..close.checked_sub(backslashes.min(self.backslashes(close)))?)?;
+        let own = (1_usize << (level_of(self.backslashes(close) >> others) - 1)) - 1;
+        let backslashes = (own << others).min(self.backslashes(close));
+        let content = self.text.get(at..close.checked_sub(backslashes)?)?;
         Some((unescaped(content, level), close + 1))
     }
 
