@@ -5,12 +5,14 @@
 //! `None` and is not timed.
 
 mod ezk;
+mod is;
 mod ours;
 mod rtc;
 mod sdp_types;
 mod webrtc;
 
 pub(crate) use ezk::Ezk;
+pub(crate) use is::Is;
 pub(crate) use ours::Ours;
 pub(crate) use rtc::Rtc;
 pub(crate) use sdp_types::SdpTypes;
@@ -72,6 +74,8 @@ impl Candidate {
 pub(crate) trait Codec {
     /// The name of its package.
     const NAME: &'static str;
+    /// Whether all fields of a candidate can be read. If not, only the priority and the port are compared.
+    const WHOLE_CANDIDATE: bool = true;
     /// The result of parsing a text.
     type Session<'a>;
 

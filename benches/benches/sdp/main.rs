@@ -27,7 +27,7 @@ mod rounds;
 mod table;
 mod texts;
 
-use codec::{Ezk, Ours, Rtc, SdpTypes, WebRtc};
+use codec::{Ezk, Is, Ours, Rtc, SdpTypes, WebRtc};
 use operation::Operation;
 use rounds::CodecRuns;
 use texts::{Text, Texts};
@@ -41,6 +41,7 @@ fn main() {
         CodecRuns::of::<Rtc>(),
         CodecRuns::of::<Ezk>(),
         CodecRuns::of::<WebRtc>(),
+        CodecRuns::of::<Is>(),
     ];
     let table = rounds::run("sdp", &texts, &codecs);
     println!("\n{table}");

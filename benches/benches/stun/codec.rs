@@ -55,15 +55,14 @@ pub(crate) fn values() -> Values {
     }
 }
 
-/// The length and the last byte of a text. A codec must read both.
+/// The length and the last byte of a text. Each codec must read the text as `&str`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TextSummary(usize, u8);
 
-impl<T: AsRef<[u8]>> From<T> for TextSummary {
+impl From<&str> for TextSummary {
     #[inline(always)]
-    fn from(text: T) -> Self {
-        let text = text.as_ref();
-        Self(text.len(), text.last().copied().unwrap_or_default())
+    fn from(text: &str) -> Self {
+        Self(text.len(), text.as_bytes().last().copied().unwrap_or_default())
     }
 }
 

@@ -48,8 +48,8 @@ impl Operation {
 
     pub(crate) const fn goal(self) -> Goal {
         let factor = match self {
-            Self::WalkResponse => 0.35,
-            Self::WalkCheck => 0.8,
+            Self::WalkResponse => 0.25,
+            Self::WalkCheck => 0.6,
             Self::VerifyFingerprint => 0.22,
             Self::VerifyBoth => 0.7,
             Self::EncodeResponse => 0.4,
@@ -65,9 +65,14 @@ impl Operation {
         if matches!(self, Self::Refuse) { OTHERS as f64 } else { 1.0 }
     }
 
-    /// Whether the ratio may compare with this codec: it makes the same checks and does the same work.
+    /// Whether the ratio may compare with this codec: it makes the same checks and does the same work. A walk is compared with
+    /// every peer.
     pub(crate) const fn counts<C: Codec>(self) -> bool {
-        C::CHECKS_BOUNDS && !(C::INTEGRITY_ONLY && matches!(self, Self::VerifyBoth))
+        match self {
+            Self::WalkResponse | Self::WalkCheck => true,
+            Self::VerifyBoth => C::CHECKS_BOUNDS && !C::INTEGRITY_ONLY,
+            Self::VerifyFingerprint | Self::EncodeResponse | Self::EncodeCheck | Self::Refuse => C::CHECKS_BOUNDS,
+        }
     }
 
     /// Returns the number of allocations of the work.

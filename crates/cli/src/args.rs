@@ -12,7 +12,7 @@ use clap::{ArgAction, Parser, Subcommand};
 /// Measures which NAT is between this host and the Internet, with the confidence and the evidence
 #[derive(Debug, Parser)]
 #[command(name = "portolan", version, max_term_width = 100)]
-#[command(after_help = "Start without any network: portolan lab nat --preset home --explain")]
+#[command(after_help = "Start without any network: portolan lab nat")]
 pub(crate) struct Cli {
     /// Print log messages on standard error; twice for more (PORTOLAN_LOG takes a filter of `tracing`)
     #[arg(short, long, action = ArgAction::Count, global = true)]

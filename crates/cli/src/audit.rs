@@ -9,9 +9,9 @@ use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
-use crate::resolve::{System, resolve};
+use crate::resolve::resolve;
 use crate::servers::ServerName;
-use alloc::sync::Arc;
+use crate::wrap;
 use clap::Args;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -80,7 +80,7 @@ impl CommandError for AuditError {}
 /// Audits the server and prints the report.
 pub(crate) async fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     let families = [Family::V4, Family::V6];
-    let resolved = resolve(Arc::new(System), core::slice::from_ref(&args.server), &families, LOOKUP).await;
+    let resolved = resolve(&args.server, &families, LOOKUP).await;
     let address = resolved.servers.first().and_then(|server| server.addresses.first());
     let Some(&server) = address else {
         let why = resolved.unresolved.first().map(ToString::to_string).unwrap_or_default();
@@ -95,7 +95,7 @@ pub(crate) async fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     };
     let name = args.server.to_string();
     output::print(&match args.format {
-        DocumentFormat::Human => report::human(&name, &report),
+        DocumentFormat::Human => wrap::to_terminal(&report::human(&name, &report)),
         DocumentFormat::Json => report::json(&name, &report),
     })?;
     Ok(exit(&report))

@@ -56,7 +56,7 @@ const UNREADABLE: Option<&str> = Some("the input could not be read");
 const UNREADABLE_PAIR: Option<&str> = Some("one of the two inputs could not be read");
 const NOT_SDP: Option<&str> = Some("the input is not a session description");
 
-const TABLE: [Row; 15] = [
+const TABLE: [Row; 16] = [
     Row {
         command: EVERY,
         meanings: [
@@ -72,7 +72,7 @@ const TABLE: [Row; 15] = [
             MEASURED,
             Some("a --require is not met"),
             Some("could not run: bad arguments, no server, no network, no usable response"),
-            Some("inconclusive, or it is unknown whether a --require is met"),
+            Some("inconclusive, it is unknown whether a --require is met, or a signal ended --lifetime"),
         ],
     },
     Row { command: "nat --watch", meanings: [ENDED, None, COULD_NOT_RUN, None] },
@@ -123,6 +123,10 @@ const TABLE: [Row; 15] = [
         ],
     },
     Row { command: "sdp check", meanings: [Some("no deviation"), Some("at least one deviation"), NOT_SDP, None] },
+    Row {
+        command: "sdp check --strict",
+        meanings: [Some("no deviation and no warning"), Some("at least one deviation or warning"), NOT_SDP, None],
+    },
     Row {
         command: "sdp diff",
         meanings: [Some("no difference"), Some("at least one difference"), UNREADABLE_PAIR, None],

@@ -1,26 +1,30 @@
 //! `portolan lab nat`: the discovery in a simulated network, in virtual time. No packet is sent.
 //!
 //! A client measures with two servers through the NATs that the arguments describe. The arguments give the real
-//! behaviour, so the report states whether the result is correct.
+//! behaviour, so the report states whether the result is correct. The first screen ([`screen`]) is a short lesson.
+
+mod screen;
 
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
-use crate::options::{Format, ReportOptions};
+use crate::options::{ExplainLevel, Format, ReportOptions};
 use crate::outcome;
 use crate::output;
-use crate::report::{ReportData, Simulation, human, json};
+use crate::report::steps::StepDetail;
+use crate::report::{Comparison, ReportData, Simulation, human, json};
+use crate::wrap;
 use clap::{Args, Subcommand};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
-use portolan_nat::behavior::{Filtering, Mapping, NatKind};
+use portolan_nat::behavior::{Filtering, Mapping};
 use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_nat::error::DiscoveryConfigError;
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, FamilyReport, Reachability, Report};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::Barrier;
-use portolan_sim::topology::{Lab, Preset, Topology, Truth};
+use portolan_sim::topology::{Lab, Preset, Topology};
 
 /// The measurements in a simulated network.
 #[derive(Debug, Subcommand)]
@@ -57,8 +61,25 @@ pub(crate) struct LabNatArgs {
     /// The seed of the RNG: the same seed gives the same run, byte for byte
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) seed: u64,
+    /// Measure IPv4 (the default); with -6 both families
+    #[arg(short = '4', long)]
+    pub(crate) ipv4: bool,
+    /// Measure IPv6
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
     #[command(flatten)]
     pub(crate) output: ReportOptions,
+}
+
+impl LabNatArgs {
+    /// Returns the families to measure: one, unless the user asks for both.
+    fn families(&self) -> &'static [Family] {
+        match (self.ipv4, self.ipv6) {
+            (true, true) => &[Family::V4, Family::V6],
+            (false, true) => &[Family::V6],
+            (_, false) => &[Family::V4],
+        }
+    }
 }
 
 /// Returns the help after the options.
@@ -69,6 +90,7 @@ fn help() -> String {
 
 Examples:
   portolan lab nat --preset home --explain
+  portolan lab nat --preset symmetric --explain=packets
   portolan lab nat --mapping apdm --filtering apdf --loss 10 --seed 7",
         exit::help("lab nat")
     )
@@ -88,6 +110,8 @@ fn percent(text: &str) -> Result<f64, &'static str> {
 pub(crate) enum LabError {
     #[error("{0}")]
     Discovery(#[from] DiscoveryConfigError),
+    #[error("the network has no IPv6; leave out -6, or choose a preset with IPv6: home, firewall or open")]
+    NoIpv6,
     #[error("the time limit of the simulation ended without a report")]
     TimedOut,
 }
@@ -112,7 +136,15 @@ fn nat(args: &LabNatArgs) -> Result<Exit, Failure> {
     let (data, events) = simulate(args)?;
     let mut out = String::new();
     match args.output.format {
-        Format::Human => out = human::report(&data, args.output.explain),
+        Format::Human => {
+            let width = wrap::width();
+            let text = match args.output.explain {
+                None => screen::page(&data, args, StepDetail::Main, width),
+                Some(ExplainLevel::Steps) => screen::page(&data, args, StepDetail::All, width),
+                Some(ExplainLevel::Packets) => human::report(&data, args.output.explain),
+            };
+            out = wrap::to_width(&text, width);
+        }
         Format::Json => out = json::report(&data) + "\n",
         Format::Jsonl => {
             for line in events.iter().filter_map(json::event).chain([json::last(&data)]) {
@@ -128,11 +160,14 @@ fn nat(args: &LabNatArgs) -> Result<Exit, Failure> {
 /// Runs the discovery. Returns the report, and the events before it.
 fn simulate(args: &LabNatArgs) -> Result<(ReportData, Vec<DiscoveryEvent>), LabError> {
     let topology = topology(args);
+    if args.ipv6 && topology.ipv6.is_none() {
+        return Err(LabError::NoIpv6);
+    }
     // The addresses of the servers are known only after the network is built. The first discovery is never started.
     let nowhere = StunServer { name: "".into(), addresses: vec![SocketAddr::from(([192, 0, 2, 1], 3478))] };
     let mut lab = topology.build(args.seed, Discovery::new(DiscoveryConfig::new(vec![nowhere]))?);
-    let _ = lab.net.replace(lab.client, Discovery::new(config(&topology, &lab))?);
-    if args.output.explain {
+    let _ = lab.net.replace(lab.client, Discovery::new(config(args.families(), &lab))?);
+    if args.output.explain.is_some() {
         lab.net.record_story_with(ToString::to_string);
     }
     // A new discovery can always be started.
@@ -143,11 +178,11 @@ fn simulate(args: &LabNatArgs) -> Result<(ReportData, Vec<DiscoveryEvent>), LabE
     let Some(DiscoveryEvent::Report(report)) = events.pop_if(|last| matches!(last, DiscoveryEvent::Report(_))) else {
         return Err(LabError::TimedOut);
     };
-    let is_right = is_correct(&topology, &report);
+    let comparison = compare(&topology, &report);
     let data = ReportData {
         report: *report,
         servers: SERVERS.map(Box::from).into(),
-        simulation: Some(Simulation { description: description(&topology, args), is_right }),
+        simulation: Some(Simulation { description: description(&topology, args), comparison }),
         lifetime: None,
         story: lab.net.story().lines().map(str::to_owned).collect(),
     };
@@ -166,16 +201,16 @@ fn topology(args: &LabNatArgs) -> Topology {
     topology.loss(args.loss / 100.0).rtt(Duration::from_millis(u64::from(args.rtt)))
 }
 
-/// Returns the configuration of the client: two servers, with one address in each family of the client.
-fn config(topology: &Topology, lab: &Lab<Discovery>) -> DiscoveryConfig {
-    let families: &[bool] = if topology.ipv6.is_some() { &[true, false] } else { &[true] };
+/// Returns the configuration of the client: two servers, with one address in each family.
+fn config(families: &[Family], lab: &Lab<Discovery>) -> DiscoveryConfig {
     let addresses = |place: usize| {
-        families.iter().filter_map(move |ipv4| lab.servers(*ipv4).get(place).map(|(_, address)| *address)).collect()
+        let of = |family: &Family| lab.servers(*family == Family::V4).get(place).map(|(_, address)| *address);
+        families.iter().filter_map(of).collect()
     };
     let named =
         SERVERS.iter().zip(0..).map(|(name, place)| StunServer { name: (*name).into(), addresses: addresses(place) });
     let mut config = DiscoveryConfig::new(named.collect());
-    config.families = families.iter().map(|ipv4| if *ipv4 { Family::V4 } else { Family::V6 }).collect();
+    config.families = families.to_vec();
     config
 }
 
@@ -210,34 +245,54 @@ fn describe_barriers(barriers: &[Barrier]) -> String {
     if each.is_empty() { "open to all".to_owned() } else { format!("behind {}", each.join(" behind ")) }
 }
 
-/// Compares the report with the simulated network; `None` if some result is unknown.
-fn is_correct(topology: &Topology, report: &Report) -> Option<bool> {
-    let each: Vec<Option<bool>> = report
-        .families
-        .iter()
-        .map(|family| match topology.truth(family.family == Family::V4) {
-            Some(truth) => is_family_correct(truth, family),
-            None => Some(matches!(family.reach, Reachability::Unavailable(_))),
-        })
-        .collect();
-    all_true(&each)
+/// Compares the report with the simulated network.
+fn compare(topology: &Topology, report: &Report) -> Comparison {
+    // The first is the most important one.
+    let order = [Comparison::Wrong, Comparison::Incomplete, Comparison::HiddenNat];
+    let each: Vec<Comparison> = report.families.iter().map(|family| compare_family(topology, family)).collect();
+    order.into_iter().find(|one| each.contains(one)).unwrap_or(Comparison::Right)
 }
 
-fn is_family_correct(truth: Truth, found: &FamilyReport) -> Option<bool> {
+fn compare_family(topology: &Topology, found: &FamilyReport) -> Comparison {
+    let is_ipv4 = found.family == Family::V4;
+    let is_unavailable = matches!(found.reach, Reachability::Unavailable(_));
+    let Some(truth) = topology.truth(is_ipv4) else {
+        return if is_unavailable { Comparison::Right } else { Comparison::Wrong };
+    };
     if truth.blocked || found.reach == Reachability::Blocked {
-        return Some(truth.blocked && found.reach == Reachability::Blocked);
+        let both = truth.blocked && found.reach == Reachability::Blocked;
+        // A silent network is not called blocked without proof.
+        let unproved = truth.blocked && found.reach == Reachability::Unknown;
+        return match (both, unproved) {
+            (true, _) => Comparison::Right,
+            (false, true) => Comparison::Incomplete,
+            (false, false) => Comparison::Wrong,
+        };
     }
-    let kind = |nat: NatKind| nat == truth.kind;
-    all_true(&[
-        found.nat.map(kind),
+    let has_two = nats(topology, is_ipv4) > 1;
+    let double = found.details.double_nat.value().copied();
+    let answers = [
+        found.nat.map(|nat| nat == truth.kind),
         found.mapping.value().map(|value| *value == truth.mapping),
         found.filtering.value().map(|value| *value == truth.filtering),
-    ])
+        Some(double.is_none_or(|two| two == has_two)),
+    ];
+    if answers.contains(&Some(false)) {
+        Comparison::Wrong
+    } else if answers.contains(&None) {
+        Comparison::Incomplete
+    } else if has_two && double.is_none() {
+        Comparison::HiddenNat
+    } else {
+        Comparison::Right
+    }
 }
 
-/// Returns `false` if one answer is `false`, otherwise `None` if one is unknown.
-fn all_true(answers: &[Option<bool>]) -> Option<bool> {
-    if answers.contains(&Some(false)) { Some(false) } else { answers.iter().all(Option::is_some).then_some(true) }
+/// Returns the number of translating gateways of a family.
+fn nats(topology: &Topology, is_ipv4: bool) -> usize {
+    let barriers = if is_ipv4 { Some(&topology.ipv4) } else { topology.ipv6.as_ref() };
+    let translates = |barrier: &&Barrier| matches!(barrier, Barrier::Translator(nat) if nat.translate);
+    barriers.map_or(0, |barriers| barriers.iter().filter(translates).count())
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ mod servers;
 mod signals;
 mod story;
 mod stun;
+mod vantage;
+mod wrap;
 
 use crate::args::{Cli, Command};
 use crate::error::{CommandError, Failure};

@@ -15,7 +15,7 @@ mod watch;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::outcome;
-use crate::resolve::System;
+use crate::resolve::{Resolver, System};
 use crate::servers;
 use alloc::sync::Arc;
 pub(crate) use args::NatArgs;
@@ -28,22 +28,25 @@ use std::env;
 pub(crate) async fn run(args: &NatArgs) -> Result<Exit, Failure> {
     let plan = Plan::of(args, env::var(servers::VARIABLE).ok().as_deref())?;
     let mut printer = Printer::new(args, &plan);
+    let mut resolver = Resolver::new(Arc::new(System), &plan.families);
     match args.watch {
-        Some(every) => watch::run(&plan, &mut printer, every).await,
-        None => once(&plan, &mut printer).await,
+        Some(every) => watch::run(&plan, &mut printer, &mut resolver, every).await,
+        None => once(&plan, &mut printer, &mut resolver).await,
     }
 }
 
 /// Runs one classification, prints its report and returns the exit code.
-async fn once(plan: &Plan<'_>, printer: &mut Printer) -> Result<Exit, Failure> {
-    let found = classify(plan, printer, Arc::new(System)).await;
+async fn once(plan: &Plan<'_>, printer: &mut Printer, resolver: &mut Resolver) -> Result<Exit, Failure> {
+    let found = classify(plan, printer, resolver).await;
     printer.clear_progress();
     let mut data = found?;
     let error = offline::error_of(&data.report);
+    let mut is_complete = true;
     if plan.args.lifetime && error.is_none() {
-        // If the measurement of lifetimes fails, the classification is still printed.
-        if let Err(failure) = lifetime::measure(plan, printer, &mut data).await {
-            printer.print_diagnostic(failure);
+        // If the measurement of lifetimes fails or a signal ends it, the classification is still printed.
+        match lifetime::measure(plan, printer, &mut data).await {
+            Ok(complete) => is_complete = complete,
+            Err(failure) => printer.print_diagnostic(failure),
         }
         printer.clear_progress();
     }
@@ -53,5 +56,6 @@ async fn once(plan: &Plan<'_>, printer: &mut Printer) -> Result<Exit, Failure> {
     }
     let short = plan.requirements.check(&data.report);
     printer.remarks(&data.report, &short);
-    Ok(outcome::exit(&data.report, &short))
+    let exit = outcome::exit(&data.report, &short);
+    Ok(if exit == Exit::Success && !is_complete { Exit::Inconclusive } else { exit })
 }

@@ -29,9 +29,19 @@ pub(crate) struct ReportOptions {
     /// The format of the report
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) format: Format,
-    /// Print the evidence for each verdict and each packet, with the section of the RFC
-    #[arg(long)]
-    pub(crate) explain: bool,
+    /// Print each step with its evidence and the section of the RFC; =packets prints each packet too
+    #[arg(long, value_name = "LEVEL", value_enum, num_args = 0..=1, require_equals = true,
+          default_missing_value = "steps")]
+    pub(crate) explain: Option<ExplainLevel>,
+}
+
+/// The amount of explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainLevel {
+    /// The steps of the measurement, with their RFC sections
+    Steps,
+    /// All evidence and each packet
+    Packets,
 }
 
 /// Parses a timeout in seconds, from 0.1 s to one hour.

@@ -6,6 +6,7 @@ pub(crate) mod json;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod sentence;
+pub(crate) mod steps;
 
 use portolan_nat::lifetime::LifetimeReport;
 use portolan_nat::profile::Report;
@@ -37,6 +38,33 @@ impl ReportData {
 pub(crate) struct Simulation {
     /// The description of the network.
     pub(crate) description: String,
-    /// Whether the result is correct; `None` if some result is unknown.
-    pub(crate) is_right: Option<bool>,
+    /// The result, compared with the simulated network.
+    pub(crate) comparison: Comparison,
+}
+
+/// The result of a simulation, compared with the simulated network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// All results are correct.
+    Right,
+    /// A result is wrong.
+    Wrong,
+    /// Some results are unknown, and all others are correct.
+    Incomplete,
+    /// Mapping and filtering are correct, but the second of two NATs was not found.
+    HiddenNat,
+}
+
+impl Comparison {
+    /// Returns the sentence of the report.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Right => "The result is correct.",
+            Self::Wrong => "The result is WRONG; unless the loss explains it, please report the seed.",
+            Self::Incomplete => "Some results are unknown; all others are correct.",
+            Self::HiddenNat => {
+                "Mapping and filtering are correct, but there are two NATs. The second NAT cannot be seen from inside."
+            }
+        }
+    }
 }

@@ -2,8 +2,10 @@
 //!
 //! A requirement is `KEY=VALUE`. Requirements are separated by commas, and all must be met in every family that has a
 //! route. Alternative values are separated by `|`: `nat=none|nat,mapping=eim,filtering=eif|adf`. The keys are `nat`,
-//! `mapping`, `filtering` and `type`.
+//! `mapping`, `filtering`, `type` and `vantage`. Without a `vantage`, the servers must be public, because a private
+//! server shows nothing about the Internet.
 
+use crate::vantage::Vantage;
 use core::fmt;
 use core::str::FromStr;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
@@ -20,6 +22,8 @@ pub(crate) enum Requirement {
     Filtering(Vec<Filtering>),
     /// The allowed classic types (RFC 3489).
     Type(Vec<ClassicType>),
+    /// The allowed places of the servers. If the place is another one, all other requirements are unknown.
+    Vantage(Vec<Vantage>),
 }
 
 /// All requirements.
@@ -47,8 +51,16 @@ impl Requirements {
     pub(crate) fn check(&self, report: &Report) -> Vec<Shortfall> {
         let open = report.families.iter().filter(|family| !matches!(family.reach, Reachability::Unavailable(_)));
         let mut short = Vec::new();
+        if self.0.is_empty() {
+            return short;
+        }
+        let public = Requirement::Vantage(vec![Vantage::Public]);
+        let is_vantage = |requirement: &&Requirement| matches!(requirement, Requirement::Vantage(_));
+        let vantage = self.0.iter().find(is_vantage).unwrap_or(&public);
         for family in open {
-            for requirement in &self.0 {
+            let elsewhere = vantage.holds(family).0 != Holding::Satisfied;
+            let all = self.0.iter().filter(|one| !elsewhere && !is_vantage(one)).chain([vantage]);
+            for requirement in all {
                 let (holding, is) = requirement.holds(family);
                 if holding != Holding::Satisfied {
                     short.push(Shortfall { family: family.family, requirement: requirement.clone(), holding, is });
@@ -87,6 +99,12 @@ impl Requirement {
                 let known = (is != ClassicType::Unknown).then_some(is);
                 judge(known.as_ref(), allowed, "unknown", false)
             }
+            Self::Vantage(allowed) => match Vantage::of(report) {
+                Some(place) if !allowed.contains(&place) => {
+                    (Holding::Unknown, format!("the servers are {place}, so the other results do not count").into())
+                }
+                Some(_) | None => (Holding::Satisfied, "".into()),
+            },
             Self::Nat(allowed) => judge(report.nat.as_ref(), allowed, "unknown", blocked),
             Self::Mapping(allowed) => {
                 let why = report.mapping.reason().map_or("unknown", |why| why.as_str());
@@ -123,6 +141,7 @@ impl fmt::Display for Requirement {
             Self::Mapping(values) => list(f, "mapping", values),
             Self::Filtering(values) => list(f, "filtering", values),
             Self::Type(values) => list(f, "type", values),
+            Self::Vantage(values) => list(f, "vantage", values),
         }
     }
 }
@@ -149,6 +168,7 @@ impl FromStr for Requirement {
                 values_of(values, |text| text.parse().ok().filter(|name| *name != ClassicType::Unknown).ok_or(TYPE))
                     .map(Self::Type)
             }
+            "vantage" => values_of(values, |text| text.parse().map_err(|()| VANTAGE)).map(Self::Vantage),
             key => Err(RequireError::Key { key: key.into() }),
         }
     }
@@ -157,6 +177,7 @@ impl FromStr for Requirement {
 const MAPPING: &str = "mapping is eim, adm, apdm, or the long words such as endpoint-independent";
 const FILTERING: &str = "filtering is eif, adf, apdf, or the long words such as endpoint-independent";
 const TYPE: &str = "type is open, udp-firewall, full-cone, restricted, port-restricted, symmetric, other or blocked";
+const VANTAGE: &str = "vantage is public, private or loopback";
 
 fn kind(text: &str) -> Result<NatKind, &'static str> {
     [NatKind::None, NatKind::Firewall, NatKind::Nat]
@@ -175,9 +196,9 @@ fn values_of<T>(text: &str, read: impl Fn(&str) -> Result<T, &'static str>) -> R
 /// Why a text is not a requirement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RequireError {
-    #[error("{part:?} is not KEY=VALUE; keys are nat, mapping, filtering and type")]
+    #[error("{part:?} is not KEY=VALUE; keys are nat, mapping, filtering, type and vantage")]
     Shape { part: Box<str> },
-    #[error("{key:?} is not a key; keys are nat, mapping, filtering and type")]
+    #[error("{key:?} is not a key; keys are nat, mapping, filtering, type and vantage")]
     Key { key: Box<str> },
     #[error("{value:?} is not a value: {allowed}")]
     Value { value: Box<str>, allowed: &'static str },
@@ -228,6 +249,36 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_not_public_leaves_every_requirement_unknown_unless_the_user_allows_it() {
+        for (address, place) in [("127.0.0.1:1", "loopback"), ("10.0.0.1:1", "private"), ("100.64.0.1:1", "private")] {
+            for base in [sample::home(), sample::blocked()] {
+                let mut report = base;
+                report.families[0].servers = sample::home().families.remove(0).servers;
+                for server in &mut report.families[0].servers {
+                    server.address = address.parse().unwrap();
+                }
+                for text in ["mapping=eim", "mapping=apdm,type=open", "nat=none", "vantage=public,mapping=eim"] {
+                    let short = read(text).check(&report);
+                    assert_eq!(short.len(), 1, "{text}");
+                    assert_eq!(short[0].holding, Holding::Unknown, "{text}");
+                    assert_eq!(
+                        short[0].to_string(),
+                        format!(
+                            "IPv4: vantage=public is not known to be met: the servers are {place}, so the other \
+                             results do not count"
+                        )
+                    );
+                }
+                let allowed = read(&format!("type=open,vantage=public|{place}")).check(&report);
+                assert_eq!(allowed[0].holding, Holding::Unmet);
+                assert!(Requirements::default().check(&report).is_empty());
+            }
+        }
+        assert!(outcome("vantage=public,mapping=eim", &sample::home()).is_empty());
+        assert_eq!(read("vantage=loopback").check(&sample::home())[0].holding, Holding::Unknown);
+    }
+
+    #[test]
     fn an_unreachable_family_has_no_requirements() {
         assert!(outcome("mapping=adm", &sample::offline()).is_empty());
     }
@@ -235,10 +286,10 @@ mod tests {
     #[test]
     fn an_invalid_requirement_is_refused_at_its_invalid_part() {
         for (text, error) in [
-            ("", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering and type"),
-            ("mapping=eim,", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering and type"),
-            ("mapping", "\"mapping\" is not KEY=VALUE; keys are nat, mapping, filtering and type"),
-            ("cone=full", "\"cone\" is not a key; keys are nat, mapping, filtering and type"),
+            ("", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering, type and vantage"),
+            ("mapping=eim,", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering, type and vantage"),
+            ("mapping", "\"mapping\" is not KEY=VALUE; keys are nat, mapping, filtering, type and vantage"),
+            ("cone=full", "\"cone\" is not a key; keys are nat, mapping, filtering, type and vantage"),
             ("nat=yes", "\"yes\" is not a value: nat is none, firewall or nat"),
             (
                 "filtering=eif|eim",
@@ -252,7 +303,8 @@ mod tests {
 
     #[test]
     fn requirements_round_trip_through_text() {
-        for text in ["nat=none|firewall", "mapping=address-dependent", "type=open|full-cone"] {
+        for text in ["nat=none|firewall", "mapping=address-dependent", "type=open|full-cone", "vantage=public|private"]
+        {
             let requirement: Requirement = text.parse().unwrap();
             assert_eq!(requirement.to_string(), text);
         }

@@ -5,15 +5,20 @@
 
 mod report;
 mod target;
+#[cfg(feature = "tls")]
+mod trust;
+#[cfg(not(feature = "tls"))]
+#[path = "stun/without_tls.rs"]
 mod trust;
 
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
 use crate::options::{Format, seconds};
 use crate::output::{self, milliseconds};
-use crate::resolve::{System, resolve};
+use crate::resolve::resolve;
 use crate::secret::{self, Secret};
 use crate::servers::Host;
+use crate::wrap;
 use alloc::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
@@ -167,8 +172,8 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Failure> {
         return Err(StunError::Unresolved("a stuns: URI uses TLS; leave --tcp out".into()).into());
     }
     let config = match (&args.ca_file, tls) {
-        (None, _) => DriverConfig::default(),
-        (Some(file), true) => trust::config(file).map_err(StunError::from)?,
+        (file, true) => trust::config(file.as_deref()).map_err(StunError::from)?,
+        (None, false) => DriverConfig::default(),
         (Some(_), false) => return Err(StunError::from(TrustError::Plain).into()),
     };
     let protocol = if tls {
@@ -181,7 +186,7 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Failure> {
     let name = if tls { &args.server.secure } else { &args.server.plain };
     let started = tokio::time::Instant::now();
     let families = [Family::V4, Family::V6];
-    let resolved = resolve(Arc::new(System), core::slice::from_ref(name), &families, args.timeout).await;
+    let resolved = resolve(name, &families, args.timeout).await;
     let address = resolved.servers.first().and_then(|server| server.addresses.first());
     let Some(&server) = address else {
         let why = resolved.unresolved.first().map(ToString::to_string).unwrap_or_default();
@@ -210,7 +215,7 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Failure> {
         Reply { name, server, protocol, request, response, explain: args.explain, has_user: args.user.is_some() };
     let report = report::Report::of(&reply);
     output::print(&match args.format {
-        Format::Human => report::human(&reply, &report),
+        Format::Human => wrap::to_terminal(&report::human(&reply, &report)),
         Format::Json | Format::Jsonl => report.json((args.format == Format::Jsonl).then_some("report")),
     })?;
     Ok(if report.has_mapped_address() { Exit::Success } else { Exit::Negative })

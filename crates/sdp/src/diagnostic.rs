@@ -39,6 +39,9 @@ pub struct Diagnostic {
 pub enum Severity {
     /// Allowed by RFC 8866, but worth reporting.
     Remark,
+    /// Discouraged by an RFC, or forbidden although endpoints handle it. Only the rules of [`lint`](mod@crate::lint)
+    /// have this severity.
+    Warning,
     /// Not allowed by RFC 8866. A strict reader refuses the text; a lenient reader continues.
     Deviation,
     /// Every reader refuses it.

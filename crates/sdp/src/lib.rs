@@ -16,6 +16,7 @@
 //!   own error.
 //! * [`explain`] describes each line in plain words. [`diff`](mod@diff) lists the changes in meaning between two
 //!   descriptions. [`scrub`](mod@scrub) replaces all values that identify a person or a host.
+//! * [`lint`](mod@lint) checks what several lines say together: repeated, contradicting and missing lines.
 //! * [`example`] has one valid line of each kind.
 //! * [`offer_answer`] builds the answer to an offer from the capabilities of the endpoint, checks an answer, and has
 //!   the signalling states of JSEP.
@@ -48,6 +49,7 @@ pub mod example;
 pub mod explain;
 mod grammar;
 pub mod line;
+pub mod lint;
 pub mod media;
 pub mod offer_answer;
 pub mod reader;

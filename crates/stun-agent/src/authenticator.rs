@@ -85,6 +85,7 @@ struct Challenge {
 }
 
 /// The result of [`Authenticator::judge`].
+#[allow(clippy::large_enum_variant, reason = "a box would allocate for each request")]
 #[derive(Clone, Debug)]
 pub enum Judgement<'a> {
     /// The message of a user is authenticated.

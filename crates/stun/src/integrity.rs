@@ -23,6 +23,7 @@
 //! ```
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
@@ -31,13 +32,13 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{HEADER_LEN, IntegrityError, Message, Verified, message::padded};
 
-/// A key of message integrity, prepared for HMAC-SHA1 and HMAC-SHA256.
+/// A key of message integrity. HMAC-SHA1 is prepared at once, HMAC-SHA256 at its first use.
 ///
 /// `Debug` does not print the key.
 #[derive(Clone)]
 pub struct IntegrityKey {
     sha1: Pads<[u32; 5]>,
-    sha256: Pads<[u32; 8]>,
+    sha256: LazyPads,
 }
 
 /// The kind of integrity attribute.
@@ -91,7 +92,7 @@ impl IntegrityKey {
             short.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
             (for_sha1, for_sha256) = (short, short);
         }
-        Self { sha1: Pads::new(&for_sha1), sha256: Pads::new(&for_sha256) }
+        Self { sha1: Pads::new(&for_sha1), sha256: LazyPads::new(for_sha256) }
     }
 
     /// HMAC-SHA1 of `covered`, with the length field of a message of `total` bytes.
@@ -104,7 +105,7 @@ impl IntegrityKey {
     /// HMAC-SHA256 of `covered`, with the length field of a message of `total` bytes.
     pub(crate) fn sha256(&self, covered: &[u8], total: usize) -> [u8; 32] {
         let mut hmac = [0; 32];
-        fill_words(&mut hmac, &self.sha256.hmac(covered, total));
+        fill_words(&mut hmac, &self.sha256.pads().hmac(covered, total));
         hmac
     }
 }
@@ -262,6 +263,53 @@ impl<H: Block> Pads<H> {
     }
 }
 
+/// The pads of SHA-256, computed at the first use. ICE never uses them.
+///
+/// Two threads may compute them at the same time. Both store the same words.
+struct LazyPads {
+    key: [u8; BLOCK],
+    is_ready: AtomicBool,
+    inner: [AtomicU32; 8],
+    outer: [AtomicU32; 8],
+}
+
+impl LazyPads {
+    const fn new(key: [u8; BLOCK]) -> Self {
+        let (inner, outer) = ([const { AtomicU32::new(0) }; 8], [const { AtomicU32::new(0) }; 8]);
+        Self { key, is_ready: AtomicBool::new(false), inner, outer }
+    }
+
+    fn pads(&self) -> Pads<[u32; 8]> {
+        self.stored().unwrap_or_else(|| {
+            let pads = Pads::new(&self.key);
+            self.store(&pads);
+            pads
+        })
+    }
+
+    fn stored(&self) -> Option<Pads<[u32; 8]>> {
+        // Acquire: the words that were stored before the flag are visible.
+        let load = |words: &[AtomicU32; 8]| words.each_ref().map(|word| word.load(Ordering::Relaxed));
+        self.is_ready.load(Ordering::Acquire).then(|| Pads { inner: load(&self.inner), outer: load(&self.outer) })
+    }
+
+    fn store(&self, pads: &Pads<[u32; 8]>) {
+        let words = self.inner.iter().chain(&self.outer);
+        words.zip(pads.inner.iter().chain(&pads.outer)).for_each(|(to, from)| to.store(*from, Ordering::Relaxed));
+        self.is_ready.store(true, Ordering::Release);
+    }
+}
+
+impl Clone for LazyPads {
+    fn clone(&self) -> Self {
+        let clone = Self::new(self.key);
+        if let Some(pads) = self.stored() {
+            clone.store(&pads);
+        }
+        clone
+    }
+}
+
 /// Pads and ends a hash of `total` bytes. Its last `tail` bytes are in `blocks` (FIPS 180-4 §5.1.1).
 fn finish<H: Block>(state: &mut H, blocks: &mut [[u8; BLOCK]; 2], tail: usize, total: usize) {
     if let Some(end) = blocks.as_flattened_mut().get_mut(tail) {
@@ -280,4 +328,26 @@ fn finish<H: Block>(state: &mut H, blocks: &mut [[u8; BLOCK]; 2], tail: usize, t
 /// Writes the words of a state, most significant byte first.
 fn fill_words<H: Block>(to: &mut [u8], state: &H) {
     to.as_chunks_mut().0.iter_mut().zip(state.words()).for_each(|(to, word)| *to = word.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Class, Method, Writer};
+
+    #[test]
+    fn only_sha256_computes_the_pads_of_sha256() {
+        for length in [0, 22, 64, 65] {
+            let key = IntegrityKey::from_bytes(&[7; 65][..length]);
+            let writer = |buffer| Writer::new(buffer, Class::Request, Method::BINDING, [1; 12].into()).unwrap();
+            let mut buffer = [0; 64];
+            let bytes = writer(&mut buffer).message_integrity(&key).unwrap().finish();
+            assert!(Message::decode(bytes).unwrap().verify(&key).is_ok());
+            assert!(key.sha256.stored().is_none() && key.clone().sha256.stored().is_none(), "{length}");
+            let mut buffer = [0; 64];
+            let bytes = writer(&mut buffer).message_integrity_sha256(&key).unwrap().finish();
+            assert!(key.sha256.stored().is_some() && key.clone().sha256.stored().is_some(), "{length}");
+            assert!(Message::decode(bytes).unwrap().verify(&key).is_ok());
+        }
+    }
 }

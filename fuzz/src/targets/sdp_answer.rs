@@ -1,11 +1,12 @@
 //! Three endpoints answer an offer. Every answer is valid for the offer and accepted by a strict reader, and has an
 //! explanation for each section.
 //!
-//! No description makes `answer` or `validate` panic, in either order of the two descriptions.
+//! No description makes `answer`, `validate` or `lint` panic, in either order of the two descriptions.
 
 use crate::SEEDED;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::line::Kind;
+use portolan_sdp::lint::lint;
 use portolan_sdp::offer_answer::{
     Capabilities, Codec, DataChannel, Extension, Features, Media, Transport, answer, validate,
 };
@@ -18,6 +19,11 @@ pub fn run(bytes: &[u8]) -> bool {
     // An offer with the origin of the answerer cannot be answered here: the two origins must differ.
     let is_own = offer.top().line(Kind::Origin).is_some_and(|line| line.value().starts_with(b"- 3141592653589793238 "));
     drop(validate(&offer, &offer));
+    for finding in lint(&offer) {
+        let line = offer.line(finding.line - 1).unwrap_or_else(|| panic!("{finding}"));
+        let rest = line.text().get(finding.column - 1..).unwrap_or_else(|| panic!("{finding}"));
+        assert!(rest.starts_with(finding.text), "{finding}");
+    }
     if is_own {
         return false;
     }

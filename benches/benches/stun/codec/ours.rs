@@ -22,7 +22,7 @@ impl Codec for Ours {
         for attribute in Message::decode(bytes).ok()?.attributes() {
             match attribute.ok()? {
                 Attribute::XorMappedAddress(value) => address = Some(value.into()),
-                Attribute::Software(text) => software = text.as_bytes().into(),
+                Attribute::Software(text) => software = text.as_str()?.into(),
                 _ => {}
             }
         }
@@ -33,7 +33,7 @@ impl Codec for Ours {
         let mut check = Check::default();
         for attribute in Message::decode(bytes).ok()?.attributes() {
             match attribute.ok()? {
-                Attribute::Username(text) => check.username = text.as_bytes().into(),
+                Attribute::Username(text) => check.username = text.as_str()?.into(),
                 Attribute::Priority(priority) => check.priority = priority,
                 Attribute::IceControlling(tie_breaker) => check.tie_breaker = tie_breaker,
                 Attribute::UseCandidate => check.use_candidate = true,

@@ -1,6 +1,6 @@
 //! `rtc-stun`: its messages own their bytes and a copy of each value.
 
-use super::{Check, Codec, PASSWORD, Response, TextSummary, Values};
+use super::{Check, Codec, PASSWORD, Response, Values};
 use core::net::SocketAddr;
 use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_SOFTWARE, ATTR_USE_CANDIDATE, ATTR_USERNAME};
 use rtc_stun::crypto::{RTCCrypto, default_provider};
@@ -9,7 +9,6 @@ use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{
     BINDING_REQUEST, BINDING_SUCCESS, Getter as _, Message, Setter as _, TransactionId, is_stun_message,
 };
-use rtc_stun::textattrs::TextAttribute;
 use rtc_stun::xoraddr::XorMappedAddress;
 
 pub(crate) struct Rtc {
@@ -35,10 +34,12 @@ impl Codec for Rtc {
         self.message.unmarshal_binary(bytes).ok()?;
         let mut address = XorMappedAddress::default();
         address.get_from(&self.message).ok()?;
-        let software = TextAttribute::get_from_as(&self.message, ATTR_SOFTWARE).ok()?;
+        // Its getters copy every value; what `decode` has filled can be read without.
+        let mut attributes = self.message.attributes.0.iter();
+        let software = &attributes.find(|attribute| attribute.typ == ATTR_SOFTWARE)?.value;
         Some(Response {
             mapped: SocketAddr::new(address.ip, address.port).into(),
-            software: software.text.as_bytes().into(),
+            software: core::str::from_utf8(software).ok()?.into(),
         })
     }
 
@@ -48,7 +49,7 @@ impl Codec for Rtc {
         // The getters copy every value. The list that `decode` fills can be read without copies.
         for attribute in &self.message.attributes.0 {
             match attribute.typ {
-                ATTR_USERNAME => check.username = TextSummary::from(core::str::from_utf8(&attribute.value).ok()?),
+                ATTR_USERNAME => check.username = core::str::from_utf8(&attribute.value).ok()?.into(),
                 ATTR_PRIORITY => check.priority = u32::from_be_bytes(attribute.value.as_slice().try_into().ok()?),
                 ATTR_ICE_CONTROLLING => {
                     check.tie_breaker = u64::from_be_bytes(attribute.value.as_slice().try_into().ok()?);

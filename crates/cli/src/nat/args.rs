@@ -37,12 +37,13 @@ pub(crate) struct NatArgs {
     /// Replace addresses by documentation addresses, and the names of your servers; port numbers stay
     #[arg(long)]
     pub(crate) redact: bool,
-    /// Requirements; if one is not met, the exit code is 1: nat=…,mapping=…,filtering=…,type=…
+    /// Requirements; if one is not met, the exit code is 1: nat=…,mapping=…,filtering=…,type=…,vantage=…
     ///
     /// All requirements must be met in every family that has a route. Alternatives are separated by a bar:
     /// `mapping=eim,filtering=eif|adf`. nat: none, firewall, nat. mapping: eim, adm, apdm. filtering: eif, adf, apdf
     /// (or the long words of RFC 4787). type: open, udp-firewall, full-cone, restricted, port-restricted, symmetric,
-    /// other, blocked.
+    /// other, blocked. vantage: public, private, loopback. Without a vantage the servers must be public: with a private
+    /// server or a server on this host the exit code is 3.
     #[arg(long, value_name = "KEY=VALUE,…")]
     pub(crate) require: Vec<Requirements>,
     /// Repeat the classification every S seconds (30; at least 5) and report changes, until a signal
@@ -51,7 +52,8 @@ pub(crate) struct NatArgs {
     pub(crate) watch: Option<Duration>,
     /// Also measure how long mappings live, in the first family that works: about 195 seconds, 82 sockets
     ///
-    /// Runs after the classification, and --timeout does not bound it. Needs a server with RESPONSE-PORT (RFC 5780
+    /// Runs after the classification, and --timeout does not bound it. After Ctrl-C the command prints the results so
+    /// far. Needs a server with RESPONSE-PORT (RFC 5780
     /// §7.5).
     #[arg(long, conflicts_with = "watch")]
     pub(crate) lifetime: bool,

@@ -6,10 +6,11 @@ use super::plan::Plan;
 use super::printer::Printer;
 use crate::error::Failure;
 use crate::report::ReportData;
-use crate::resolve::{Lookup, Resolved, resolve};
+use crate::resolve::{Resolved, Resolver};
 use crate::servers::Origin;
 use crate::story::Recorder;
-use alloc::sync::Arc;
+use crate::vantage::keep_most_public;
+use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_nat::discovery::{Discovery, MeasurementCommand, StunServer};
 use portolan_nat::event::DiscoveryEvent;
@@ -27,11 +28,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) async fn classify(
     plan: &Plan<'_>,
     printer: &mut Printer,
-    lookup: Arc<dyn Lookup>,
+    resolver: &mut Resolver,
 ) -> Result<ReportData, Failure> {
     let deadline = Instant::now() + plan.args.timeout;
     printer.begin(plan);
-    let resolved = resolve(lookup, &plan.names, &plan.families, plan.args.timeout).await;
+    let resolved = resolver.resolve(&plan.names, plan.args.timeout).await;
     let servers = usable_servers(plan, printer, resolved)?;
     let names = servers.iter().map(|server| Box::from(&*server.name)).collect();
     let left = deadline.saturating_duration_since(Instant::now());
@@ -49,7 +50,7 @@ pub(super) async fn classify(
 
 pub(super) fn driver_config(plan: &Plan<'_>, recorder: &Recorder) -> portolan_tokio::DriverConfig {
     let config = portolan_tokio::DriverConfig::default().with_connect_timeout(CONNECT_TIMEOUT);
-    if plan.args.output.explain { config.with_trace(recorder.clone()) } else { config }
+    if plan.args.output.explain.is_some() { config.with_trace(recorder.clone()) } else { config }
 }
 
 async fn run_until_report(driver: &mut Driver<Discovery>, printer: &mut Printer) -> Result<Report, Failure> {
@@ -80,27 +81,54 @@ fn usable_servers(plan: &Plan<'_>, printer: &mut Printer, resolved: Resolved) ->
     if servers.is_empty() {
         return Err(NatError::NoneResolved(unresolved.len()).into());
     }
-    if plan.origin == Origin::BuiltIn {
-        remove_duplicate_addresses(&mut servers);
+    let mut lines = keep_most_public(&mut servers);
+    let merged = merge_shared_addresses(&mut servers);
+    // The user did not choose the built-in servers.
+    if plan.origin == Origin::User {
+        lines.extend(merged);
+    }
+    // Later runs of `--watch` print only changes.
+    if printer.events {
+        lines.iter().for_each(|line| printer.print_diagnostic(line));
     }
     Ok(servers)
 }
 
-/// Removes addresses that occur twice. The user did not choose these servers, so a duplicate is no error.
-fn remove_duplicate_addresses(servers: &mut Vec<StunServer>) {
-    let mut seen = Vec::new();
-    for server in servers.iter_mut() {
-        server.addresses.retain(|address| !seen.contains(address));
-        seen.extend(server.addresses.iter().copied());
+/// Merges each server that shares an address with an earlier one, because both names belong to one server. Returns a
+/// line for each.
+fn merge_shared_addresses(servers: &mut Vec<StunServer>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut kept: Vec<StunServer> = Vec::with_capacity(servers.len());
+    for server in servers.drain(..) {
+        let shared = server.addresses.iter().find(|address| kept.iter().any(|one| one.addresses.contains(address)));
+        let Some(shared) = shared.copied() else {
+            kept.push(server);
+            continue;
+        };
+        let known = |address: &SocketAddr| kept.iter().any(|one| one.addresses.contains(address));
+        let more: Vec<SocketAddr> = server.addresses.into_iter().filter(|address| !known(address)).collect();
+        if let Some(first) = kept.iter_mut().find(|one| one.addresses.contains(&shared)) {
+            first.addresses.extend(more);
+            lines.push(if first.name == server.name {
+                format!("server {} is given more than once and counts once", server.name)
+            } else {
+                format!("servers {} and {} share the address {shared} and count as one", first.name, server.name)
+            });
+        }
     }
-    servers.retain(|server| !server.addresses.is_empty());
+    *servers = kept;
+    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nat::args::NatArgs;
     use crate::nat::args::tests::args;
-    use core::net::{Ipv4Addr, SocketAddr};
+    use crate::resolve::Lookup;
+    use alloc::sync::Arc;
+    use core::net::Ipv4Addr;
+    use portolan_nat::profile::Family;
     use std::io;
     use std::thread;
 
@@ -108,11 +136,16 @@ mod tests {
     struct SilentResolver;
 
     impl Lookup for SilentResolver {
-        fn lookup(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+        fn lookup(&self, _: &str, _: Option<Family>) -> io::Result<Vec<SocketAddr>> {
             loop {
                 thread::park();
             }
         }
+    }
+
+    async fn failure(args: &NatArgs, plan: &Plan<'_>) -> Failure {
+        let mut resolver = Resolver::new(Arc::new(SilentResolver), &plan.families);
+        classify(plan, &mut Printer::new(args, plan), &mut resolver).await.unwrap_err()
     }
 
     #[tokio::test(start_paused = true)]
@@ -120,7 +153,7 @@ mod tests {
         let args = args("--server stun.example.org --timeout 4");
         let plan = Plan::of(&args, None).unwrap();
         let start = Instant::now();
-        let error = classify(&plan, &mut Printer::new(&args, &plan), Arc::new(SilentResolver)).await.unwrap_err();
+        let error = failure(&args, &plan).await;
         assert_eq!(start.elapsed(), Duration::from_secs(4));
         let message = error.to_string();
         // The message depends on whether this host has a network.
@@ -135,21 +168,50 @@ mod tests {
     async fn a_redacted_error_contains_no_address() {
         let args = args("--server stun.example.org --redact");
         let plan = Plan::of(&args, None).unwrap();
-        let error =
-            classify(&plan, &mut Printer::new(&args, &plan), Arc::new(SilentResolver)).await.unwrap_err().to_string();
+        let error = failure(&args, &plan).await.to_string();
         assert!(error.contains("server-1.example:3478") && !error.contains("stun.example.org"), "{error}");
     }
 
     #[test]
-    fn each_address_of_the_default_servers_is_used_once() {
+    fn servers_that_share_an_address_are_merged_with_a_line_and_no_address_occurs_twice() {
         let address = |last: u8| SocketAddr::from((Ipv4Addr::new(192, 0, 2, last), 3478));
-        let server = |addresses: &[u8]| StunServer {
-            name: "stun.example".into(),
-            addresses: addresses.iter().map(|last| address(*last)).collect(),
+        let merge = |given: &[(&str, &[u8])]| {
+            let mut servers: Vec<StunServer> = given
+                .iter()
+                .map(|(name, addresses)| StunServer {
+                    name: (*name).into(),
+                    addresses: addresses.iter().map(|last| address(*last)).collect(),
+                })
+                .collect();
+            let lines = merge_shared_addresses(&mut servers);
+            let left: Vec<Vec<u8>> = servers
+                .iter()
+                .map(|server| {
+                    server
+                        .addresses
+                        .iter()
+                        .map(|a| if let SocketAddr::V4(v4) = a { v4.ip().octets()[3] } else { 0 })
+                        .collect()
+                })
+                .collect();
+            (left, lines)
         };
-        let mut servers = vec![server(&[1, 2]), server(&[2]), server(&[2, 3])];
-        remove_duplicate_addresses(&mut servers);
-        let left: Vec<_> = servers.into_iter().map(|server| server.addresses).collect();
-        assert_eq!(left, [vec![address(1), address(2)], vec![address(3)]]);
+        assert_eq!(merge(&[("a", &[1]), ("b", &[2])]), (vec![vec![1], vec![2]], vec![]));
+        assert_eq!(
+            merge(&[("a", &[1, 2]), ("b", &[2]), ("c", &[2, 3])]),
+            (
+                vec![vec![1, 2, 3]],
+                vec![
+                    "servers a and b share the address 192.0.2.2:3478 and count as one".to_owned(),
+                    "servers a and c share the address 192.0.2.2:3478 and count as one".to_owned(),
+                ]
+            )
+        );
+        assert_eq!(
+            merge(&[("a", &[1]), ("b", &[2]), ("c", &[2, 1, 3])]).0,
+            [vec![1], vec![2, 3]],
+            "a bridge joins the server of its first shared address"
+        );
+        assert_eq!(merge(&[("a", &[1]), ("a", &[1])]).1, ["server a is given more than once and counts once"]);
     }
 }

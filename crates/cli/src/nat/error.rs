@@ -7,7 +7,7 @@ use portolan_nat::error::DiscoveryConfigError;
 use portolan_nat::lifetime::LifetimeConfigError;
 
 /// The last part of each offline message.
-const TO_LAB: &str = "without a network, try: portolan lab nat --preset home --explain";
+const TO_LAB: &str = "without a network, try: portolan lab nat";
 
 /// Why `portolan nat` has no report.
 #[derive(Debug, thiserror::Error)]

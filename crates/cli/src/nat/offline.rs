@@ -68,8 +68,7 @@ mod tests {
         assert_eq!(
             error_of(&report).unwrap().to_string(),
             "offline: IPv4: every datagram was returned: no route to the network (tried 198.51.100.10:3478, \
-             198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat --preset home \
-             --explain"
+             198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat"
         );
     }
 
@@ -90,7 +89,7 @@ mod tests {
         family.servers[0].flaws = vec![Flaw::Garbage];
         assert_eq!(
             error_of(&report).unwrap().to_string(),
-            "no server sent a usable response (198.51.100.10:3478: its answers hold no mapped address; \
+            "no server sent a usable response (198.51.100.10:3478: its responses hold no mapped address; \
              198.51.100.20:3478: names no other address); name others with --server"
         );
     }

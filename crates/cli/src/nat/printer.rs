@@ -4,7 +4,7 @@ use super::args::NatArgs;
 use super::error::NatError;
 use super::plan::Plan;
 use crate::error::Failure;
-use crate::options::Format;
+use crate::options::{ExplainLevel, Format};
 use crate::outcome::lacks_capable_server;
 use crate::output;
 use crate::progress::Progress;
@@ -12,6 +12,7 @@ use crate::redact::Redactor;
 use crate::report::{ReportData, human, json};
 use crate::require::Shortfall;
 use crate::servers::Origin;
+use crate::wrap;
 use core::fmt::Display;
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::lifetime;
@@ -22,7 +23,7 @@ use portolan_nat::profile::Report;
 pub(crate) struct Printer {
     /// The format.
     pub(crate) format: Format,
-    explain: bool,
+    explain: Option<ExplainLevel>,
     redactor: Option<Redactor>,
     progress: Progress,
     /// Whether events are printed as they occur. Later runs of `--watch` print only changes.
@@ -48,7 +49,8 @@ impl Printer {
     /// Starts the progress line of a run.
     pub(crate) fn begin(&mut self, plan: &Plan<'_>) {
         if self.events {
-            self.progress.replace(&format!("querying {} servers", plan.names.len()));
+            let count = plan.names.len();
+            self.progress.replace(&format!("querying {count} server{}", if count == 1 { "" } else { "s" }));
         }
     }
 
@@ -94,7 +96,11 @@ impl Printer {
     pub(crate) fn report(&mut self, data: &ReportData, has_failed: bool) -> Result<(), Failure> {
         match self.format {
             Format::Human if has_failed => Ok(()),
-            Format::Human => self.print(human::report(data, self.explain)),
+            Format::Human => {
+                self.progress.clear();
+                let text = self.redact(human::report(data, self.explain));
+                Ok(output::print(&wrap::to_terminal(&text))?)
+            }
             Format::Json => self.print(json::report(data) + "\n"),
             Format::Jsonl => self.print(json::last(data) + "\n"),
         }

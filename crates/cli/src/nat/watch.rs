@@ -11,16 +11,20 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::options::Format;
 use crate::report::{ReportData, json};
-use crate::resolve::System;
+use crate::resolve::Resolver;
 use crate::signals::StopSignal;
-use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::time::Duration;
 use portolan_nat::profile::{Conclusion, Finding, Report};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Repeats the classification at the interval until the process receives a signal.
-pub(crate) async fn run(plan: &Plan<'_>, printer: &mut Printer, every: Duration) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    plan: &Plan<'_>,
+    printer: &mut Printer,
+    resolver: &mut Resolver,
+    every: Duration,
+) -> Result<Exit, Failure> {
     let mut stop = StopSignal::register()?;
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -31,7 +35,7 @@ pub(crate) async fn run(plan: &Plan<'_>, printer: &mut Printer, every: Duration)
             () = stop.received() => break,
         }
         let found = tokio::select! {
-            found = classify(plan, printer, Arc::new(System)) => found,
+            found = classify(plan, printer, resolver) => found,
             () = stop.received() => break,
         };
         printer.clear_progress();

@@ -1,15 +1,18 @@
-//! The report as text: the sentence, the facts, the confidence and the evidence.
+//! The report as text: the facts, the confidence, the evidence, and at the end the sentences.
 //!
 //! The text has colours. The output removes them where there is no terminal.
 
 use super::confidence::in_words;
 use super::sentence::{Sentence, plain};
+use super::steps::{self, StepDetail};
 use super::{ReportData, json};
+use crate::options::ExplainLevel;
+use crate::vantage::Vantage;
 use clap::builder::styling::{AnsiColor, Style};
 use core::fmt::{self, Display, Write};
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
 use portolan_nat::lifetime::{LifetimeRange, LifetimeReport};
-use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Reachability, Unknown};
+use portolan_nat::profile::{Conclusion, Evidence, FamilyReport, Finding, Flaw, Reachability, Unknown};
 
 const SENTENCE: Style = Style::new().bold();
 const HEADING: Style = Style::new().underline();
@@ -20,53 +23,63 @@ const DIMMED: Style = Style::new().dimmed();
 /// The width of the column of names.
 const NAME: usize = 12;
 
-/// Formats the whole report; with `explain` also the evidence and the notes.
-pub(crate) fn report(data: &ReportData, explain: bool) -> String {
+/// Formats the whole report; with `explain` also the steps and the evidence, for packets also the notes.
+pub(crate) fn report(data: &ReportData, explain: Option<ExplainLevel>) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = Page { data, explain }.write(&mut out);
+    let _ = Page { data, explain: explain.is_some(), level: explain }.write(&mut out);
     out
+}
+
+/// Writes the sentences of each family: the NAT or firewall, and its effect on direct connections.
+pub(crate) fn sentences(out: &mut String, families: &[FamilyReport]) -> fmt::Result {
+    for family in families {
+        let sentence = Sentence::of(family);
+        let whose = if families.len() > 1 { format!("{}: ", family.family) } else { String::new() };
+        writeln!(out, "{SENTENCE}{whose}{}{SENTENCE:#} {}", sentence.is, sentence.means)?;
+    }
+    Ok(())
 }
 
 struct Page<'a> {
     data: &'a ReportData,
     explain: bool,
+    level: Option<ExplainLevel>,
 }
 
 impl Page<'_> {
     fn write(&self, out: &mut String) -> fmt::Result {
         let families = &self.data.report.families;
-        for family in families {
-            let sentence = Sentence::of(family);
-            let whose = if families.len() > 1 { format!("{}: ", family.family) } else { String::new() };
-            writeln!(out, "{SENTENCE}{whose}{}{SENTENCE:#} {}", sentence.is, sentence.means)?;
-        }
         if let Some(simulation) = &self.data.simulation {
-            writeln!(out, "\n{}", simulation.description)?;
-            let right = match simulation.is_right {
-                Some(true) => "The result is correct.",
-                Some(false) => "The result is WRONG; unless the loss explains it, please report the seed.",
-                None => "Some results are unknown; all others are correct.",
-            };
-            writeln!(out, "{right}")?;
+            writeln!(out, "{}\n", simulation.description)?;
         }
         for family in families {
-            writeln!(out, "\n{HEADING}{}{HEADING:#}", family.family)?;
+            writeln!(out, "{HEADING}{}{HEADING:#}", family.family)?;
+            if self.level == Some(ExplainLevel::Steps) {
+                steps::write(out, family, StepDetail::All)?;
+            }
             facts(out, family)?;
             self.confidence(out, family)?;
             self.servers(out, family)?;
+            writeln!(out)?;
         }
         if let Some(lifetime) = &self.data.lifetime {
             self.lifetime(out, lifetime)?;
         }
-        if self.explain && !self.data.story.is_empty() {
-            writeln!(out, "\n{HEADING}What happened{HEADING:#}")?;
+        if self.level == Some(ExplainLevel::Packets) && !self.data.story.is_empty() {
+            writeln!(out, "{HEADING}What happened{HEADING:#}")?;
             for line in &self.data.story {
                 writeln!(out, "  {line}")?;
             }
+            writeln!(out)?;
         }
         let simulated = if self.data.simulation.is_some() { " of simulated time" } else { "" };
-        writeln!(out, "\n{DIMMED}Measured in {} ms{simulated}.{DIMMED:#}", self.data.report.elapsed.as_millis())
+        writeln!(out, "{DIMMED}Measured in {} ms{simulated}.{DIMMED:#}\n", self.data.report.elapsed.as_millis())?;
+        sentences(out, families)?;
+        match &self.data.simulation {
+            Some(simulation) => writeln!(out, "{}", simulation.comparison.sentence()),
+            None => Ok(()),
+        }
     }
 
     /// Writes the confidence of each result, with `explain` also the evidence.
@@ -112,7 +125,7 @@ impl Page<'_> {
     fn lifetime(&self, out: &mut String, report: &LifetimeReport) -> fmt::Result {
         writeln!(
             out,
-            "\n{HEADING}How long mappings live{HEADING:#} ({}, measured with {})",
+            "{HEADING}How long mappings live{HEADING:#} ({}, measured with {})",
             report.family, report.server
         )?;
         let range = |range: &LifetimeRange| range.to_string();
@@ -133,7 +146,8 @@ impl Page<'_> {
         self.confidence_of(out, "unanswered", &report.unreplied)?;
         self.confidence_of(out, "in any case", &report.absolute)?;
         self.confidence_of(out, "outbound", &report.refresh.outbound)?;
-        self.confidence_of(out, "inbound", &report.refresh.inbound)
+        self.confidence_of(out, "inbound", &report.refresh.inbound)?;
+        writeln!(out)
     }
 
     fn servers(&self, out: &mut String, family: &FamilyReport) -> fmt::Result {
@@ -151,10 +165,17 @@ impl Page<'_> {
                 Some(rtt) => write!(out, ", {:.1} ms", rtt.as_secs_f64() * 1e3)?,
                 None => write!(out, ", no answer")?,
             }
+            for evidence in &family.mapping.evidence {
+                if let Evidence::Unreachable { to, why } = evidence
+                    && *to == server.address
+                {
+                    write!(out, ": {why}")?;
+                }
+            }
             if let Some(other) = server.other_address {
                 write!(out, ", other address {other}")?;
             }
-            for flaw in &server.flaws {
+            for flaw in server.flaws.iter().filter(|flaw| **flaw != Flaw::Silent) {
                 write!(out, "; {flaw}")?;
             }
             writeln!(out)?;
@@ -181,7 +202,10 @@ fn facts(out: &mut String, family: &FamilyReport) -> fmt::Result {
     row(out, "NAT", nat_line(family))?;
     value(out, "mapping", &family.mapping, |mapping: &Mapping| format!("{mapping} ({})", mapping.abbreviation()))?;
     value(out, "filtering", &family.filtering, |filter: &Filtering| format!("{filter} ({})", filter.abbreviation()))?;
-    if family.classic_type() != ClassicType::Unknown {
+    let vantage = Vantage::of(family).unwrap_or(Vantage::Public);
+    if vantage != Vantage::Public {
+        row(out, "vantage", format_args!("{DOUBT}{vantage}{DOUBT:#}, not the Internet"))?;
+    } else if family.classic_type() != ClassicType::Unknown {
         row(out, "classic", format_args!("{} (RFC 3489)", plain(family.classic_type())))?;
     }
     let details = &family.details;
@@ -211,7 +235,7 @@ fn nat_line(family: &FamilyReport) -> &'static str {
     }
 }
 
-fn yes_no(is: bool, yes: &str, no: &str) -> String {
+pub(super) fn yes_no(is: bool, yes: &str, no: &str) -> String {
     (if is { yes } else { no }).to_owned()
 }
 

@@ -9,6 +9,7 @@ pub(crate) use lifetime::event as lifetime_event;
 
 use super::ReportData;
 use super::confidence::two_digits;
+use crate::vantage::Vantage;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -130,6 +131,7 @@ impl<'a> Document<'a> {
 #[derive(Serialize)]
 struct Family<'a> {
     family: &'static str,
+    vantage: Option<&'static str>,
     nat: &'static str,
     public: &'a [SocketAddr],
     local: Option<SocketAddr>,
@@ -155,6 +157,7 @@ impl<'a> Family<'a> {
         let details = &report.details;
         Self {
             family: report.family.as_str(),
+            vantage: Vantage::of(report).map(Vantage::as_str),
             nat: nat(report),
             public: &report.public,
             local: report.local,

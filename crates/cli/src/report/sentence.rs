@@ -5,8 +5,11 @@
 //! NATs a direct connection fails if the endpoint of one side depends on the destination and the filter of the other
 //! side checks the exact port.
 
+use crate::vantage::Vantage;
+use core::net::SocketAddr;
+use portolan_machine::Unreachability;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
-use portolan_nat::profile::{FamilyReport, Reachability, Unavailable, Unknown};
+use portolan_nat::profile::{Evidence, FamilyReport, Reachability, Unavailable, Unknown};
 
 /// The sentences for one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,7 @@ pub(crate) struct Sentence {
 impl Sentence {
     /// Returns the sentences for a family.
     pub(crate) fn of(report: &FamilyReport) -> Self {
+        let vantage = Vantage::of(report).unwrap_or(Vantage::Public);
         let (is, means) = match report.reach {
             Reachability::Unavailable(why) => (offline(why), "This family cannot be used."),
             Reachability::Blocked => (
@@ -29,14 +33,58 @@ impl Sentence {
             Reachability::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => {
                 ("Servers respond, but no response can be used.".to_owned(), "Use other servers with --server.")
             }
-            Reachability::Unknown => (
-                "No server responded over UDP, for an unknown reason.".to_owned(),
-                "Try again, or use other servers with --server.",
-            ),
+            Reachability::Unknown => unanswered(report),
             Reachability::Available => available(report),
         };
-        Self { is, means }
+        match report.reach {
+            Reachability::Available | Reachability::Blocked => Self { is, means }.limited_to(vantage),
+            Reachability::Unavailable(_) | Reachability::Unknown => Self { is, means },
+        }
     }
+
+    /// Returns the sentences for servers at this place. Only a public server shows the behaviour towards the Internet.
+    fn limited_to(self, vantage: Vantage) -> Self {
+        match vantage {
+            Vantage::Public => self,
+            Vantage::Loopback => Self {
+                is: format!("Measured inside this host only (loopback). {}", self.is),
+                means: "The result shows nothing about the Internet: no packet left this host. Name a public server \
+                        with --server.",
+            },
+            Vantage::Private => Self {
+                is: format!("Measured inside a private network only. {}", self.is),
+                means: "The result shows nothing about the Internet: the servers have private addresses. Name a \
+                        public server with --server.",
+            },
+        }
+    }
+}
+
+/// Returns the sentences for servers that did not respond, with the ICMP errors that came instead.
+fn unanswered(report: &FamilyReport) -> (String, &'static str) {
+    let mut returned: Vec<(SocketAddr, Unreachability)> = Vec::new();
+    for evidence in report.mapping.evidence.iter().chain(&report.filtering.evidence) {
+        if let Evidence::Unreachable { to, why } = evidence
+            && !returned.contains(&(*to, *why))
+        {
+            returned.push((*to, *why));
+        }
+    }
+    if returned.is_empty() {
+        return (
+            "No server responded over UDP, for an unknown reason.".to_owned(),
+            "Try again, or use other servers with --server.",
+        );
+    }
+    let each: Vec<String> =
+        returned.iter().map(|(to, why)| format!("requests to {to} were returned ({why})")).collect();
+    let means = if returned.iter().any(|(_, why)| *why == Unreachability::Port) {
+        "Check the port of the server, or use other servers with --server; a firewall that rejects UDP can send the \
+         same error."
+    } else {
+        "Check the route to the server, or use other servers with --server."
+    };
+    (format!("No server responded over UDP: {}.", each.join(", ")), means)
 }
 
 fn offline(why: Unavailable) -> String {
@@ -86,13 +134,16 @@ fn behind_nat(report: &FamilyReport) -> String {
         }
         (None, why) => format!("its filtering is unknown ({})", reason(why)),
     };
-    let (joint, end) = (if report.filtering.value().is_some() { " and " } else { "; " }, named(report.classic_type()));
+    let (joint, end) = (if report.filtering.value().is_some() { " and " } else { "; " }, named(report));
     format!("{who} {maps}{joint}{filters}{end}")
 }
 
 /// Returns the end of a sentence, with the classic name if there is one.
-fn named(name: ClassicType) -> String {
-    if matches!(name, ClassicType::Unknown | ClassicType::Other) {
+///
+/// The classic names describe the access to the Internet.
+fn named(report: &FamilyReport) -> String {
+    let name = report.classic_type();
+    if !Vantage::is_public(report) || matches!(name, ClassicType::Unknown | ClassicType::Other) {
         return ".".to_owned();
     }
     format!(": {}.", plain(name))
@@ -126,13 +177,17 @@ fn firewall(report: &FamilyReport) -> String {
         Some(Filtering::AddressAndPortDependent) => "lets only the contacted address and port respond".to_owned(),
         None => format!("filters by an unknown rule ({})", reason(report.filtering.reason())),
     };
-    format!("Nothing translates your address, but a firewall {lets}{}", named(report.classic_type()))
+    format!("Nothing translates your address, but a firewall {lets}{}", named(report))
 }
 
 fn open(report: &FamilyReport) -> (String, &'static str) {
     match (report.filtering.value(), report.filtering.reason()) {
         (Some(_), _) => (
-            format!("Nothing translates your address and any host may send to it{}", named(report.classic_type())),
+            if Vantage::is_public(report) {
+                format!("Nothing translates your address and any host may send to it{}", named(report))
+            } else {
+                "Nothing translates your address or filters packets on the way to the servers.".to_owned()
+            },
             ANYONE,
         ),
         (None, why) => (
@@ -251,6 +306,47 @@ mod tests {
         assert!(Sentence::of(&report).is.contains("(one plain server alone cannot show it)"));
         report.details.double_nat = Conclusion::value_with(true, 0.0, vec![]);
         assert!(Sentence::of(&report).is.starts_with("Your router and your carrier's translate "));
+    }
+
+    #[test]
+    fn no_sentence_about_a_private_or_loopback_server_describes_the_internet() {
+        for (address, scope) in [
+            ("127.0.0.1:1", "Measured inside this host only (loopback). "),
+            ("[::1]:1", "Measured inside this host only (loopback). "),
+            ("192.168.1.1:1", "Measured inside a private network only. "),
+            ("[fd00::1]:1", "Measured inside a private network only. "),
+        ] {
+            for nat in [NatKind::None, NatKind::Firewall, NatKind::Nat] {
+                for filtering in Filtering::ALL {
+                    let mut report = sample::home().families.remove(0);
+                    report.nat = Some(nat);
+                    report.filtering = Conclusion::value_with(filtering, 0.0, vec![]);
+                    report.servers.iter_mut().for_each(|server| server.address = address.parse().unwrap());
+                    let Sentence { is, means } = Sentence::of(&report);
+                    assert!(is.starts_with(scope) && is.ends_with('.'), "{is}");
+                    let name = plain(report.classic_type());
+                    assert!(!is.contains(name) && !is.contains("any host may send to it"), "{is}");
+                    assert!(means.starts_with("The result shows nothing about the Internet"), "{means}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_icmp_error_is_named_in_the_sentence() {
+        for (why, words, advice) in [
+            (Unreachability::Port, "no socket listens on the port", "Check the port"),
+            (Unreachability::Host, "host unreachable", "Check the route"),
+            (Unreachability::Prohibited, "forbidden by a filter", "Check the route"),
+        ] {
+            let mut report = sample::nothing(Family::V4, Unknown::ServerSilent);
+            let evidence = Evidence::Unreachable { to: "192.0.2.1:9".parse().unwrap(), why };
+            report.mapping.evidence = vec![evidence];
+            report.filtering.evidence = vec![evidence];
+            let Sentence { is, means } = Sentence::of(&report);
+            assert_eq!(is, format!("No server responded over UDP: requests to 192.0.2.1:9 were returned ({words})."));
+            assert!(means.starts_with(advice), "{means}");
+        }
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! The answer goes to standard output, the reasons to standard error. Values that only an endpoint has are
 //! placeholders, unless options give them: the command opens no socket and creates no certificate.
 
+use super::check;
 use super::input::{self, Input, Source};
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
 use crate::output;
 use clap::Args;
 use core::net::SocketAddr;
+use portolan_sdp::Session;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::line::Kind;
+use portolan_sdp::lint::lint;
 use portolan_sdp::offer_answer::{
     AnswerError, Capabilities, Codec, DataChannel, Extension, Features, Media, SectionOutcome, Transport, answer,
 };
@@ -131,7 +134,8 @@ The answer goes to standard output. The decision for each section goes to standa
 reason. The answer is a template: user name fragment, password and fingerprint are placeholders, and
 there is no candidate, unless --ufrag, --pwd, --fingerprint and --candidate give them. Candidates
 belong to the first section, whose transport a bundle shares.
-The rules are those of RFC 3264 and, without --plain, of WebRTC (RFC 9429).
+The rules are those of RFC 3264 and, without --plain, of WebRTC (RFC 9429). Rules that the offer
+breaks (docs/sdp-rules.md) follow on standard error; of repeated lines the first one is used.
 
 {}
 
@@ -191,8 +195,25 @@ pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Failure> {
             output::print_diagnostic(format_args!("  {note} ({})", note.clause()));
         }
     }
+    print_findings(&Source::of(file), &offer);
     Ok(if taken == 0 && offer.media_count() > 0 { Exit::Negative } else { Exit::Success })
 }
+
+/// Prints the rules that the offer breaks: of lines that contradict each other, the answer uses the first one.
+fn print_findings(source: &Source, offer: &Session<'_>) {
+    let findings = lint(offer);
+    for finding in findings.iter().take(MOST_FINDINGS) {
+        let (line, column, clause) = (finding.line, finding.column, finding.clause);
+        let (severity, message) = (check::word(finding.severity()), finding.message());
+        output::print_diagnostic(format_args!("{source}:{line}:{column}: {severity}: {message} ({clause})"));
+    }
+    if let Some(more) = findings.len().checked_sub(MOST_FINDINGS + 1) {
+        output::print_diagnostic(format_args!("{source}: {} more; `portolan sdp check` lists them", more + 1));
+    }
+}
+
+/// The number of findings about the offer that are printed.
+const MOST_FINDINGS: usize = 20;
 
 /// Returns one transport for each media section, as long as the ports suffice.
 fn transports<'a>(

@@ -1,7 +1,7 @@
 //! `portolan sdp check`: reports deviations from the RFCs in the form of compiler diagnostics.
 //!
 //! The reader checks the lines against RFC 8866. This file parses each attribute value and so checks it against its
-//! RFC.
+//! RFC. The rules about several lines are those of `portolan_sdp::lint`.
 
 use super::excerpt::{self, SourceLines};
 use super::input::{self, Input, LIMITS, Source};
@@ -13,59 +13,134 @@ use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::diagnostic::{Rule, Severity};
 use portolan_sdp::line::Kind;
-use portolan_sdp::{Attribute, Diagnostic, Reader, Session, Span, TypedError, example};
+use portolan_sdp::lint::{Finding as LintFinding, lint};
+use portolan_sdp::{Attribute, Citation, Diagnostic, Reader, Session, Span, TypedError, example};
 use serde::Serialize;
 
 const SCHEMA: &str = "portolan.sdp.check/1";
 
-/// The diagnostics, in the order of lines.
-#[derive(Debug, Default)]
+/// What was found in one place.
+#[derive(Clone, Debug)]
+struct Finding {
+    line: usize,
+    column: usize,
+    span: Span,
+    severity: Severity,
+    rule: &'static str,
+    message: String,
+    clause: Citation,
+    hint: String,
+    /// The `mid` of the media section, of a rule about several lines.
+    mid: Option<String>,
+}
+
+impl Finding {
+    /// `text` is the line.
+    fn of_diagnostic(diagnostic: &Diagnostic, text: &[u8]) -> Self {
+        let Diagnostic { line, column, span, rule } = *diagnostic;
+        Self {
+            line,
+            column,
+            span,
+            severity: rule.severity(),
+            rule: rule.name(),
+            message: rule.to_string(),
+            clause: rule.clause(),
+            hint: hint(&rule, text),
+            mid: None,
+        }
+    }
+
+    fn of_lint(finding: &LintFinding<'_>, session: &Session<'_>) -> Self {
+        let LintFinding { rule, clause, line, column, text, mid, .. } = *finding;
+        let start = session.line(line - 1).and_then(|line| line.span()).map_or(0, |span| span.start) + column - 1;
+        Self {
+            line,
+            column,
+            span: Span::new(start, start + text.len()),
+            severity: rule.severity(),
+            rule: rule.code(),
+            message: finding.message().to_string(),
+            clause,
+            hint: rule.hint().to_owned(),
+            mid: mid.map(str::to_owned),
+        }
+    }
+}
+
+/// The findings, in the order of lines.
+#[derive(Debug)]
 struct Findings {
-    diagnostics: Vec<Diagnostic>,
-    /// The number of diagnostics beyond the limit.
+    list: Vec<Finding>,
+    /// The number of findings beyond the limit.
     hidden: usize,
-    /// Whether there is a deviation among them.
-    hides_deviations: bool,
+    /// The highest severity among them.
+    hidden_severity: Severity,
     /// Whether the input is not a session description.
     is_unreadable: bool,
+    /// The lowest severity with which the command fails.
+    fails: Severity,
 }
 
 impl Findings {
     fn of(text: &[u8], strict: bool) -> Self {
+        let fails = if strict { Severity::Warning } else { Severity::Deviation };
+        let mut found =
+            Self { list: vec![], hidden: 0, hidden_severity: Severity::Remark, is_unreadable: false, fails };
         let reading = match Reader::lenient().with_limits(LIMITS).read(text) {
             Ok(reading) => reading,
-            Err(why) => return Self { diagnostics: vec![why], is_unreadable: true, ..Self::default() },
+            Err(why) => {
+                let lines = SourceLines::of(text);
+                return Self {
+                    list: vec![Finding::of_diagnostic(&why, lines.line(why.line))],
+                    is_unreadable: true,
+                    ..found
+                };
+            }
         };
-        let values = typed(&reading.session, &reading.diagnostics);
-        // Diagnostics take the room in the order in which they are found. Those beyond the limit still count.
-        let hides_deviations = values.hidden > 0
-            || reading.unreported > 0 && Reader::strict().with_limits(LIMITS).read(text).is_err_and(|why| counts(&why));
-        let hidden = reading.unreported + values.hidden;
-        let mut diagnostics = reading.diagnostics;
-        diagnostics.extend(values.diagnostics);
-        // The sort is stable: diagnostics of the reader come before those of the value.
-        diagnostics.sort_by_key(|finding| finding.line);
-        let mut found = Self { diagnostics, hidden, hides_deviations, is_unreadable: false };
-        if strict {
-            found.end_at_first();
+        let session = &reading.session;
+        let line = |number: usize| session.line(number - 1).map(|line| line.text()).unwrap_or_default();
+        found.list.extend(
+            reading.diagnostics.iter().map(|diagnostic| Finding::of_diagnostic(diagnostic, line(diagnostic.line))),
+        );
+        found.hidden = reading.unreported;
+        let hides_deviation = || Reader::strict().with_limits(LIMITS).read(text).is_err_and(|why| counts(&why));
+        if reading.unreported > 0 && hides_deviation() {
+            found.hidden_severity = Severity::Deviation;
         }
+        typed(session, &reading.diagnostics, |diagnostic| {
+            found.add(diagnostic.rule.severity(), || Finding::of_diagnostic(&diagnostic, line(diagnostic.line)));
+        });
+        for finding in lint(session) {
+            found.add(finding.severity(), || Finding::of_lint(&finding, session));
+        }
+        // The sort is stable: the findings of the reader come first, those of lint last.
+        found.list.sort_by_key(|finding| finding.line);
         found
     }
 
-    /// Removes all diagnostics after the first deviation.
-    fn end_at_first(&mut self) {
-        if let Some(first) = self.diagnostics.iter().position(counts) {
-            self.diagnostics.truncate(first + 1);
-            self.hidden = 0;
+    /// Adds a finding as long as there is room. Findings beyond the limit still count.
+    fn add(&mut self, severity: Severity, make: impl FnOnce() -> Finding) {
+        if self.list.len() < LIMITS.diagnostics {
+            self.list.push(make());
+        } else {
+            self.hidden += 1;
+            self.hidden_severity = self.hidden_severity.max(severity);
         }
     }
 
-    fn deviations(&self) -> usize {
-        self.diagnostics.iter().filter(|finding| counts(finding)).count()
+    fn count(&self, is_counted: impl Fn(Severity) -> bool) -> usize {
+        self.list.iter().filter(|finding| is_counted(finding.severity)).count()
+    }
+
+    /// Returns whether there is nothing but remarks.
+    fn is_clean(&self) -> bool {
+        self.hidden_severity == Severity::Remark && self.count(|severity| severity > Severity::Remark) == 0
     }
 
     fn exit(&self) -> Exit {
-        match (self.is_unreadable, self.hides_deviations || self.deviations() > 0) {
+        let is_negative = self.hidden_severity >= self.fails || self.count(|severity| severity >= self.fails) > 0;
+        match (self.is_unreadable, is_negative) {
             (true, _) => Exit::CouldNotRun,
             (false, false) => Exit::Success,
             (false, true) => Exit::Negative,
@@ -77,18 +152,17 @@ fn counts(finding: &Diagnostic) -> bool {
     finding.rule.severity() >= Severity::Deviation
 }
 
-const fn severity(finding: &Diagnostic) -> &'static str {
-    match finding.rule.severity() {
+pub(super) const fn word(severity: Severity) -> &'static str {
+    match severity {
         Severity::Remark => "remark",
+        Severity::Warning => "warning",
         Severity::Deviation => "deviation",
         Severity::Fatal => "error",
     }
 }
 
-/// Parses every attribute once. `reported` has taken a part of the room.
-fn typed(session: &Session<'_>, reported: &[Diagnostic]) -> Findings {
-    let mut found = Findings::default();
-    let room = LIMITS.diagnostics.saturating_sub(reported.len());
+/// Parses every attribute once, and passes each error on.
+fn typed(session: &Session<'_>, reported: &[Diagnostic], mut add: impl FnMut(Diagnostic)) {
     // A line that the reader has reported is not reported again.
     let mut values = reported
         .iter()
@@ -100,14 +174,10 @@ fn typed(session: &Session<'_>, reported: &[Diagnostic]) -> Findings {
         while values.next_if(|reported| *reported < number).is_some() {}
         let is_reported = values.peek() == Some(&number);
         let mut add = |TypedError { column, error, .. }| {
-            if found.diagnostics.len() >= room {
-                found.hidden += 1;
-                return;
-            }
             let at = line.span().map_or(0, |span| span.start) + column - 1;
             let span = Span::new(at, at + usize::from(error.found.is_some()));
             let rule = Rule::Value { kind: Kind::Attribute, error };
-            found.diagnostics.push(Diagnostic { line: number, column, span, rule });
+            add(Diagnostic { line: number, column, span, rule });
         };
         match line.typed() {
             Some(Err(error)) if !is_reported => add(error),
@@ -123,7 +193,6 @@ fn typed(session: &Session<'_>, reported: &[Diagnostic]) -> Findings {
             Some(Ok(_) | Err(_)) | None => {}
         }
     }
-    found
 }
 
 /// Arguments of `portolan sdp check`.
@@ -132,7 +201,7 @@ fn typed(session: &Session<'_>, reported: &[Diagnostic]) -> Findings {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) input: Input,
-    /// Stop at the first deviation
+    /// Fail at warnings, too
     #[arg(long)]
     pub(crate) strict: bool,
     /// The format of the diagnostics
@@ -145,15 +214,17 @@ fn help() -> String {
     format!(
         "\
 The command checks lines and their order against RFC 8866, each attribute against its RFC, and
-candidates strictly against RFC 8839 and RFC 6544. A remark (a bare LF, no c=) is allowed by its RFC
-and does not count as a deviation.
+candidates strictly against RFC 8839 and RFC 6544. It checks what lines say together: formats,
+groups and bundles, ICE, DTLS, SCTP and simulcast (docs/sdp-rules.md). A deviation is forbidden by
+its RFC. A warning is discouraged, or forbidden although endpoints handle it. A remark (a bare LF,
+no c=) is allowed.
 
 {}
 
 Examples:
   portolan sdp check offer.sdp
   curl -s https://device.example/session.sdp | portolan sdp check --format json
-  portolan sdp check --strict offer.sdp && echo 'as RFC 8866 has it'",
+  portolan sdp check --strict offer.sdp && echo 'no deviation and no warning'",
         exit::help("sdp check")
     )
 }
@@ -165,7 +236,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let source = Source::of(file);
     output::print(&match args.format {
         DocumentFormat::Human => human(&source, &text, &found),
-        DocumentFormat::Json => json(&source, &text, &found),
+        DocumentFormat::Json => json(&source, &found),
     })?;
     Ok(found.exit())
 }
@@ -174,30 +245,31 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
 fn human(source: &Source, text: &[u8], found: &Findings) -> String {
     let mut out = String::new();
     let lines = SourceLines::of(text);
-    for finding in &found.diagnostics {
+    for finding in &found.list {
         // Writing to a string cannot fail.
         let _ = write_finding(finding, source, lines.line(finding.line), &mut out);
     }
-    let deviations = found.deviations();
-    let remarks = found.diagnostics.len() - deviations;
-    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let hidden = if found.hidden == 0 { String::new() } else { format!(", and {} more not shown", found.hidden) };
-    let _ = match (found.is_unreadable, deviations, remarks) {
-        (true, _, _) => writeln!(out, "{source}: not readable as a session description"),
-        (false, 0, 0) => writeln!(out, "{source}: clean{hidden}"),
-        (false, 0, remarks) => writeln!(out, "{source}: clean, {}{hidden}", count(remarks, "remark")),
-        (false, deviations, 0) => writeln!(out, "{source}: {}{hidden}", count(deviations, "deviation")),
-        (false, deviations, remarks) => {
-            writeln!(out, "{source}: {}, {}{hidden}", count(deviations, "deviation"), count(remarks, "remark"))
-        }
+    let kinds = [Severity::Deviation, Severity::Warning, Severity::Remark];
+    let numbers = kinds.map(|kind| (found.count(|severity| severity == kind), word(kind)));
+    let counted = numbers.iter().filter(|(number, _)| *number > 0);
+    let mut parts: Vec<String> = counted.map(|(number, word)| excerpt::count(*number, word)).collect();
+    if found.is_clean() {
+        parts.insert(0, "clean".to_owned());
+    }
+    if found.hidden > 0 {
+        parts.push(format!("and {} more not shown", found.hidden));
+    }
+    let _ = match found.is_unreadable {
+        true => writeln!(out, "{source}: not readable as a session description"),
+        false => writeln!(out, "{source}: {}", parts.join(", ")),
     };
     out
 }
 
-fn write_finding(finding: &Diagnostic, source: &Source, text: &[u8], out: &mut String) -> fmt::Result {
-    let Diagnostic { line, column, span, rule } = finding;
-    writeln!(out, "{source}:{line}:{column}: {}: {rule} ({})", severity(finding), rule.clause())?;
-    excerpt::write((*line, *column), span.len(), text, Some(&hint(rule, text)), out)
+fn write_finding(finding: &Finding, source: &Source, text: &[u8], out: &mut String) -> fmt::Result {
+    let Finding { line, column, span, severity, message, clause, hint, .. } = finding;
+    writeln!(out, "{source}:{line}:{column}: {}: {message} ({clause})", word(*severity))?;
+    excerpt::write((*line, *column), span.len(), text, Some(hint), out)
 }
 
 /// Returns the hint, for a value that cannot be parsed with an example of a valid line.
@@ -227,26 +299,28 @@ struct JsonFinding {
     message: String,
     rfc: String,
     hint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mid: Option<String>,
 }
 
-fn json(source: &Source, text: &[u8], found: &Findings) -> String {
-    let lines = SourceLines::of(text);
-    let findings = found.diagnostics.iter().map(|finding| JsonFinding {
+fn json(source: &Source, found: &Findings) -> String {
+    let findings = found.list.iter().cloned().map(|finding| JsonFinding {
         line: finding.line,
         column: finding.column,
         offset: finding.span.start,
         length: finding.span.len(),
-        severity: severity(finding),
-        rule: finding.rule.name(),
-        message: finding.rule.to_string(),
-        rfc: finding.rule.clause().to_string(),
-        hint: hint(&finding.rule, lines.line(finding.line)),
+        severity: word(finding.severity),
+        rule: finding.rule,
+        message: finding.message,
+        rfc: finding.clause.to_string(),
+        hint: finding.hint,
+        mid: finding.mid,
     });
     let document = Document {
         schema: SCHEMA,
         file: source.to_string(),
         readable: !found.is_unreadable,
-        clean: found.exit() == Exit::Success,
+        clean: !found.is_unreadable && found.is_clean(),
         findings: findings.collect(),
         untold: found.hidden,
     };

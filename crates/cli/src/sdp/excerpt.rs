@@ -23,6 +23,11 @@ pub(super) fn write(
     writeln!(out)
 }
 
+/// Returns a number with its noun: `1 fault`, `2 faults`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The lines of a text, indexed once.
 pub(super) struct SourceLines<'a> {
     text: &'a [u8],

@@ -1,7 +1,7 @@
 //! `portolan sdp validate`: checks an answer against its offer.
 //!
-//! Each finding has a place: the line of the offer or of the answer that cannot be parsed, otherwise the first line of
-//! the media section.
+//! Each fault has a place: the line of the offer or of the answer that cannot be parsed, the line that breaks a rule of
+//! `portolan_sdp::lint`, otherwise the first line of the media section. Lint finds the faults of the answer alone.
 
 use super::excerpt::{self, SourceLines};
 use super::input::{self, Source};
@@ -9,9 +9,13 @@ use crate::error::Failure;
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
+use alloc::collections::BTreeSet;
 use clap::Args;
 use core::fmt::{self, Write};
-use portolan_sdp::offer_answer::{Finding, Flaw, validate};
+use portolan_sdp::Session;
+use portolan_sdp::diagnostic::Severity;
+use portolan_sdp::lint::{self, lint};
+use portolan_sdp::offer_answer::{self, Flaw, validate};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +25,25 @@ const SCHEMA: &str = "portolan.sdp.validate/1";
 struct Described<'a> {
     source: Source,
     texts: SourceLines<'a>,
+}
+
+/// A fault of the answer.
+enum Fault<'s> {
+    /// The answer does not match its offer.
+    Exchange(offer_answer::Finding),
+    /// The answer alone breaks a rule.
+    Answer(lint::Finding<'s>),
+}
+
+/// Returns the faults of an answer, each once.
+fn faults<'s>(offer: &Session<'_>, answer: &'s Session<'s>) -> Vec<Fault<'s>> {
+    let mut alone = lint(answer);
+    alone.retain(|finding| finding.severity() >= Severity::Deviation);
+    let known: BTreeSet<_> = alone.iter().map(|finding| (finding.rule, finding.media)).collect();
+    let mut flaws = validate(offer, answer);
+    // Lint has the line; the comparison has the section only.
+    flaws.retain(|flaw| flaw.flaw.rule().is_none_or(|rule| !known.contains(&(rule, flaw.media))));
+    flaws.into_iter().map(Fault::Exchange).chain(alone.into_iter().map(Fault::Answer)).collect()
 }
 
 /// Arguments of `portolan sdp validate`.
@@ -43,7 +66,8 @@ fn help() -> String {
     format!(
         "\
 The command reports each violated MUST of RFC 3264 and of WebRTC (RFC 9429, BUNDLE, ICE, DTLS,
-simulcast), at the section of the answer, or at the line of either that cannot be parsed.
+simulcast), at the section of the answer, or at the line of either that cannot be parsed. It reports
+each deviation of the answer from the rules in docs/sdp-rules.md, at its line.
 
 {}
 
@@ -61,50 +85,60 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     let described = |file: Option<&Path>, text| Described { source: Source::of(file), texts: SourceLines::of(text) };
     let pair = [described(first, &offer), described(second, &answer)];
     let (offer, answer) = (input::session(first, &offer)?, input::session(second, &answer)?);
-    let findings = validate(&offer, &answer);
+    let faults = faults(&offer, &answer);
     output::print(&match args.format {
-        DocumentFormat::Human => human(&pair, &findings),
-        DocumentFormat::Json => json(&pair, &findings),
+        DocumentFormat::Human => human(&pair, &faults),
+        DocumentFormat::Json => json(&pair, &faults),
     })?;
-    Ok(if findings.is_empty() { Exit::Success } else { Exit::Negative })
+    Ok(if faults.is_empty() { Exit::Success } else { Exit::Negative })
 }
 
-/// Returns the description with the finding, and its line and column. Findings about the whole answer are at line 1.
-fn place<'p, 'a>(pair: &'p [Described<'a>; 2], finding: &Finding) -> (&'p Described<'a>, (usize, usize)) {
+/// Returns the description with the fault, its line and column, and the number of bytes that it concerns. Faults of the
+/// whole answer are at line 1.
+fn place<'p, 'a>(pair: &'p [Described<'a>; 2], fault: &Fault<'_>) -> (&'p Described<'a>, (usize, usize), usize) {
     let [offer, answer] = pair;
-    if let Flaw::Offer(error) = finding.flaw {
-        return (offer, (error.line, error.column));
+    match fault {
+        Fault::Answer(finding) => (answer, (finding.line, finding.column), finding.text.len()),
+        Fault::Exchange(finding) => {
+            if let Flaw::Offer(error) = finding.flaw {
+                return (offer, (error.line, error.column), 1);
+            }
+            if let Flaw::Unreadable(error) = finding.flaw {
+                return (answer, (error.line, error.column), 1);
+            }
+            let line = finding.line.unwrap_or(1);
+            // The whole first line of the section.
+            (answer, (line, 1), answer.texts.line(line).len())
+        }
     }
-    if let Flaw::Unreadable(error) = finding.flaw {
-        return (answer, (error.line, error.column));
-    }
-    (answer, (finding.line.unwrap_or(1), 1))
 }
 
 /// Formats `answer.sdp:7:1: deviation: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)` and the
 /// line.
-fn human(pair: &[Described<'_>; 2], findings: &[Finding]) -> String {
+fn human(pair: &[Described<'_>; 2], faults: &[Fault<'_>]) -> String {
     let mut out = String::new();
-    for finding in findings {
+    for fault in faults {
         // Writing to a string cannot fail.
-        let _ = write_finding(pair, finding, &mut out);
+        let _ = write_fault(pair, fault, &mut out);
     }
     let [offer, answer] = pair;
-    let _ = match findings.len() {
+    let _ = match faults.len() {
         0 => writeln!(out, "{}: answers {}", answer.source, offer.source),
-        1 => writeln!(out, "{}: 1 fault", answer.source),
-        count => writeln!(out, "{}: {count} faults", answer.source),
+        count => writeln!(out, "{}: {}", answer.source, excerpt::count(count, "fault")),
     };
     out
 }
 
-fn write_finding(pair: &[Described<'_>; 2], finding: &Finding, out: &mut String) -> fmt::Result {
-    let (meant, (line, column)) = place(pair, finding);
-    let text = meant.texts.line(line);
-    writeln!(out, "{}:{line}:{column}: deviation: {finding}", meant.source)?;
-    // The carets mark the whole first line of a section, or one byte of a value.
-    let is_value = matches!(finding.flaw, Flaw::Offer(_) | Flaw::Unreadable(_));
-    excerpt::write((line, column), if is_value { 1 } else { text.len() }, text, None, out)
+fn write_fault(pair: &[Described<'_>; 2], fault: &Fault<'_>, out: &mut String) -> fmt::Result {
+    let (meant, (line, column), length) = place(pair, fault);
+    write!(out, "{}:{line}:{column}: deviation: ", meant.source)?;
+    let hint = match fault {
+        Fault::Exchange(finding) => writeln!(out, "{finding}").map(|()| None),
+        Fault::Answer(finding) => {
+            writeln!(out, "{} ({})", finding.message(), finding.clause).map(|()| Some(finding.rule.hint()))
+        }
+    }?;
+    excerpt::write((line, column), length, meant.texts.line(line), hint, out)
 }
 
 #[derive(Serialize)]
@@ -128,25 +162,25 @@ struct JsonFinding {
     rfc: String,
 }
 
-fn json(pair: &[Described<'_>; 2], findings: &[Finding]) -> String {
+fn json(pair: &[Described<'_>; 2], faults: &[Fault<'_>]) -> String {
     let [offer, answer] = pair;
-    let each = findings.iter().map(|finding| {
-        let (meant, (line, column)) = place(pair, finding);
-        JsonFinding {
-            file: meant.source.to_string(),
-            line,
-            column,
-            media: finding.media,
-            flaw: code(finding.flaw.name()),
-            message: finding.flaw.to_string(),
-            rfc: finding.flaw.clause().to_string(),
-        }
+    let each = faults.iter().map(|fault| {
+        let (meant, (line, column), _) = place(pair, fault);
+        let (media, flaw, message, rfc) = match fault {
+            Fault::Exchange(finding) => {
+                (finding.media, code(finding.flaw.name()), finding.flaw.to_string(), finding.flaw.clause())
+            }
+            Fault::Answer(finding) => {
+                (finding.media, finding.rule.code().to_owned(), finding.message().to_string(), finding.clause)
+            }
+        };
+        JsonFinding { file: meant.source.to_string(), line, column, media, flaw, message, rfc: rfc.to_string() }
     });
     let document = Document {
         schema: SCHEMA,
         offer: offer.source.to_string(),
         answer: answer.source.to_string(),
-        valid: findings.is_empty(),
+        valid: faults.is_empty(),
         findings: each.collect(),
     };
     // Serialization cannot fail: every map key is text.

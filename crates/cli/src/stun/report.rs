@@ -132,20 +132,20 @@ fn verified(reply: &Reply, report: &Report) -> Option<String> {
 
 /// Formats the report as text.
 pub(super) fn human(reply: &Reply, report: &Report) -> String {
-    let mut text = String::new();
     let from = format!("{} ({}, {})", report.server.name, report.server.address, report.transport);
-    // Writing to a string cannot fail.
-    let _ = match (&report.mapped, &report.error) {
-        (Some(mapped), _) => writeln!(text, "{from} sees you at {mapped}."),
-        (None, Some(error)) => writeln!(text, "{from} refuses: {} {}.", error.code, error.reason),
-        (None, None) => writeln!(text, "{from} sent no mapped address."),
+    let result = match (&report.mapped, &report.error) {
+        (Some(mapped), _) => format!("{from} sees you at {mapped}.\n"),
+        (None, Some(error)) => format!("{from} refuses: {} {}.\n", error.code, error.reason),
+        (None, None) => format!("{from} sent no mapped address.\n"),
     };
+    let mut text = result.clone();
     let rtt = match report.rtt_ms {
         Some(rtt) => format!("{rtt:.1} ms"),
         None => format!("unknown after {} transmissions", report.sends),
     };
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value {
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "  {name:<17}{value}");
         }
     };
@@ -160,6 +160,8 @@ pub(super) fn human(reply: &Reply, report: &Report) -> String {
         for (what, bytes) in [("Request", &reply.request), ("Response", &reply.response.message)] {
             let _ = write!(text, "\n{what}, {} bytes\n{}", bytes.len(), lines(bytes, "", false).0);
         }
+        // The start of a long text is no longer on the screen.
+        let _ = write!(text, "\n{result}");
     }
     text
 }

@@ -23,9 +23,13 @@ pub(crate) enum TrustError {
     Setup(#[from] rustls::Error),
 }
 
-/// Returns a driver's configuration that trusts the certificates of a PEM file, and no others.
-pub(super) fn config(file: &Path) -> Result<DriverConfig, TrustError> {
-    Ok(DriverConfig::default().with_tls_roots(roots(file)?)?)
+/// Returns a driver's configuration that trusts the certificates of a PEM file and no others, or without a file the
+/// authorities of the public web.
+pub(super) fn config(file: Option<&Path>) -> Result<DriverConfig, TrustError> {
+    match file {
+        Some(file) => Ok(DriverConfig::default().with_tls_roots(roots(file)?)?),
+        None => Ok(DriverConfig::default()),
+    }
 }
 
 /// Reads the certificates of a file, each as an authority.

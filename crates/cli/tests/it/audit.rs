@@ -37,7 +37,7 @@ fn the_text_is_grouped_by_rfc_with_one_line_for_each_check() {
         " sees you at 127.0.0.1:",
         "\nRFC 8489, Session",
         "  ✓ §6.3.1   a Binding request is answered with success\n",
-        "  ? §6.2.2   a Binding request over TCP is answered: not asked\n",
+        "  ? §6.2.2   a Binding request over TCP is answered: not tested\n",
         "\nRFC 5780, NAT",
         "  ✓ §7.2     CHANGE-REQUEST for both is obeyed\n",
         " 0 violated, ",

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[cfg(feature = "tls")]
 extern crate alloc;
 
 mod audit;
@@ -22,6 +23,7 @@ mod refusal;
 mod sdp;
 mod serve;
 mod stun;
+#[cfg(feature = "tls")]
 mod tls;
 
 use core::time::Duration;

@@ -107,9 +107,16 @@ fn check_prints_like_a_compiler_and_sets_the_exit_code() {
     let clean = OFFER.replace(":nine", ":9");
     assert_eq!(run_with_input(&["sdp", "check"], clean.as_bytes()).stdout, "<stdin>: clean\n");
     let broken = clean.replace("s=-", "s=").replace("t=0 0\r\n", "");
-    let finished = run_with_input(&["sdp", "check", "--strict"], broken.as_bytes());
+    let finished = run_with_input(&["sdp", "check"], broken.as_bytes());
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(finished.stdout.ends_with("<stdin>: 1 deviation\n"), "the second deviation is not reported: {finished:?}");
+    assert!(finished.stdout.ends_with("<stdin>: 2 deviations\n"), "{finished:?}");
+    let warned = clean.replace("a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n", "");
+    assert_ne!(warned, clean);
+    for (strict, code) in [(&[][..], 0), (&["--strict"], 1)] {
+        let finished = run_with_input(&[&["sdp", "check"], strict].concat(), warned.as_bytes());
+        assert_eq!(finished.code, Some(code), "{finished:?}");
+        assert!(finished.stdout.ends_with("<stdin>: 2 warnings\n"), "{finished:?}");
+    }
     let finished = run_with_input(&["sdp", "check"], b"GET / HTTP/1.1\r\n\r\n");
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert!(finished.stdout.starts_with("<stdin>:1:1: error: this is no session description"), "{finished:?}");
@@ -189,6 +196,16 @@ fn answer_prints_the_answer_and_the_reasons() {
     assert_eq!(finished.code, Some(1), "everything is refused: {finished:?}");
     assert!(finished.stderr.contains("m-line 0 refused: no common codec (audio; RFC 3264 §6.1)"), "{finished:?}");
     assert_refused(&run(&["sdp", "answer", "--codec", "opus,mp3"]), &["the known codecs are opus, G722"]);
+    let twice = clean.replace("a=sendrecv", "a=sendrecv\r\na=inactive");
+    let finished = run_with_input(&["sdp", "answer"], twice.as_bytes());
+    let line = clean.lines().position(|line| line == "a=sendrecv").expect("it has one") + 2;
+    let chosen = format!(
+        "portolan: <stdin>:{line}:1: deviation: mid 0: a second direction: a=inactive (the other one: line {}) (RFC 8866 \
+         §6.7)\n",
+        line - 1
+    );
+    assert!(finished.stderr.ends_with(&chosen), "a choice among repeated lines is printed: {finished:?}");
+    assert!(finished.stdout.contains("a=sendrecv\r\n"), "{finished:?}");
     let plain = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\nm=audio 4002 RTP/AVP 8\r\n";
     let finished = run_with_input(&["sdp", "answer", "--plain", "198.51.100.7:5004"], plain.as_bytes());
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -244,6 +261,20 @@ fn validate_reports_differences_between_answer_and_offer() {
     let findings = report["findings"].as_array().expect("a list");
     let kind = findings.iter().find(|finding| finding["flaw"] == "kind").expect("the finding exists");
     assert_eq!((&kind["line"], &kind["media"], &kind["rfc"]), (&line.into(), &0.into(), &"RFC 3264 §6.1".into()));
+
+    // A fault of the answer alone is shown once, at its line.
+    let repeated = good.replacen("a=setup:active", "a=setup:active\r\na=setup:holdconn", 1);
+    let dtls = good.replacen("a=sctp-port:5000\r\n", "", 1);
+    for (text, expected) in [
+        (repeated, "a second line of an attribute that has one value: a=setup"),
+        (dtls, "SCTP over DTLS without a=sctp-port: UDP/DTLS/SCTP (RFC 8841 §5.1)\n"),
+    ] {
+        assert_ne!(text, good);
+        let finished = run_with_input(&["sdp", "validate", &offer, "-"], text.as_bytes());
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        assert!(finished.stdout.contains(expected), "{finished:?}");
+        assert!(finished.stdout.ends_with("<stdin>: 1 fault\n"), "{finished:?}");
+    }
 
     // A line of either description that cannot be parsed is shown at its place.
     std::fs::write(&answer, good.replacen("a=setup:active", "a=setup:often", 1)).expect("a new file");

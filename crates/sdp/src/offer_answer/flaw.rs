@@ -5,6 +5,7 @@
 
 use crate::attribute::Direction;
 use crate::error::{Citation, TypedError};
+use crate::lint::Rule;
 use core::fmt;
 
 /// One violation in an answer.
@@ -32,7 +33,7 @@ impl fmt::Display for Finding {
 
 /// Generates the enum and its table of RFC sections from one list.
 macro_rules! flaws {
-    ($($(#[$attribute:meta])* $name:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty),+ $(,)? })? => $document:literal $section:literal;)*) => {
+    ($($(#[$attribute:meta])* $name:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty),+ $(,)? })? => $document:literal $section:literal $(, $rule:ident)?;)*) => {
         /// A violation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
         #[non_exhaustive]
@@ -69,6 +70,15 @@ macro_rules! flaws {
                     $(Self::$name { .. } => Citation::new($document, $section),)*
                 }
             }
+
+            /// Returns the rule of [`lint`](mod@crate::lint) that finds the same violation in the answer alone.
+            #[must_use]
+            pub fn rule(&self) -> Option<Rule> {
+                match self {
+                    Self::Unreadable(_) | Self::Offer(_) => None,
+                    $(Self::$name { .. } => [$(Rule::$rule)?].first().copied(),)*
+                }
+            }
         }
     };
 }
@@ -96,13 +106,13 @@ flaws! {
     BundleNotOffered => "RFC 9143" "7.3";
     /// A bundle has a refused section.
     #[error("a refused section is in a bundle")]
-    BundleOfRefused => "RFC 9143" "7.3.3";
+    BundleOfRefused => "RFC 9143" "7.3.3", GroupRemovedMedia;
     /// A group has a `mid` that no section has.
     #[error("a group has a mid that no section has")]
-    GroupUnknown => "RFC 5888" "9.1";
+    GroupUnknown => "RFC 5888" "9.1", GroupUnknownMid;
     /// A lite implementation writes `a=ice-pacing`.
     #[error("a=ice-pacing of a lite implementation, which sends no checks")]
-    PacingOfLite => "RFC 8839" "4.3.2";
+    PacingOfLite => "RFC 8839" "4.3.2", LitePacing;
     /// The kind of media differs from the offer.
     #[error("the kind of media is not that of the offer")]
     Kind => "RFC 3264" "6.1";
@@ -123,7 +133,7 @@ flaws! {
     NoRtpmap {
         /// The payload type.
         payload: u8,
-    } => "RFC 3264" "6.1";
+    } => "RFC 3264" "6.1", NoRtpmap;
     /// A payload type has another codec than in the offer.
     #[error("payload type {payload} is another codec than in the offer")]
     Remapped {
@@ -141,7 +151,7 @@ flaws! {
     RetransmitsNothing {
         /// The payload type.
         payload: u8,
-    } => "RFC 8829" "5.10";
+    } => "RFC 8829" "5.10", AptUnknownFormat;
     /// The offered direction does not allow this one.
     #[error("{answered} answers {offered}")]
     Direction {
@@ -167,7 +177,7 @@ flaws! {
     BundleOnlyAlone => "RFC 9143" "6";
     /// There is DTLS, but no `a=setup`.
     #[error("DTLS without a=setup")]
-    NoSetup => "RFC 5763" "5";
+    NoSetup => "RFC 5763" "5", NoSetup;
     /// The answer has `a=setup:actpass`, but must choose a role.
     #[error("a=setup:actpass in an answer")]
     SetupOpen => "RFC 4145" "4.1";
@@ -176,13 +186,13 @@ flaws! {
     SetupConflict => "RFC 4145" "4.1";
     /// There is DTLS, but no fingerprint.
     #[error("DTLS without a=fingerprint")]
-    NoFingerprint => "RFC 8829" "5.8.3";
+    NoFingerprint => "RFC 8829" "5.8.3", NoFingerprint;
     /// ICE and DTLS were offered, but the answer has no ICE credentials.
     #[error("neither a=ice-ufrag nor a=ice-pwd, though ICE is offered")]
     NoIce => "RFC 8829" "5.8.3";
     /// Only one of the two ICE credentials is present.
     #[error("one of a=ice-ufrag and a=ice-pwd without the other")]
-    HalfIce => "RFC 8839" "5.4";
+    HalfIce => "RFC 8839" "5.4", HalfIceCredentials;
     /// ICE was not offered.
     #[error("ICE is answered, and was not offered")]
     IceNotOffered => "RFC 8839" "4.3.2";
@@ -218,7 +228,7 @@ flaws! {
     ExtensionTwice {
         /// The identifier.
         id: u16,
-    } => "RFC 8285" "7";
+    } => "RFC 8285" "7", ExtensionIdTwice;
     /// A header extension has a direction that the offer does not allow.
     #[error("header extension {id} goes a way that was not offered")]
     ExtensionDirection {
@@ -233,13 +243,13 @@ flaws! {
     SimulcastNotOffered => "RFC 8853" "5.3.2";
     /// A simulcast stream has no `a=rid` with its direction.
     #[error("a=simulcast names a version that no a=rid describes")]
-    SimulcastWithoutRid => "RFC 8829" "5.8.3";
+    SimulcastWithoutRid => "RFC 8829" "5.8.3", SimulcastUnknownRid;
     /// An `a=rid` has no counterpart in the offer with the opposite direction.
     #[error("a=rid is none of the offer's reversed")]
     RidNotReversed => "RFC 8851" "6.3";
     /// Data channels have no SCTP port.
     #[error("data channels without a=sctp-port")]
-    NoSctpPort => "RFC 8829" "5.8.2";
+    NoSctpPort => "RFC 8829" "5.8.2", NoSctpPort;
 }
 
 struct Formats(Option<u8>);

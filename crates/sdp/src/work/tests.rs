@@ -5,6 +5,7 @@ extern crate std;
 
 use crate::attribute::{Attribute, Group, ImageAttr, Simulcast, SsrcGroup};
 use crate::candidate::Candidate;
+use crate::lint::lint;
 use crate::offer_answer::{
     BundlePolicy, Capabilities, Codec, Demands, Extension, Features, Media, MuxPolicy, Transport, answer, validate,
 };
@@ -347,6 +348,49 @@ fn offer_and_answer_are_linear_in_lists() {
     let red =
         format!("m=audio 9 UDP/TLS/RTP/SAVPF{formats}\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:97 red/48000\r\n{KEYS}");
     assert_linear("red", SIZE, 100, |size| list(&format!("{TOP}{red}a=fmtp:97 96"), "/96", size) + "\r\n", negotiate);
+}
+
+#[test]
+fn lint_is_linear() {
+    let sections = |lines: &str, size: usize| {
+        let mids: String = (0..size / 100).map(|index| format!(" m{index}")).collect();
+        let section = |index: usize| format!("m=audio 9 RTP/AVP 0 96\r\na=mid:m{index}\r\n{lines}");
+        format!("a=group:BUNDLE{mids}\r\n") + &(0..size / 100).map(section).collect::<String>()
+    };
+    let numbered = |head: &str, size: usize, line: fn(usize) -> String| {
+        String::from(head) + &(0..size / 20).map(line).collect::<String>()
+    };
+    for (name, lines) in [
+        ("sections", ""),
+        ("codecs", "a=rtpmap:96 x/1\r\na=fmtp:96 b;a\r\n"),
+        ("extensions", "a=extmap:1 urn:a\r\na=extmap:2 urn:b\r\n"),
+        ("sources", "a=ssrc:1 cname:a\r\na=ssrc-group:FID 1 2 3\r\n"),
+        ("credentials", "a=ice-ufrag:abcd\r\na=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n"),
+    ] {
+        assert_linear(name, 1 << 16, 200, |size| sections(lines, size), |text| drop(lint(&read(text.as_bytes()))));
+    }
+    let shapes: [Shape; 8] = [
+        ("formats", |size| format!("m=audio 9 RTP/AVP{}\r\na=fmtp:1 a\r\n", " 97".repeat(size / 3))),
+        ("names", |size| list("m=audio 9 RTP/AVP 0\r\na=rid:a send\r\na=simulcast:send a", ";b", size)),
+        ("payload types", |size| list("m=audio 9 RTP/AVP 0\r\na=rid:a send pt=1", ",1", size)),
+        ("dependencies", |size| list("m=audio 9 RTP/AVP 0\r\na=rid:a send depend=a", ",b", size)),
+        ("group", |size| list("a=group:BUNDLE", " x", size)),
+        ("source group", |size| list("m=audio 9 RTP/AVP 0\r\na=ssrc-group:FID", " 7", size)),
+        ("repeated", |size| list("m=audio 9 RTP/AVP 0\r\n", "a=ptime:20\r\na=sendonly\r\n", size)),
+        ("addresses", |size| list("m=audio 9 RTP/AVP 0\r\n", "c=IN IP4 192.0.2.1\r\n", size)),
+    ];
+    for (name, make) in shapes {
+        assert_linear(name, 1 << 16, 60, make, |text| drop(lint(&read(text.as_bytes()))));
+    }
+    let lines: [Shape; 3] = [
+        ("rids", |index| format!("a=rid:r{index} send depend=r0\r\n")),
+        ("sources", |index| format!("a=ssrc:{index} cname:a\r\n")),
+        ("extensions", |index| format!("a=extmap:{} urn:x:{index}\r\n", index % 300 + 1)),
+    ];
+    for (name, line) in lines {
+        let make = |size| numbered("m=audio 9 RTP/AVP 0\r\n", size, line);
+        assert_linear(name, 1 << 16, 60, make, |text| drop(lint(&read(text.as_bytes()))));
+    }
 }
 
 #[test]

@@ -33,6 +33,13 @@ pub(crate) struct Case {
     pub(crate) text: Vec<u8>,
 }
 
+impl Case {
+    /// Returns whether the source of the description accepts it.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.expect == "accept"
+    }
+}
+
 pub(crate) fn cases() -> Option<Vec<Case>> {
     let folder = folder("sdp")?;
     let table = fs::read_to_string(folder.join("manifest.tsv")).unwrap();

@@ -15,6 +15,7 @@ mod explain;
 mod field;
 mod hostile;
 mod laws;
+mod lint;
 mod offer_answer;
 mod prefix;
 mod scrub;

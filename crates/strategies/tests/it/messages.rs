@@ -88,7 +88,7 @@ fn each_damage_changes_the_right_bytes() {
     assert_eq!(kinds(&damaged(&Damage::Duplicate(first))), [T::SOFTWARE, T::PRIORITY, T::SOFTWARE]);
     assert_eq!(kinds(&damaged(&Damage::Swap(first, last))), [T::PRIORITY, T::SOFTWARE]);
     assert_eq!(kinds(&damaged(&Damage::Remove(first))), [T::PRIORITY]);
-    assert_eq!(damaged(&Damage::Truncate(first)), []);
+    assert_eq!(damaged(&Damage::Truncate(first)), [0_u8; 0]);
     assert_eq!(damaged(&Damage::Extend(vec![1, 2])).len(), 38);
     assert_eq!(damaged(&Damage::Length(7))[2..4], [0, 7]);
     assert_eq!(damaged(&Damage::LengthOff(-4))[2..4], [0, 12]);
@@ -105,7 +105,7 @@ fn damage_does_not_change_a_message_that_is_too_short() {
     for damage in [Damage::Swap(index(0), index(1)), Damage::Cookie(5), Damage::FlipBit(index(0), 1)] {
         let mut empty = Vec::new();
         damage.apply(&mut empty);
-        assert_eq!(empty, []);
+        assert_eq!(empty, [0_u8; 0]);
     }
 }
 

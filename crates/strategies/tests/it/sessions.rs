@@ -95,7 +95,7 @@ fn damage_does_not_change_an_empty_text() {
     for damage in [Damage::Byte(index(0), 1), Damage::Remove(index(0)), Damage::Swap(index(0), index(1))] {
         let mut empty = Vec::new();
         damage.apply(&mut empty);
-        assert_eq!(empty, []);
+        assert_eq!(empty, [0_u8; 0]);
     }
 }
 

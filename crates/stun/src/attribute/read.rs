@@ -22,8 +22,14 @@ const TEXT_LIMIT: u16 = 763;
 pub(crate) fn decode<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
-        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(address(&field, mask)?),
-        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(&field, XorMask::NONE)?),
+        T::XOR_MAPPED_ADDRESS => match *field.value {
+            [_, 1, p0, p1, a, b, c, d] => {
+                let (port, ip) = (u16::from_be_bytes([p0, p1]), u32::from_be_bytes([a, b, c, d]));
+                Attribute::XorMappedAddress(v4(mask.port(port), mask.ipv4(ip)))
+            }
+            // IPv4 alone stays in registers. With IPv6 here both would be written narrow and read back wide.
+            _ => return decode_rare(field.at, field.kind, field.value, mask),
+        },
         T::USERNAME => Attribute::Username(text(&field)?),
         T::PRIORITY => Attribute::Priority(u32::from_be_bytes(*exactly(&field)?)),
         T::ICE_CONTROLLED => Attribute::IceControlled(u64::from_be_bytes(*exactly(&field)?)),
@@ -31,22 +37,30 @@ pub(crate) fn decode<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a
         T::MESSAGE_INTEGRITY => Attribute::MessageIntegrity(exactly(&field)?),
         T::FINGERPRINT => Attribute::Fingerprint(u32::from_be_bytes(*exactly(&field)?)),
         T::SOFTWARE => Attribute::Software(text(&field)?),
-        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(&field, XorMask::NONE)?),
-        T::OTHER_ADDRESS => Attribute::OtherAddress(address(&field, XorMask::NONE)?),
         T::USE_CANDIDATE => {
             exactly::<0>(&field)?;
             Attribute::UseCandidate
         }
-        _ => return decode_rare(field, mask),
+        _ => return decode_rare(field.at, field.kind, field.value, mask),
     })
 }
 
-/// The attributes that are less frequent.
+/// The attributes that are less frequent. Its parameters fit into registers: a [`Field`] would be stored for each
+/// attribute, even for those that are not read here.
 #[inline(never)]
-fn decode_rare<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
+fn decode_rare<'a>(
+    at: usize,
+    kind: AttributeType,
+    value: &'a [u8],
+    mask: XorMask,
+) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
-    let field = &field;
+    let field = &Field { at, kind, value };
     Ok(match field.kind {
+        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(address(field, mask)?),
+        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(field, XorMask::NONE)?),
+        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(field, XorMask::NONE)?),
+        T::OTHER_ADDRESS => Attribute::OtherAddress(address(field, XorMask::NONE)?),
         T::CHANGE_REQUEST => Attribute::ChangeRequest(ChangeRequest::from_bits(u32::from_be_bytes(*exactly(field)?))),
         T::RESPONSE_PORT => Attribute::ResponsePort(response_port(field)?),
         T::PADDING => Attribute::Padding(field.value),
@@ -130,11 +144,16 @@ fn exactly<'a, const N: usize>(field: &Field<'a>) -> Result<&'a [u8; N], DecodeE
     }
 }
 
+#[inline(always)]
+fn wrong_length(field: &Field<'_>, expected: Lengths) -> DecodeError {
+    length_error(field.at, field.kind, field.value.len(), expected)
+}
+
 #[cold]
 #[inline(never)]
-fn wrong_length(field: &Field<'_>, expected: Lengths) -> DecodeError {
+fn length_error(at: usize, attribute: AttributeType, found: usize, expected: Lengths) -> DecodeError {
     // The length field is two bytes after the type.
-    DecodeError::new(field.at + 2, Kind::ValueLength { attribute: field.kind, expected, found: field.value.len() })
+    DecodeError::new(at + 2, Kind::ValueLength { attribute, expected, found })
 }
 
 /// The XOR mask of an address: the cookie and the transaction ID as one number (RFC 8489 §14.2).

@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use ascii::AsciiStr;
+
 use super::AttributeType;
 
 /// A text as on the wire. It should be UTF-8, but can be any bytes.
@@ -35,10 +37,11 @@ impl<'a> Text<'a> {
 
     /// The text; `None` if the bytes are not UTF-8.
     #[must_use]
-    pub const fn as_str(self) -> Option<&'a str> {
-        match core::str::from_utf8(self.0) {
-            Ok(text) => Some(text),
-            Err(_) => None,
+    pub fn as_str(self) -> Option<&'a str> {
+        // Most texts are short and ASCII, and a check for ASCII costs less than a check for UTF-8.
+        match AsciiStr::from_ascii(self.0) {
+            Ok(text) => Some(text.as_str()),
+            Err(_) => core::str::from_utf8(self.0).ok(),
         }
     }
 

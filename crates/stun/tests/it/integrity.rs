@@ -1,5 +1,7 @@
 //! Integrity attributes: verification, coverage and truncation.
 
+use std::{sync::Barrier, thread};
+
 use hmac::{Hmac, KeyInit, Mac};
 use portolan_stun::{
     Attribute, Class, EncodeError, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message, Method, ResponseClass,
@@ -45,6 +47,10 @@ proptest! {
         prop_assert_eq!(&bytes[end_sha1 - 20..end_sha1], &sha1[..]);
         let sha256 = reference_hmac::<Hmac<Sha256>>(&key, &bytes[..end_sha1]);
         prop_assert_eq!(&bytes[end - 32..], &sha256[..]);
+        // The second use of a key, and a clone, read the stored pads of SHA-256.
+        for key in [&prepared, &prepared.clone()] {
+            prop_assert!(Message::decode(bytes).unwrap().verify_with(key, Integrity::SHA256).is_ok());
+        }
     }
 
     /// The bit is in the covered bytes or in the HMAC.
@@ -193,4 +199,23 @@ fn a_response_is_written_from_a_checked_request() {
 fn the_debug_text_of_a_key_hides_the_key() {
     let key = IntegrityKey::short_term("hunter2");
     assert_eq!(format!("{key:?}"), "IntegrityKey(..)");
+}
+
+#[test]
+fn threads_that_share_an_unused_key_compute_equal_macs() {
+    let mut buffer = [0; 64];
+    let bytes = writer(&mut buffer).message_integrity_sha256(&IntegrityKey::short_term("secret")).unwrap().finish();
+    for _ in 0..50 {
+        let (key, barrier) = (IntegrityKey::short_term("secret"), Barrier::new(4));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    for key in [&key.clone(), &key, &key.clone()] {
+                        assert!(Message::decode(bytes).unwrap().verify(key).is_ok());
+                    }
+                });
+            }
+        });
+    }
 }

@@ -371,8 +371,22 @@ fn password_algorithms_are_padded() {
 fn text_from_a_peer_prints_on_one_line() {
     assert_eq!(Text::from_wire(b"a\nb\x1b[2J\xff").to_string(), "a\\nb\\u{1b}[2J\u{fffd}");
     assert_eq!(Text::new("a\u{202e}b\u{2028}").to_string(), "a\\u{202e}b\\u{2028}");
-    assert_eq!(Text::from_wire(b"\xff").as_str(), None);
-    assert_eq!(Text::new("ok").as_str(), Some("ok"));
+}
+
+#[test]
+fn a_text_is_read_exactly_where_its_bytes_are_utf8() {
+    // Every byte, and characters of 2 to 4 bytes, whole and cut, at every place in texts of 0 to 40 bytes.
+    let single = (0..=u8::MAX).map(|byte| vec![byte]);
+    let multiple = ["\u{e9}", "\u{20ac}", "\u{1d11e}"]
+        .into_iter()
+        .flat_map(|character| (2..=character.len()).map(|end| character.as_bytes()[..end].to_vec()));
+    for part in single.chain(multiple) {
+        for (before, after) in (0..40).flat_map(|before| (0..40 - before).map(move |after| (before, after))) {
+            let bytes = [vec![b'a'; before], part.clone(), vec![b'z'; after]].concat();
+            assert_eq!(Text::from_wire(&bytes).as_str(), core::str::from_utf8(&bytes).ok(), "{bytes:02x?}");
+        }
+    }
+    assert_eq!(Text::from_wire(b"").as_str(), Some(""));
 }
 
 #[test]

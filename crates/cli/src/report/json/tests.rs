@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::{Simulation, sample};
+use crate::report::{Comparison, Simulation, sample};
 use portolan_nat::behavior::{Mapping, NatKind};
 use portolan_nat::profile::{Evidence, Family as Measured, Report, Unknown};
 use serde_json::Value;
@@ -24,8 +24,8 @@ fn a_report_is_the_one_that_the_documentation_shows() {
     let text = report(&report_data(sample::home()));
     assert_eq!(parsed(&text), serde_json::from_str::<Value>(include_str!("home.json")).unwrap());
     // The order of the fields is for people: the most important fields come first.
-    let beginning = "{\"schema\":\"portolan.nat/1\",\"families\":[{\"family\":\"ipv4\",\"nat\":\"nat\",\"public\":\
-                     [\"203.0.113.9:40000\"],\"local\":\"192.168.1.7:40000\",\"mapping\":{\"value\":\
+    let beginning = "{\"schema\":\"portolan.nat/1\",\"families\":[{\"family\":\"ipv4\",\"vantage\":\"public\",\
+                     \"nat\":\"nat\",\"public\":[\"203.0.113.9:40000\"],\"local\":\"192.168.1.7:40000\",\"mapping\":{\"value\":\
                      \"endpoint-independent\",\"unknown\":null,\"p_wrong\":0.0,\"evidence\":[";
     assert!(text.starts_with(beginning), "{text}");
 }
@@ -122,7 +122,7 @@ fn each_event_is_a_line_and_the_report_is_the_last() {
 fn a_simulated_report_is_marked_and_has_its_story() {
     let mut data = report_data(sample::home());
     assert_eq!(parsed(&report(&data)).get("story"), None);
-    data.simulation = Some(Simulation { description: String::new(), is_right: Some(true) });
+    data.simulation = Some(Simulation { description: String::new(), comparison: Comparison::Right });
     data.story = vec!["0.000s it begins".to_owned()];
     let value = parsed(&report(&data));
     assert_eq!(value["simulated"], true);

@@ -19,8 +19,6 @@ fn a_finding_has_its_place_line_caret_rule_and_hint() {
     ] {
         assert!(out.contains(part), "{out}");
     }
-    let (out, _) = checked(text.as_bytes(), true);
-    assert!(out.ends_with("x.sdp: 1 deviation, 1 remark\n"), "{out}");
 }
 
 #[test]
@@ -46,11 +44,13 @@ fn a_long_line_is_cut_around_the_place_and_its_control_characters_are_escaped() 
 fn findings_beyond_the_limit_are_counted() {
     let text = format!("{HEAD}{}", "a=rtcp-mux:1\r\n".repeat(3_000));
     let found = Findings::of(text.as_bytes(), false);
-    assert_eq!((found.diagnostics.len(), found.hidden), (1_000, 2_000));
+    // The value, the repetition and the level of each line count.
+    assert_eq!((found.list.len(), found.hidden), (1_000, 2_000 + 2_999 + 3_000));
     // Remarks fill all the room, and a deviation comes after them.
     let text = format!("{HEAD}{}a=rtcp-mux:1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
     let found = Findings::of(text.as_bytes(), false);
-    assert_eq!((found.deviations(), found.hidden, found.exit()), (0, 501, Exit::Negative));
+    let deviations = found.count(|severity| severity == Severity::Deviation);
+    assert_eq!((deviations, found.hidden, found.exit()), (0, 501, Exit::Negative));
     let text = format!("{HEAD}{}x=1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
     assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Negative);
     let text = format!("{HEAD}{}", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
@@ -67,11 +67,58 @@ fn each_deviation_of_a_candidate_is_reported_at_its_place() {
         "x.sdp:7:15: deviation: a= expected a component, 1 to 256, found '0' (RFC 8839 §5.1)\n  |\n7 | a=candidate:1 0 tcp",
         "x.sdp:7:44: deviation: a= expected raddr and rport, found the end (RFC 8839 §5.1)\n",
         "x.sdp:7:44: deviation: a= expected tcptype, found the end (RFC 6544 §4.5)\n",
-        "x.sdp: 3 deviations\n",
+        "x.sdp:7:1: deviation: m-line 0: candidates without a=ice-ufrag and a=ice-pwd: a=candidate (RFC 8839 §5.4)\n",
+        "x.sdp: 4 deviations\n",
     ] {
         assert!(out.contains(part), "{out}");
     }
-    assert!(checked(text.as_bytes(), true).0.ends_with("x.sdp: 1 deviation\n"));
+}
+
+#[test]
+fn what_lines_say_together_is_checked_and_a_warning_fails_only_with_strict() {
+    let text = format!("{HEAD}m=audio 9 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na=mid:x\r\na=sendonly\r\na=recvonly\r\n");
+    let (out, exit) = checked(text.as_bytes(), false);
+    assert_eq!(
+        out,
+        "x.sdp:9:1: deviation: mid x: a second direction: a=recvonly (the other one: line 8) (RFC 8866 §6.7)\n  |\n9 | \
+         a=recvonly\n  | ^^^^^^^^^^\n  = hint: keep one of sendrecv, sendonly, recvonly and inactive; readers use the first \
+         one\n\nx.sdp: 1 deviation\n"
+    );
+    assert_eq!(exit, Exit::Negative);
+    let found = Findings::of(text.as_bytes(), false);
+    let report: serde_json::Value = serde_json::from_str(&json(&Source::of(None), &found)).expect("JSON");
+    let finding = &report["findings"][0];
+    assert_eq!(
+        (&finding["rule"], &finding["mid"], &finding["length"]),
+        (&"repeated-direction".into(), &"x".into(), &10.into())
+    );
+    let offset = usize::try_from(finding["offset"].as_u64().expect("a number")).expect("small");
+    assert!(text.get(offset..).expect("in the text").starts_with("a=recvonly"));
+
+    let warned = format!("{HEAD}m=audio 9 RTP/AVP 0 0\r\nc=IN IP4 0.0.0.0\r\n");
+    let (out, exit) = checked(warned.as_bytes(), false);
+    assert!(
+        out.starts_with("x.sdp:5:21: warning: m-line 0: a format that m= lists twice: 0 (RFC 8866 §5.14)\n"),
+        "{out}"
+    );
+    assert!(out.ends_with("x.sdp: 1 warning\n"), "{out}");
+    assert_eq!((exit, checked(warned.as_bytes(), true).1), (Exit::Success, Exit::Negative));
+    assert!(!Findings::of(warned.as_bytes(), false).is_clean());
+    // A warning for which there is no room.
+    let full = format!("{HEAD}{}m=audio 9 RTP/AVP 0 0\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
+    let exits = [false, true].map(|strict| Findings::of(full.as_bytes(), strict).exit());
+    assert_eq!(exits, [Exit::Success, Exit::Negative]);
+}
+
+/// A camera wrote this `m=` and this `c=`.
+#[test]
+fn an_address_and_a_port_that_are_neither_are_both_found() {
+    let text = b"v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=cam\r\nt=0 0\r\nm=video -1353744643 RTP/AVP 96\r\n\
+                 c=IN IP4 '&\xb0\xff\r\na=rtpmap:96 H264/90000\r\n";
+    let (out, exit) = checked(text, false);
+    assert!(out.contains("x.sdp:5:9: deviation: m= expected a port"), "{out}");
+    assert!(out.contains("x.sdp:6:10: deviation: c= expected an IPv4 address or a domain name"), "{out}");
+    assert_eq!(exit, Exit::Negative);
 }
 
 /// If a collection of descriptions is beside the checkout: descriptions of real browsers are clean.

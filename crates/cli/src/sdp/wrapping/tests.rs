@@ -201,6 +201,9 @@ fn invalid_utf_16_is_refused_with_its_offset() {
     assert_eq!(extract(half.to_vec()), Err(WrappingError::Utf16 { at: 4 }));
 }
 
+/// The one description of the corpus with indentation, from the source code of a test.
+const INDENTED: &str = "lib_tests-L563-test_mask_sdp.sdp";
+
 /// The descriptions of other projects and of browsers are unchanged, and JSON of each gives its bytes.
 #[test]
 fn every_description_of_the_corpus_is_unchanged_and_comes_out_of_json() {
@@ -215,17 +218,17 @@ fn every_description_of_the_corpus_is_unchanged_and_comes_out_of_json() {
                 folders.push(entry);
             } else if entry.extension().is_some_and(|kind| kind == "sdp") {
                 let text = std::fs::read(&entry).unwrap();
-                if text.starts_with(b"v=") {
-                    assert_eq!(
-                        extract(text.clone()).unwrap(),
-                        Extracted { text: text.clone(), steps: vec![] },
-                        "{entry:?}"
-                    );
+                let found = extract(text.clone()).unwrap();
+                if entry.ends_with(INDENTED) {
+                    assert_eq!(found.steps, [Step::Prefix]);
+                } else if text.starts_with(b"v=") {
+                    assert_eq!(found, Extracted { text: text.clone(), steps: vec![] }, "{entry:?}");
                 }
                 let Ok(text) = String::from_utf8(text) else { continue };
                 if is_description(text.as_bytes()) {
                     let json = json!({"sdp": text, "type": "offer"}).to_string();
-                    assert_eq!(steps(json.as_bytes()).0, text, "{entry:?}");
+                    let expected = if entry.ends_with(INDENTED) { found.text } else { text.into_bytes() };
+                    assert_eq!(steps(json.as_bytes()).0.into_bytes(), expected, "{entry:?}");
                     count += 1;
                 }
             }
