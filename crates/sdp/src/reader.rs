@@ -61,8 +61,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns limits that fit a description of this many bytes: one line for each 8 bytes, all of which can be
-    /// attributes of one section, one media description for each 64 bytes, and 100 diagnostics.
+    /// Returns limits that fit a description of this many bytes.
+    ///
+    /// They allow one line for each 8 bytes, one media description for each 64 bytes, and 100 diagnostics. All lines can
+    /// be attributes of one section.
     ///
     /// A valid line has at least 7 bytes (`t=0 0` with CR LF), and only few lines are so short. The shortest media
     /// description of a browser, a rejected one, has about 70 bytes.
