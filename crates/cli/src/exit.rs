@@ -108,7 +108,7 @@ const TABLE: [Row; 18] = [
         meanings: [
             Some("no message has an error"),
             Some("at least one message has an error"),
-            Some("the input has no message that can be read"),
+            Some("the input has no message that can be read, or neither STUN nor ChannelData was recognized"),
             None,
         ],
     },

@@ -83,7 +83,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Nat(args) => in_runtime(nat::run(&args)),
         Command::Stun(args) => in_runtime(stun::run(&args)),
         Command::Audit(args) => in_runtime(audit::run(&args)),
-        Command::Explain(args) => explain::run(&args),
+        Command::Explain(args) => in_runtime(explain::run(&args)),
         Command::Sdp(command) => sdp::run(&command),
         Command::Lab(command) => lab::run(&command),
         Command::Completions(args) => generate::completions(&args),

@@ -5,7 +5,7 @@
 
 use crate::error::CommandError;
 use core::time::Duration;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Why a result was not written.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,14 @@ impl CommandError for OutputError {}
 /// Writes text to standard output and flushes it. Colours are written only to a terminal.
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
     arrived(write_to(anstream::stdout().lock(), text))
+}
+
+/// Writes a part of the output, like [`print`]. Returns whether standard output still has a reader.
+pub(crate) fn print_part(text: &str) -> Result<bool, OutputError> {
+    match write_to(anstream::stdout().lock(), text) {
+        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(false),
+        result => result.map(|()| true).map_err(OutputError),
+    }
 }
 
 /// Writes bytes to standard output and flushes them.
@@ -34,6 +42,13 @@ pub(crate) fn print_diagnostic(line: impl core::fmt::Display) {
 /// Returns a number with its noun: `1 server`, `2 servers`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Prints a line on standard error if standard input is a terminal, on which the command waits for `what`.
+pub(crate) fn announce_terminal_input(what: &str) {
+    if io::stdin().is_terminal() {
+        print_diagnostic(format_args!("waiting for {what} on the terminal; end the input with Ctrl-D"));
+    }
 }
 
 /// Returns a duration in milliseconds, rounded to the microsecond, as the JSON documents have it.

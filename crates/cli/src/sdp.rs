@@ -1,7 +1,8 @@
 //! `portolan sdp …`: session descriptions as text and as JSON.
 //!
 //! Each subcommand has its own file. `portolan-sdp` parses and interprets the description; these files read the input
-//! and print the result. Input is parsed leniently, with limits for a local file, in time linear in its length.
+//! and print the result. A description in pasted text is taken out of JSON, logs and quotations. Input is parsed
+//! leniently, with limits for a local file, in time linear in its length.
 
 mod answer;
 mod check;
@@ -12,6 +13,7 @@ mod input;
 mod json;
 mod scrub;
 mod validate;
+mod wrapping;
 
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -19,6 +21,9 @@ use clap::Subcommand;
 
 /// The subcommands for session descriptions.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+A description may be in a JSON object, in a string with \\r\\n, in a log line, in a quotation,
+indented, or in UTF-16: it is taken out, and standard error says so.")]
 pub(crate) enum SdpCommand {
     /// Explain each line, with the RFC section, and mark lines that cannot be parsed
     Explain(explain::ExplainArgs),

@@ -44,23 +44,39 @@ pub struct Reader {
 }
 
 /// The limits of a reader. A reader refuses a text that exceeds one of the first four, also in lenient mode.
+///
+/// The default limits are those of [`Limits::for_bytes`] for 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the description, at most 2³² − 1; 1 MiB by default.
+    /// Bytes of the description, at most 2³² − 1.
     pub bytes: usize,
-    /// Lines; 20,000 by default.
+    /// Lines.
     pub lines: usize,
-    /// `a=` lines in one section; 5,000 by default.
+    /// `a=` lines in one section.
     pub attributes: usize,
-    /// Media descriptions; 1,000 by default.
+    /// Media descriptions.
     pub media: usize,
-    /// The largest number of stored diagnostics; further ones are only counted. 100 by default.
+    /// The largest number of stored diagnostics; further ones are only counted.
     pub diagnostics: usize,
+}
+
+impl Limits {
+    /// Returns limits that fit a description of this many bytes.
+    ///
+    /// They allow one line for each 8 bytes, one media description for each 64 bytes, and 100 diagnostics. All lines can
+    /// be attributes of one section.
+    ///
+    /// A valid line has at least 7 bytes (`t=0 0` with CR LF), and only few lines are so short. The shortest media
+    /// description of a browser, a rejected one, has about 70 bytes.
+    #[must_use]
+    pub const fn for_bytes(bytes: usize) -> Self {
+        Self { bytes, lines: bytes / 8, attributes: bytes / 8, media: bytes / 64, diagnostics: 100 }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 1 << 20, lines: 20_000, attributes: 5_000, media: 1_000, diagnostics: 100 }
+        Self::for_bytes(1 << 20)
     }
 }
 

@@ -39,8 +39,10 @@ use crate::{
     message::{length_mismatch, padded},
 };
 
+mod part;
 mod print;
 
+pub use part::{Part, PartMeaning, Parts};
 pub use print::Json;
 
 /// Returns the explanation of a packet, one line for each field.

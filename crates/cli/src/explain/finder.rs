@@ -10,7 +10,7 @@ use super::message::{Flow, Message, Origin, Place, Transport};
 use super::stream::claims_stun;
 use core::net::{IpAddr, SocketAddr};
 use etherparse::{LaxNetSlice, TransportSlice};
-use portolan_stun::demux::ChannelData;
+use portolan_stun::demux::{ChannelData, ChannelDataError, Protocol};
 use portolan_stun::framing;
 use std::collections::{HashMap, HashSet};
 
@@ -70,9 +70,9 @@ impl Finder {
         (self.packets, self.skipped)
     }
 
-    /// Returns the messages.
-    pub(crate) fn into_messages(self) -> Vec<Message> {
-        self.messages
+    /// Returns the messages since the last call.
+    pub(crate) fn take_messages(&mut self) -> Vec<Message> {
+        core::mem::take(&mut self.messages)
     }
 
     fn find(&mut self, packet: &Packet<'_>) -> Option<()> {
@@ -100,18 +100,14 @@ impl Finder {
     }
 
     fn datagram(&mut self, place: Place, payload: &[u8]) {
-        if claims_stun(payload) || self.is_channel(place.flow, payload) {
+        if claims_stun(payload) || self.has_stun(place.flow) && is_channel(payload, place.is_cut) {
             self.keep(place, payload);
         }
     }
 
-    fn is_channel(&self, flow: Flow, payload: &[u8]) -> bool {
-        let has_stun =
-            self.stun_flows.contains(&flow) || PORTS.contains(&flow.from.port()) || PORTS.contains(&flow.to.port());
-        // UDP may have padding up to a multiple of 4 (RFC 8656 §12.5).
-        has_stun
-            && ChannelData::decode(payload)
-                .is_ok_and(|channel| payload.len() - channel.data.len() - ChannelData::HEAD_LEN < 4)
+    /// Whether the endpoints exchanged STUN before, or one of them has a port of STUN.
+    fn has_stun(&self, flow: Flow) -> bool {
+        self.stun_flows.contains(&flow) || PORTS.contains(&flow.from.port()) || PORTS.contains(&flow.to.port())
     }
 
     fn keep(&mut self, place: Place, bytes: &[u8]) {
@@ -127,7 +123,7 @@ impl Finder {
         }
         let mut stream = self.streams.remove(&place.flow).unwrap_or_default();
         stream.add_segment(first, payload);
-        let has_stun = self.stun_flows.contains(&place.flow) || self.is_channel_stream(place.flow);
+        let has_stun = self.has_stun(place.flow);
         while let Some(frame) = stream.next_frame(has_stun) {
             if claims_stun(&frame) || has_stun && ChannelData::decode(&frame).is_ok() {
                 self.keep(place, &frame);
@@ -135,9 +131,17 @@ impl Finder {
         }
         self.streams.insert(place.flow, stream);
     }
+}
 
-    fn is_channel_stream(&self, flow: Flow) -> bool {
-        PORTS.contains(&flow.from.port()) || PORTS.contains(&flow.to.port())
+/// Whether a datagram is ChannelData. More bytes may follow it: padding (RFC 8656 §12.5), or bytes that the explanation
+/// reports. The data may be missing where the capture has cut off the packet.
+fn is_channel(payload: &[u8], is_cut: bool) -> bool {
+    match ChannelData::decode(payload) {
+        Ok(_) => true,
+        Err(ChannelDataError::Truncated { .. }) => {
+            is_cut && payload.len() >= ChannelData::HEAD_LEN && Protocol::of(payload) == Some(Protocol::TurnChannel)
+        }
+        Err(ChannelDataError::Number { .. }) => false,
     }
 }
 

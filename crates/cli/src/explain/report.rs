@@ -7,8 +7,9 @@ use super::frame::Frame;
 use super::message::{Found, Message, Origin, Place, Transport};
 use super::stream::claims_stun;
 use core::fmt::Write;
+use portolan_stun::HEADER_LEN;
 use portolan_stun::demux::Protocol;
-use portolan_stun::explain::{Item, Line, Remark, explain};
+use portolan_stun::explain::{Item, Line, Part, Remark, explain};
 use serde::{Deserialize, Serialize};
 
 const SCHEMA: &str = "portolan.explain/1";
@@ -25,20 +26,57 @@ fn inside<'a>(line: &Line<'a>) -> Option<&'a [u8]> {
     claims_stun(data).then_some(data)
 }
 
-/// Formats the lines of a message with `indent`, and returns whether one of them is wrong.
-pub(crate) fn lines(bytes: &[u8], indent: &str) -> (String, bool) {
+/// Returns the number of a channel, and the STUN message in its data; `None` if the bytes are not ChannelData.
+pub(super) fn channel(bytes: &[u8]) -> Option<(u16, Option<&[u8]>)> {
+    let mut lines = explain(bytes);
+    let number =
+        lines.find_map(|line| if let Item::ChannelNumber(number) = line.item { Some(number) } else { None })?;
+    Some((number, lines.find_map(|line| inside(&line))))
+}
+
+/// Formats the lines of a message with `indent`, each with its fields if `is_deep`, and returns whether one of them is
+/// wrong.
+pub(crate) fn lines(bytes: &[u8], indent: &str, is_deep: bool) -> (String, bool) {
     let (mut text, mut wrong) = (String::new(), false);
     for line in explain(bytes) {
         wrong |= is_wrong(&line);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{indent}{line}");
+        for part in line.parts().filter(|_| is_deep) {
+            let _ = writeln!(text, "{indent}{part}");
+        }
         if let Some(inner_message) = inside(&line) {
-            let (inner, is_wrong) = lines(inner_message, &format!("{indent}      "));
+            let (inner, is_wrong) = lines(inner_message, &format!("{indent}      "), is_deep);
             text.push_str(&inner);
             wrong |= is_wrong;
         }
     }
     (text, wrong)
+}
+
+/// Whether a message, or the message in its ChannelData, breaks a rule. A message that the capture has cut off breaks
+/// none.
+pub(super) fn is_wrong_message(message: &Message) -> bool {
+    fn any(bytes: &[u8]) -> bool {
+        explain(bytes).any(|line| is_wrong(&line) || inside(&line).is_some_and(any))
+    }
+    !is_cut(message) && any(&message.bytes)
+}
+
+/// Whether a message is STUN or ChannelData, and not only bytes with the same first byte. STUN without a cookie has a
+/// length that fits (RFC 3489 §11.1), or ends before the cookie.
+pub(super) fn is_recognized(message: &Message) -> bool {
+    let bytes = message.bytes.as_slice();
+    match explain(bytes).protocol() {
+        Some(Protocol::Stun) => match *bytes {
+            [_, _, l0, l1, _, _, _, _, ..] if !claims_stun(bytes) => {
+                usize::from(u16::from_be_bytes([l0, l1])) + HEADER_LEN == bytes.len()
+            }
+            _ => true,
+        },
+        Some(Protocol::TurnChannel) => true,
+        _ => false,
+    }
 }
 
 /// Returns the kind of message that the bytes claim to be.
@@ -52,34 +90,70 @@ fn kind(bytes: &[u8]) -> &'static str {
 
 const OTHER: &str = "other";
 
-/// Formats the explanation as text, and returns whether a fault was found.
-pub(super) fn human(found: &Found) -> (String, bool) {
-    let (mut text, mut bad) = (String::new(), vec![]);
-    for (message, number) in found.messages.iter().zip(1_u64..) {
-        if number > 1 {
-            text.push('\n');
-        }
-        if message.place.is_some() || found.messages.len() > 1 {
-            let _ = writeln!(text, "{}", heading(message, number));
+/// The explanation as text, message by message.
+#[derive(Debug, Default)]
+pub(super) struct Human {
+    /// Whether each line is followed by its fields.
+    is_deep: bool,
+    /// Whether a message without a packet has a heading.
+    has_headings: bool,
+    count: u64,
+    /// The number of messages that are neither STUN nor ChannelData.
+    others: u64,
+    /// The packets, or the messages, with an error.
+    bad: Vec<u64>,
+}
+
+impl Human {
+    pub(super) fn new(is_deep: bool, has_headings: bool) -> Self {
+        Self { is_deep, has_headings, ..Self::default() }
+    }
+
+    /// Formats the next message.
+    pub(super) fn message(&mut self, message: &Message) -> String {
+        self.count += 1;
+        let mut text = if self.count > 1 { "\n".to_owned() } else { String::new() };
+        if message.place.is_some() || self.has_headings {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}", heading(message, self.count));
         }
         let _ = match &message.origin {
             Some(Origin::Heading(heading)) => writeln!(text, "  tcpdump: {heading}"),
             Some(Origin::Frame(frame)) => writeln!(text, "  {}", frame.sentence()),
             None => Ok(()),
         };
-        if write_message(message, &mut text) {
-            bad.push(message.place.map_or(number, |place| place.packet));
+        let (lines, wrong) = lines(&message.bytes, "", self.is_deep);
+        text.push_str(&lines);
+        if wrong && !is_cut(message) {
+            self.bad.push(message.place.map_or(self.count, |place| place.packet));
         }
+        self.others += u64::from(kind(&message.bytes) == OTHER);
+        text
     }
-    let _ = writeln!(text, "\n{}", summary(found, &bad));
-    (text, !bad.is_empty())
-}
 
-/// Writes one message, and returns whether it is wrong.
-fn write_message(message: &Message, text: &mut String) -> bool {
-    let (lines, wrong) = lines(&message.bytes, "");
-    text.push_str(&lines);
-    wrong && !is_cut(message)
+    /// Formats the last line. `found` has the counts of packets.
+    pub(super) fn end(&self, found: &Found) -> String {
+        let Self { count, others, .. } = *self;
+        let messages = format!("{count} message{}", if count == 1 { "" } else { "s" });
+        let among = match (found.packets, found.skipped) {
+            (0, _) => String::new(),
+            (1, 0) => " in 1 packet".to_owned(),
+            (packets, 0) => format!(" in {packets} packets"),
+            (packets, skipped) => format!(" in {packets} packets, {skipped} of which could not be read"),
+        };
+        let sentence = match self.bad.as_slice() {
+            [] if others == 0 => "nothing is wrong.".to_owned(),
+            [] if others == count => "neither STUN nor ChannelData.".to_owned(),
+            [] => format!("nothing is wrong; {others} neither STUN nor ChannelData."),
+            bad => {
+                let what = if found.packets == 0 { "message" } else { "packet" };
+                let each: Vec<String> = bad.iter().map(ToString::to_string).collect();
+                let which = if count == 1 { String::new() } else { format!(" in {what} {}", each.join(", ")) };
+                format!("something is wrong{which}, see the marks \"!\".")
+            }
+        };
+        format!("\n{messages}{among}: {sentence}\n")
+    }
 }
 
 fn is_cut(message: &Message) -> bool {
@@ -100,30 +174,7 @@ fn heading(message: &Message, number: u64) -> String {
     )
 }
 
-fn summary(found: &Found, bad: &[u64]) -> String {
-    let count = found.messages.len();
-    let messages = format!("{count} message{}", if count == 1 { "" } else { "s" });
-    let among = match (found.packets, found.skipped) {
-        (0, _) => String::new(),
-        (1, 0) => " in 1 packet".to_owned(),
-        (packets, 0) => format!(" in {packets} packets"),
-        (packets, skipped) => format!(" in {packets} packets, {skipped} of which could not be read"),
-    };
-    let others = found.messages.iter().filter(|message| kind(&message.bytes) == OTHER).count();
-    match bad {
-        [] if others == 0 => format!("{messages}{among}: nothing is wrong."),
-        [] if others == count => format!("{messages}{among}: neither STUN nor ChannelData."),
-        [] => format!("{messages}{among}: nothing is wrong; {others} neither STUN nor ChannelData."),
-        bad => {
-            let what = if found.packets == 0 { "message" } else { "packet" };
-            let each: Vec<String> = bad.iter().map(ToString::to_string).collect();
-            let which = if count == 1 { String::new() } else { format!(" in {what} {}", each.join(", ")) };
-            format!("{messages}{among}: something is wrong{which}, see the marks \"!\".")
-        }
-    }
-}
-
-const fn transport_name(transport: Transport) -> &'static str {
+pub(super) const fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
@@ -131,7 +182,7 @@ const fn transport_name(transport: Transport) -> &'static str {
 }
 
 /// Formats a time in nanoseconds since 1970 as UTC, to the microsecond (RFC 3339).
-fn utc(time: u64) -> String {
+pub(super) fn utc(time: u64) -> String {
     let (seconds, micros) = (time / 1_000_000_000, time / 1_000 % 1_000_000);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     // Years begin in March here, so that the leap day is the last day of a year.
@@ -201,22 +252,44 @@ pub(crate) struct JsonLine {
     remark: Option<String>,
     #[serde(default)]
     wrong: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<JsonField>,
 }
 
-/// Returns the lines of a message for JSON.
-pub(crate) fn json_lines(bytes: &[u8]) -> Vec<JsonLine> {
+/// A field inside a line.
+#[derive(Serialize, Deserialize)]
+struct JsonField {
+    at: usize,
+    bytes: String,
+    name: String,
+    meaning: String,
+}
+
+impl From<Part<'_>> for JsonField {
+    fn from(part: Part<'_>) -> Self {
+        Self {
+            at: part.at,
+            bytes: part.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            name: part.name.to_owned(),
+            meaning: part.meaning().to_string(),
+        }
+    }
+}
+
+/// Returns the lines of a message for JSON, each with its fields if `is_deep`.
+pub(crate) fn json_lines(bytes: &[u8], is_deep: bool) -> Vec<JsonLine> {
     // The JSON of `portolan-stun` is valid: its tests prove that.
     let read = |line: Line<'_>| {
         let json: Option<JsonLine> = serde_json::from_str(&line.json().to_string()).ok();
-        json.map(|json| JsonLine { wrong: is_wrong(&line), ..json })
+        let fields = line.parts().filter(|_| is_deep).map(JsonField::from).collect();
+        json.map(|json| JsonLine { wrong: is_wrong(&line), fields, ..json })
     };
     explain(bytes).filter_map(read).collect()
 }
 
-/// Formats the explanation as one JSON object, and returns whether a fault was found.
-pub(super) fn json(found: &Found) -> (String, bool) {
-    let messages: Vec<JsonMessage> = found.messages.iter().map(json_message).collect();
-    let wrong = messages.iter().any(|message| message.wrong);
+/// Formats the explanation as one JSON object.
+pub(super) fn json(found: &Found, is_deep: bool) -> String {
+    let messages: Vec<JsonMessage> = found.messages.iter().map(|message| json_message(message, is_deep)).collect();
     let is_capture = found.packets > 0;
     let document = Document {
         schema: SCHEMA,
@@ -226,14 +299,12 @@ pub(super) fn json(found: &Found) -> (String, bool) {
         messages,
     };
     // Serialization cannot fail: every map key is text.
-    (serde_json::to_string(&document).unwrap_or_default() + "\n", wrong)
+    serde_json::to_string(&document).unwrap_or_default() + "\n"
 }
 
-fn json_message(message: &Message) -> JsonMessage {
-    let lines = json_lines(&message.bytes);
-    let inside = explain(&message.bytes).find_map(|line| inside(&line)).map(json_lines).unwrap_or_default();
-    let channel = explain(&message.bytes)
-        .find_map(|line| if let Item::ChannelNumber(number) = line.item { Some(number) } else { None });
+fn json_message(message: &Message, is_deep: bool) -> JsonMessage {
+    let (channel, inner) = channel(&message.bytes).unzip();
+    let inside = inner.flatten().map(|inner| json_lines(inner, is_deep)).unwrap_or_default();
     let place = message.place;
     let (heading, frame) = match &message.origin {
         Some(Origin::Heading(heading)) => (Some(heading.to_string()), None),
@@ -254,8 +325,8 @@ fn json_message(message: &Message) -> JsonMessage {
         kind: kind(&message.bytes),
         length: message.bytes.len(),
         channel,
-        wrong: !is_cut(message) && lines.iter().chain(&inside).any(|line| line.wrong),
-        lines,
+        wrong: is_wrong_message(message),
+        lines: json_lines(&message.bytes, is_deep),
         inside,
     }
 }

@@ -66,8 +66,51 @@ fn pcapng(packets: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
+/// Finds the messages, also in a capture. A capture is read in parts of this many bytes.
+fn find_in_parts(bytes: &[u8], length: usize) -> Result<Found, ExplainError> {
+    if !capture::is_capture(bytes) {
+        return super::find(bytes);
+    }
+    let (mut capture, mut finder, mut pending) = (Capture::default(), Finder::default(), vec![]);
+    let mut torn = None;
+    for part in bytes.chunks(length) {
+        pending.extend_from_slice(part);
+        match capture.read(&pending, |packet| finder.add_packet(&packet)) {
+            Ok(read) => drop(pending.drain(..read)),
+            Err(why) => {
+                torn = Some(why);
+                break;
+            }
+        }
+    }
+    let torn = torn.or(capture.end(&pending).err());
+    match torn {
+        Some(why) if finder.counts().0 == 0 => Err(ExplainError::Capture(why)),
+        torn => found_in_packets("capture", finder).map(|found| Found { torn, ..found }),
+    }
+}
+
+fn find(bytes: &[u8]) -> Result<Found, ExplainError> {
+    let found = find_in_parts(bytes, bytes.len().max(1));
+    if capture::is_capture(bytes) && bytes.len() < 200 {
+        assert_eq!(format!("{:?}", find_in_parts(bytes, 1)), format!("{found:?}"), "one byte at a time");
+    }
+    found
+}
+
 fn found(bytes: &[u8]) -> Found {
     find(bytes).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Formats the explanation, and returns whether a message is wrong.
+fn human(found: &Found) -> (String, bool) {
+    let mut human = Human::new(false, found.messages.len() > 1);
+    let text: String = found.messages.iter().map(|message| human.message(message)).collect();
+    (text + &human.end(found), found.messages.iter().any(report::is_wrong_message))
+}
+
+fn json(found: &Found) -> serde_json::Value {
+    serde_json::from_str(&report::json(found, false)).unwrap()
 }
 
 fn bytes_of(found: &Found) -> Vec<Vec<u8>> {
@@ -149,6 +192,149 @@ fn channel_data_is_recognised_only_on_flows_with_stun() {
     assert_eq!(found(&pcap(101, &[udp(5000, 3478, &channel)])).messages.len(), 1);
 }
 
+/// More bytes than the padding follow the data, and the capture may end inside of the data.
+#[test]
+fn channel_data_in_a_capture_may_be_followed_by_any_bytes_or_be_cut_off() {
+    let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
+    for (from, to, before) in [(5000, 3478, vec![]), (5000, 4000, vec![udp(5000, 4000, &message())])] {
+        for (follow, wrong) in [(0, false), (2, false), (3, true), (4, true), (5, true), (600, true)] {
+            let payload = [&channel[..], &vec![0xee; follow]].concat();
+            let result = found(&pcap(101, &[&before[..], &[udp(from, to, &payload)]].concat()));
+            assert_eq!(bytes_of(&result).last(), Some(&payload), "{to}, {follow}");
+            assert_eq!(human(&result).1, wrong, "{to}, {follow}");
+            let expected = "after the data: more bytes than the length field states";
+            assert_eq!(human(&result).0.contains(expected), wrong, "{to}, {follow}");
+        }
+    }
+    let mut file = pcap(101, &[udp(5000, 3478, &[&[0x40, 1, 0, 200], &[7; 200][..]].concat())[..60].to_vec()]);
+    // The fourth word of the record: the length of the packet.
+    file[24 + 12] = 232;
+    let result = found(&file);
+    assert_eq!((result.messages.len(), human(&result).1), (1, false));
+    // QUIC and other protocols outside of the range of channel numbers.
+    for payload in [&[0x50, 1, 0, 2, 1, 2][..], &[0x40, 1, 0, 9, 1], &[0x40]] {
+        assert!(matches!(find(&pcap(101, &[udp(5000, 3478, payload)])), Err(ExplainError::NoMessage { .. })));
+    }
+}
+
+#[test]
+fn only_stun_and_channel_data_are_recognized() {
+    let old = |length| [&[0, 1, 0, 4], &[9; 16][..], &vec![0; length]].concat();
+    for (bytes, is_recognized) in [
+        (message(), true),
+        (message()[..7].to_vec(), true),
+        (vec![0, 1], true),
+        (old(4), true),
+        (old(8), false),
+        (vec![0; 100], false),
+        (vec![0x40, 1, 0, 2, 1, 2], true),
+        (vec![22, 254, 253, 0], false),
+        (vec![0x80; 30], false),
+        (vec![0x50], false),
+        (b"\x89PNG\r\n".to_vec(), false),
+    ] {
+        assert_eq!(report::is_recognized(&Message::alone(&bytes)), is_recognized, "{bytes:02x?}");
+    }
+}
+
+/// A message with a class and a transaction ID.
+fn of_class(class: Class, id: u8, attributes: &[Attribute<'_>]) -> Vec<u8> {
+    let mut buffer = [0; 128];
+    let mut writer = Writer::new(&mut buffer, class, Method::BINDING, [id; 12].into()).unwrap();
+    attributes.iter().for_each(|attribute| writer.add(attribute).unwrap());
+    writer.finish().to_vec()
+}
+
+/// A packet from the other endpoint, port 3478.
+fn back(from: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    let mut packet = udp(3478, 5000, payload);
+    packet[12..16].copy_from_slice(&from);
+    packet[16..20].copy_from_slice(&[192, 0, 2, 1]);
+    packet
+}
+
+/// The packets of a capture follow each other after one second.
+#[test]
+fn the_summary_has_one_row_for_each_transaction() {
+    let request = |id| udp(5000, 3478, &of_class(Class::Request, id, &[]));
+    let mapped = Attribute::XorMappedAddress("192.0.2.7:5000".parse().unwrap());
+    let refused = Attribute::ErrorCode(portolan_stun::ErrorCode::recommended(401).unwrap());
+    let server = [198, 51, 100, 1];
+    let inner = |class, id| {
+        let inner = of_class(class, id, &[]);
+        [&[0x40, 1, 0, u8::try_from(inner.len()).unwrap()], &inner[..]].concat()
+    };
+    let packets = [
+        request(1),
+        request(1),
+        back(server, &of_class(Class::SuccessResponse, 1, &[mapped])),
+        back(server, &of_class(Class::SuccessResponse, 1, &[mapped])),
+        request(2),
+        back(server, &of_class(Class::ErrorResponse, 2, &[refused])),
+        request(3),
+        request(3),
+        request(3),
+        request(4),
+        back([198, 51, 100, 2], &of_class(Class::SuccessResponse, 4, &[mapped])),
+        back(server, &of_class(Class::SuccessResponse, 5, &[])),
+        udp(5000, 3478, &of_class(Class::Indication, 6, &[])),
+        udp(5000, 3478, &inner(Class::Request, 1)),
+        back(server, &inner(Class::SuccessResponse, 1)),
+    ];
+    let result = found(&pcap(101, &packets));
+    let mut summary = Summary::default();
+    result.messages.iter().for_each(|message| summary.add(message));
+    let text = summary::human(&summary);
+    let rows: Vec<Vec<&str>> =
+        text.lines().map(|row| row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
+    let (client, to) = ("udp 192.0.2.1:5000", "198.51.100.1:3478");
+    let expected: &[&[&str]] = &[
+        &["packet", "seconds", "client", "server", "request", "response", "RTT (ms)", "retransmissions", "error"],
+        &["1", "0.000", client, to, "Binding", "192.0.2.7:5000", "1000.0–2000.0", "1"],
+        &["5", "4.000", client, to, "Binding", "error", "1000.0", "0", "401 Unauthenticated"],
+        &["7", "6.000", client, to, "Binding", "none", "2"],
+        &["10", "9.000", client, to, "Binding", "192.0.2.7:5000", "1000.0", "0", "response from 198.51.100.2:3478"],
+        &["12", "11.000", client, to, "Binding", "success", "0", "no request"],
+        &["14", "13.000", client, "198.51.100.1:3478 channel 0x4001", "Binding", "success", "1000.0", "0"],
+    ];
+    assert_eq!(rows[..expected.len()], *expected, "{text}");
+    let last = "6 transaction(s): 4 success, 1 error, 1 without a response; 3 retransmission(s). 1 indication(s), 2 \
+                ChannelData message(s).";
+    assert_eq!(text.lines().last(), Some(last));
+
+    let json: serde_json::Value = serde_json::from_str(&summary::json(&summary, &result)).unwrap();
+    assert_eq!((&json["schema"], &json["packets"]), (&"portolan.explain.summary/1".into(), &15.into()));
+    let first = &json["transactions"][0];
+    assert_eq!((&first["requests"], &first["retransmissions"], &first["responses"]), (&2.into(), &1.into(), &2.into()));
+    assert_eq!(
+        (&first["rtt_ms"], &first["rtt_most_ms"], &first["mapped"]),
+        (&1000.0.into(), &2000.0.into(), &"192.0.2.7:5000".into())
+    );
+    assert_eq!(
+        (&first["response"], &first["response_packet"], &first["client"]),
+        (&"success".into(), &3.into(), &"192.0.2.1:5000".into())
+    );
+    let second = &json["transactions"][1];
+    assert_eq!((&second["error_code"], &second["error_reason"]), (&401.into(), &"Unauthenticated".into()));
+    assert!(json["transactions"][2].get("response").is_none() && second.get("rtt_most_ms").is_none());
+    assert_eq!(json["transactions"][3]["response_from"], "198.51.100.2:3478");
+    assert_eq!((&json["transactions"][5]["channel"], &json["channel_data"]), (&0x4001.into(), &2.into()));
+}
+
+/// Messages without packets have no addresses and no times. A malformed response is marked.
+#[test]
+fn the_summary_of_messages_without_packets_matches_transaction_ids() {
+    let mut response = of_class(Class::SuccessResponse, 1, &[]);
+    response.extend([0, 0x20, 0, 8]);
+    let messages = [of_class(Class::Request, 1, &[]), response, of_class(Class::Request, 2, &[]), vec![22, 254, 253]];
+    let mut summary = Summary::default();
+    messages.iter().for_each(|bytes| summary.add(&Message::alone(bytes)));
+    let rows: Vec<Vec<String>> =
+        summary::human(&summary).lines().map(|row| row.split_whitespace().map(str::to_owned).collect()).collect();
+    assert_eq!(rows[1], ["Binding", "success", "0", "malformed"]);
+    assert_eq!(rows[2], ["Binding", "none", "0"]);
+}
+
 #[test]
 fn a_truncated_capture_gives_its_complete_packets() {
     let file = pcap(101, &[udp(5000, 3478, &message()), udp(5000, 3478, &message())]);
@@ -164,18 +350,18 @@ fn truncation_by_the_capture_is_no_error_of_the_message() {
     file[24 + 12] = 68;
     let found = found(&file);
     assert_eq!(bytes_of(&found), [message()[..32].to_vec()]);
-    let (text, wrong) = report::human(&found);
+    let (text, wrong) = human(&found);
     assert!(!wrong && text.contains("32 bytes, cut off by the capture\n"), "{text}");
     // The same bytes as a whole packet are wrong.
     file[24 + 12] = 60;
-    assert!(report::human(&self::found(&file)).1);
+    assert!(human(&self::found(&file)).1);
 }
 
 #[test]
 fn a_check_through_a_relay_is_explained_inside_its_channel() {
     let channel = [&[0x40, 1, 0, 40], &message()[..]].concat();
     let found = found(&pcap(101, &[udp(5000, 3478, &channel)]));
-    let (text, wrong) = report::human(&found);
+    let (text, wrong) = human(&found);
     assert!(!wrong, "{text}");
     let result: Vec<&str> = text.lines().collect();
     assert_eq!(
@@ -189,7 +375,7 @@ fn a_check_through_a_relay_is_explained_inside_its_channel() {
         ]
     );
     assert!(text.ends_with("\n1 message in 1 packet: nothing is wrong.\n"), "{text}");
-    let json: serde_json::Value = serde_json::from_str(&report::json(&found).0).unwrap();
+    let json: serde_json::Value = self::json(&found);
     let message = &json["messages"][0];
     assert_eq!((&message["kind"], &message["channel"]), (&"channel-data".into(), &0x4001.into()));
     assert_eq!((message["lines"].as_array().unwrap().len(), &message["inside"][0]["bytes"]), (3, &"0101".into()));
@@ -202,8 +388,8 @@ fn an_invalid_message_inside_a_channel_is_an_error() {
     let short = [&[0x40, 1, 0, 200], &b"hi"[..]].concat();
     for bytes in [broken, short] {
         let found = Found { source: "binary", messages: vec![Message::alone(&bytes)], ..Found::default() };
-        let json: serde_json::Value = serde_json::from_str(&report::json(&found).0).unwrap();
-        assert_eq!((report::human(&found).1, &json["messages"][0]["wrong"]), (true, &true.into()), "{json}");
+        let json: serde_json::Value = self::json(&found);
+        assert_eq!((human(&found).1, &json["messages"][0]["wrong"]), (true, &true.into()), "{json}");
         assert_eq!(json["messages"][0]["kind"], "channel-data");
     }
 }
@@ -213,7 +399,7 @@ fn an_invalid_message_inside_a_channel_is_an_error() {
 fn other_protocols_are_named() {
     let result = |bytes: &[&[u8]]| {
         let messages = bytes.iter().map(|bytes| Message::alone(bytes)).collect();
-        report::human(&Found { source: "binary", messages, ..Found::default() })
+        human(&Found { source: "binary", messages, ..Found::default() })
     };
     let (text, wrong) = result(&[&[22, 254, 253]]);
     assert!(!wrong && text.contains("DTLS: identified by its first bytes"), "{text}");
@@ -235,11 +421,11 @@ fn no_bytes_panic() {
         b"IP a > b\n\t0x0000:  45\n".to_vec(),
     ] {
         for at in 0..file.len() {
-            let _ = find(&file[..at]).map(|found| (report::human(&found), report::json(&found)));
+            let _ = find(&file[..at]).map(|found| (human(&found), report::json(&found, true)));
             for bits in [0xff, 0x80, 1] {
                 let mut bent = file.clone();
                 bent[at] ^= bits;
-                let _ = find(&bent).map(|found| (report::human(&found), report::json(&found)));
+                let _ = find(&bent).map(|found| (human(&found), report::json(&found, true)));
             }
         }
     }
@@ -323,7 +509,7 @@ fn truncation_by_tcpdump_is_no_error_of_the_message() {
     for (bytes, is_cut) in [(&packet[..], false), (&packet[..60], true)] {
         let result = found(format!("{HEADING}\n{}", rows(bytes)).as_bytes());
         assert_eq!((result.source, bytes_of(&result)), ("tcpdump", vec![bytes[28..].to_vec()]));
-        let (text, wrong) = report::human(&result);
+        let (text, wrong) = human(&result);
         assert!(!wrong && text.contains("cut off by the capture") == is_cut, "{text}");
         assert!(text.contains(&format!("\n  tcpdump: {HEADING}\n")), "{text}");
     }
@@ -341,12 +527,12 @@ fn bytes_after_channel_data_are_explained() {
         let bytes = [&channel[..], &vec![0xee; follow]].concat();
         let messages = vec![Message::alone(&bytes)];
         let found = Found { source: "binary", messages, ..Found::default() };
-        let (text, human) = report::human(&found);
-        let (json_text, json) = report::json(&found);
-        assert_eq!((human, json), (wrong, wrong), "{text}");
+        let (text, is_wrong) = human(&found);
+        assert_eq!(is_wrong, wrong, "{text}");
         assert_eq!(text.contains("after the data: more bytes than the length field states"), wrong, "{text}");
         // The JSON has each byte once, and marks the wrong line.
-        let json: serde_json::Value = serde_json::from_str(&json_text).unwrap();
+        let json = self::json(&found);
+        assert_eq!(json["messages"][0]["wrong"], wrong);
         let lines = json["messages"][0]["lines"].as_array().unwrap();
         let all: String = lines.iter().filter_map(|line| line["bytes"].as_str()).collect();
         assert_eq!(all, bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
@@ -381,11 +567,11 @@ fn a_frame_may_have_padding_and_a_check_sequence_after_its_packet() {
         assert_eq!((result.packets, result.messages.len()), (1, 1), "{padding:?}, {check:?}");
         let Some(Origin::Frame(frame)) = result.messages[0].origin else { panic!("no frame") };
         assert_eq!((frame.padding(), frame.check()), (padding, check));
-        let json: serde_json::Value = serde_json::from_str(&report::json(&result).0).unwrap();
+        let json: serde_json::Value = self::json(&result);
         let message = &json["messages"][0];
         assert_eq!(message.get("frame_padding").and_then(serde_json::Value::as_u64), padding.map(|some| some as u64));
         assert_eq!(message.get("frame_check").and_then(serde_json::Value::as_str), check);
-        let text = report::human(&result).0;
+        let text = human(&result).0;
         assert_eq!(text.contains("; after the packet 8 bytes of padding"), padding.is_some(), "{text}");
         assert_eq!(text.contains("a frame check sequence that is right"), check == Some("right"), "{text}");
         assert_eq!(text.contains("four bytes that are not its frame check sequence"), check == Some("wrong"), "{text}");

@@ -1,6 +1,10 @@
 //! The input of the `portolan sdp` subcommands: a file or standard input, read completely, within limits.
+//!
+//! A description in pasted text is taken out of its wrapping, and standard error says so.
 
+use super::wrapping::{self, WrappingError};
 use crate::error::CommandError;
+use crate::output;
 use clap::Args;
 use core::fmt;
 use portolan_sdp::{Diagnostic, Limits, Reader, Session};
@@ -37,6 +41,8 @@ pub(crate) enum InputError {
     Long { file: Source },
     #[error("{file}:{}:{}: {} ({}); {}", .why.line, .why.column, .why.rule, .why.rule.clause(), .why.rule.hint())]
     Unreadable { file: Source, why: Diagnostic },
+    #[error("{file}: {why}")]
+    Wrapping { file: Source, why: WrappingError },
     #[error("standard input can be read only once: give one of the two as a file")]
     Twice,
 }
@@ -67,12 +73,31 @@ fn named(file: Option<&Path>) -> Option<&Path> {
     file.filter(|file| *file != Path::new("-"))
 }
 
-/// Reads a file or standard input completely.
+/// Reads a description from a file or from standard input. If the description was wrapped, one line on standard error
+/// names each step that was taken.
 pub(super) fn bytes(file: Option<&Path>) -> Result<Vec<u8>, InputError> {
+    let extracted = wrapping::extract(raw(file)?);
+    let extracted = extracted.map_err(|why| InputError::Wrapping { file: Source::of(file), why })?;
+    if !extracted.steps.is_empty() {
+        let steps: Vec<String> = extracted.steps.iter().map(ToString::to_string).collect();
+        output::print_diagnostic(format_args!(
+            "{}: {}; line numbers count from the v= line",
+            Source::of(file),
+            steps.join("; ")
+        ));
+    }
+    Ok(extracted.text)
+}
+
+/// Reads a file or standard input completely.
+pub(super) fn raw(file: Option<&Path>) -> Result<Vec<u8>, InputError> {
     let (mut bytes, most) = (vec![], LIMIT as u64 + 1);
     let read = match named(file) {
         Some(file) => std::fs::File::open(file).and_then(|opened| opened.take(most).read_to_end(&mut bytes)),
-        None => io::stdin().lock().take(most).read_to_end(&mut bytes),
+        None => {
+            output::announce_terminal_input("a session description");
+            io::stdin().lock().take(most).read_to_end(&mut bytes)
+        }
     };
     match read {
         Ok(length) if length <= LIMIT => Ok(bytes),

@@ -141,10 +141,10 @@ Examples:
 
 pub(super) fn run(args: &JsonArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let bytes = input::bytes(file)?;
     if args.to_sdp {
-        output::write(&to_sdp(&Source::of(file), &bytes)?)?;
+        output::write(&to_sdp(&Source::of(file), &input::raw(file)?)?)?;
     } else {
+        let bytes = input::bytes(file)?;
         let session = input::session(file, &bytes)?;
         // Serialization cannot fail: every map key is text.
         let mut text = serde_json::to_vec(&Document::of(&session)).unwrap_or_default();

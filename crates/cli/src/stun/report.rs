@@ -90,9 +90,10 @@ impl Report {
                 Integrity::Sha1 => "sha1",
                 Integrity::Sha256 { .. } => "sha256",
             }),
-            explained: reply
-                .explain
-                .then(|| Explained { request: json_lines(&reply.request), response: json_lines(&response.message) }),
+            explained: reply.explain.then(|| Explained {
+                request: json_lines(&reply.request, false),
+                response: json_lines(&response.message, false),
+            }),
         }
     }
 
@@ -157,7 +158,7 @@ pub(super) fn human(reply: &Reply, report: &Report) -> String {
     fact("alternate server", report.alternate_server.map(|address| address.to_string()));
     if reply.explain {
         for (what, bytes) in [("Request", &reply.request), ("Response", &reply.response.message)] {
-            let _ = write!(text, "\n{what}, {} bytes\n{}", bytes.len(), lines(bytes, "").0);
+            let _ = write!(text, "\n{what}, {} bytes\n{}", bytes.len(), lines(bytes, "", false).0);
         }
         // The start of a long text is no longer on the screen.
         let _ = write!(text, "\n{result}");

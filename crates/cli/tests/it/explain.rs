@@ -1,8 +1,8 @@
 //! `portolan explain` needs no network.
 
 use crate::binary::portolan;
-use crate::process::Finished;
-use crate::{assert_refused, run};
+use crate::process::{Finished, Process};
+use crate::{TIMEOUT, assert_refused, run};
 use serde_json::Value;
 use std::io::Write;
 use std::process::Stdio;
@@ -179,18 +179,129 @@ fn a_missing_line_is_reported_with_its_position() {
 }
 
 #[test]
-fn another_protocol_is_named_and_is_no_error() {
-    let finished = run(&["explain", "--hex", "16fefd0000"]);
-    assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert!(
-        finished.stdout.contains("DTLS: ") && finished.stdout.contains("neither STUN nor ChannelData"),
-        "{finished:?}"
-    );
+fn another_protocol_is_named_and_nothing_recognized_is_an_exit_code() {
+    let zeros = "00".repeat(40);
+    for (hex, words) in
+        [("16fefd0000", "DTLS: "), ("80000001", "RTP: "), ("ffff", "unknown: "), (&zeros, "magic cookie: ")]
+    {
+        for arguments in [&["explain"][..], &["explain", "--format", "json"], &["explain", "--summary"]] {
+            let finished = run(&[arguments, &["--hex", hex]].concat());
+            assert_eq!(finished.code, Some(2), "{finished:?}");
+            assert!(finished.stderr.contains("neither STUN nor ChannelData was recognized"), "{finished:?}");
+        }
+        let finished = run(&["explain", "--hex", hex]);
+        assert!(finished.stdout.contains(words), "{finished:?}");
+    }
+    // One message suffices.
+    let finished = run(&["explain", "--hex", &format!("16fefd0000\n\n{REQUEST}")]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     let channel = run(&["explain", "--format", "json", "--hex", "40010006686561642e0a"]);
     let json: Value = serde_json::from_str(&channel.stdout).expect("JSON");
     let message = &json["messages"][0];
     assert_eq!((&message["kind"], &message["channel"]), (&"channel-data".into(), &0x4001.into()));
     assert_eq!((channel.code, message["lines"].as_array().map(Vec::len)), (Some(0), Some(3)), "{json}");
+}
+
+/// Compresses with gzip.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("a vector grows");
+    encoder.finish().expect("a vector grows")
+}
+
+#[test]
+fn every_kind_of_input_is_read_from_gzip() {
+    let hex = XOR_MAPPED_RESPONSE.as_bytes().to_vec();
+    let raw: Vec<u8> = XOR_MAPPED_RESPONSE
+        .as_bytes()
+        .chunks(2)
+        .map(|digits| u8::from_str_radix(&String::from_utf8_lossy(digits), 16).expect("two digits"))
+        .collect();
+    for bytes in [hex, raw, PRINTED[0].as_bytes().to_vec(), CAPTURES[0].1.to_vec(), CAPTURES[1].1.to_vec()] {
+        let (plain, packed) = (run_with_input(&["explain"], &bytes), run_with_input(&["explain"], &gzip(&bytes)));
+        assert_eq!((packed.code, &packed.stdout, &packed.stderr), (Some(0), &plain.stdout, &plain.stderr));
+    }
+    // Two members are one stream (RFC 1952 §2.2).
+    let (front, back) = CAPTURES[0].1.split_at(100);
+    let members = [gzip(front), gzip(back)].concat();
+    assert_eq!(run_with_input(&["explain"], &members).stdout, run_with_input(&["explain"], CAPTURES[0].1).stdout);
+    // The packets before the end of a stream that was cut off are explained.
+    let many: Vec<u8> = CAPTURES[0].1[..24].iter().chain(CAPTURES[0].1[24..].repeat(500).iter()).copied().collect();
+    let packed = gzip(&many);
+    let finished = run_with_input(&["explain"], &packed[..packed.len() / 2]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.contains("the capture ends early: after byte") && finished.stdout.contains("Packet 1,"));
+    let packed = gzip(REQUEST.as_bytes());
+    assert_refused(&run_with_input(&["explain"], &packed[..packed.len() - 9]), &["gzip stream is cut off"]);
+}
+
+#[test]
+fn a_capture_from_a_pipe_is_explained_while_packets_arrive() {
+    let capture = CAPTURES[0].1;
+    // The header and the first record: 24 bytes, 16 bytes, and the frame.
+    let first =
+        24 + 16 + usize::try_from(u32::from_le_bytes(capture[32..36].try_into().expect("four"))).expect("small");
+    for is_ended_by_signal in [false, true] {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let mut command = portolan(&["explain", "-"]).expect("no server");
+        command.stdin(reader);
+        let mut process = Process::start(command).expect("the binary starts");
+        writer.write_all(&capture[..first + 7]).expect("the process reads its input");
+        process.wait_for("Packet 1, ", TIMEOUT).expect("the first packet is printed before the second one arrives");
+        process.wait_for("transaction ID", TIMEOUT).expect("the whole message is printed");
+        if is_ended_by_signal {
+            process.terminate().expect("the process runs");
+        }
+        writer.write_all(&capture[first + 7..]).expect("the process reads its input");
+        drop(writer);
+        let finished = process.finish(TIMEOUT).expect("the process ends");
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        assert!(finished.stdout.ends_with("\n4 messages in 12 packets: nothing is wrong.\n"), "{finished:?}");
+    }
+}
+
+#[test]
+fn the_summary_and_the_fields_of_a_real_capture_are_printed() {
+    for (kind, capture) in CAPTURES {
+        let finished = run_with_input(&["explain", "--summary"], capture);
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{kind}: {finished:?}");
+        let text = finished.stdout;
+        assert!(text.contains("udp 127.0.0.1:51752  127.0.0.1:39478  Binding  127.0.0.1:51752"), "{text}");
+        assert!(text.contains("tcp 127.0.0.1:44526  127.0.0.1:39478  Binding  127.0.0.1:44526"), "{text}");
+        assert!(
+            text.contains("2 transaction(s): 2 success, 0 error, 0 without a response; 0 retransmission(s)."),
+            "{text}"
+        );
+    }
+    let finished = run(&["explain", "--deep", "--hex", XOR_MAPPED_RESPONSE]);
+    let field = "  26  a147                                    X-Port: 0xa147 XOR 0x2112 = 32853\n";
+    assert!(finished.stdout.contains(field), "{finished:?}");
+    let json = run(&["explain", "--deep", "--format", "json", "--hex", XOR_MAPPED_RESPONSE]);
+    let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    let field = &json["messages"][0]["lines"][4]["fields"][5];
+    assert_eq!((&field["at"], &field["name"]), (&28.into(), &"X-Address".into()), "{json}");
+    assert_eq!(field["meaning"], "0xe112a643 XOR 0x2112a442 = 192.0.2.1");
+    assert!(run(&["explain", "--deep", "--summary", "--hex", REQUEST]).stderr.contains("cannot be used with"));
+}
+
+/// A pseudo terminal as standard input.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_line_says_that_the_command_waits_at_a_terminal() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    for arguments in [&["explain"][..], &["sdp", "check"]] {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&controller).and_then(|()| unlockpt(&controller)).expect("the terminal is usable");
+        let name = ptsname(&controller, Vec::new()).expect("the terminal has a name");
+        let terminal = std::fs::File::options().read(true).write(true).open(name.to_str().expect("ASCII"));
+        let mut command = portolan(arguments).expect("no server");
+        command.stdin(terminal.expect("the terminal can be opened"));
+        let mut process = Process::start(command).expect("the binary starts");
+        process.wait_for("on the terminal; end the input with Ctrl-D", TIMEOUT).expect("the line is printed");
+        // Ctrl-D on an empty line is the end of the input.
+        rustix::io::write(&controller, &[4]).expect("the terminal is open");
+        assert_eq!(process.finish(TIMEOUT).expect("the process ends").code, Some(2));
+    }
 }
 
 #[test]

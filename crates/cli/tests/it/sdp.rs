@@ -45,6 +45,42 @@ fn explain_prints_the_meaning_of_each_line_and_marks_invalid_lines() {
 }
 
 #[test]
+fn a_description_in_a_wrapping_is_taken_out_of_it_and_standard_error_says_so() {
+    let offer = OFFER.replace(":nine", ":9");
+    let json = serde_json::json!({"type": "offer", "sdp": offer}).to_string();
+    let utf16: Vec<u8> = format!("\u{feff}{offer}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let quoted: String = offer.lines().map(|line| format!("> {line}\n")).collect();
+    for (input, step) in [
+        (json.clone().into_bytes(), "took the description out of a string"),
+        (utf16, "converted UTF-16 to UTF-8"),
+        (quoted.into_bytes(), "removed the start of each line before the description"),
+    ] {
+        for command in ["explain", "check", "json", "scrub", "answer"] {
+            let finished = run_with_input(&["sdp", command], &input);
+            assert_eq!(finished.code, Some(0), "{command}: {finished:?}");
+            let line = format!("portolan: <stdin>: {step}; line numbers count from the v= line\n");
+            assert!(finished.stderr.starts_with(&line), "{command}: {finished:?}");
+        }
+    }
+    let folder = folder("wrapped");
+    let (wrapped, clean) = (folder.join("wrapped.json"), folder.join("clean.sdp"));
+    std::fs::write(&wrapped, &json).and_then(|()| std::fs::write(&clean, &offer)).expect("new files");
+    let (wrapped, clean) = (wrapped.display().to_string(), clean.display().to_string());
+    assert_eq!(run(&["sdp", "diff", &wrapped, &clean]).code, Some(0));
+    assert_eq!(run(&["sdp", "validate", &wrapped, &clean]).stderr.lines().count(), 1);
+    std::fs::remove_dir_all(folder).expect("the folder exists");
+
+    let other = offer.replace("v=0\r\no=- ", "v=0\r\no=- 9");
+    let both = serde_json::json!([{"sdp": offer}, {"sdp": other}]).to_string();
+    assert_refused(
+        &run_with_input(&["sdp", "check"], both.as_bytes()),
+        &["<stdin>: 2 different descriptions, at 1:10, 1:"],
+    );
+    // The conversion from JSON reads portolan.sdp/1 and nothing else.
+    assert_refused(&run_with_input(&["sdp", "json", "--to-sdp"], json.as_bytes()), &["is not JSON of portolan.sdp/1"]);
+}
+
+#[test]
 fn check_prints_like_a_compiler_and_sets_the_exit_code() {
     let file = folder("check").join("offer.sdp");
     std::fs::write(&file, OFFER).expect("a new file");

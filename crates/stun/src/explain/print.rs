@@ -5,7 +5,7 @@
 
 use core::fmt::{self, Write as _};
 
-use super::{Item, Line, Remark};
+use super::{Item, Line, Part, Remark};
 use crate::is_stun;
 
 /// The number of bytes that a line of text shows before an ellipsis.
@@ -14,22 +14,8 @@ const SHOWN: usize = 16;
 /// Prints `  20  00200008 0001a147 …  XOR-MAPPED-ADDRESS: 192.0.2.1:32853 (RFC 8489 §14.2)`, `!` and the remark.
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:4}  ", self.at)?;
-        let shown = self.bytes.get(..SHOWN).unwrap_or(self.bytes);
-        let mut width = 0;
-        for (index, word) in shown.chunks(4).enumerate() {
-            if index > 0 {
-                f.write_char(' ')?;
-                width += 1;
-            }
-            word.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-            width += word.len() * 2;
-        }
-        if self.bytes.len() > SHOWN {
-            f.write_char('…')?;
-            width += 1;
-        }
-        write!(f, "{:1$}  {2}: {3}", "", 36_usize.saturating_sub(width), Name(&self.item), Meaning(&self.item))?;
+        write_bytes(f, self.at, self.bytes)?;
+        write!(f, "  {}: {}", Name(&self.item), Meaning(&self.item))?;
         if let Some(clause) = self.item.clause() {
             write!(f, " ({clause})")?;
         }
@@ -38,6 +24,34 @@ impl fmt::Display for Line<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Prints `  26  a147` and spaces up to the name, `  X-Port: 0xa147 XOR 0x2112 = 32853`.
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_bytes(f, self.at, self.bytes)?;
+        write!(f, "    {}: {}", self.name, self.meaning())
+    }
+}
+
+/// Writes the offset and the first bytes, in columns.
+fn write_bytes(f: &mut fmt::Formatter<'_>, at: usize, bytes: &[u8]) -> fmt::Result {
+    write!(f, "{at:4}  ")?;
+    let shown = bytes.get(..SHOWN).unwrap_or(bytes);
+    let mut width = 0;
+    for (index, word) in shown.chunks(4).enumerate() {
+        if index > 0 {
+            f.write_char(' ')?;
+            width += 1;
+        }
+        word.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        width += word.len() * 2;
+    }
+    if bytes.len() > SHOWN {
+        f.write_char('…')?;
+        width += 1;
+    }
+    write!(f, "{:1$}", "", 36_usize.saturating_sub(width))
 }
 
 impl<'a> Line<'a> {

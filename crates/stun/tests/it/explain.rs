@@ -325,3 +325,165 @@ fn json_escapes_text_from_a_peer() {
         r#"{"at":20,"bytes":"802200066122625c630a0000","name":"SOFTWARE","meaning":"\"a\"b\\c\\n\"","rfc":"RFC 8489 §14.14"}"#
     );
 }
+
+/// The parts of each line of these bytes, as `name: meaning`.
+fn parts(bytes: &[u8]) -> Vec<Vec<String>> {
+    let of_line = |line: portolan_stun::explain::Line<'_>| {
+        line.parts().map(|part| format!("{}: {}", part.name, part.meaning())).collect()
+    };
+    explain(bytes).map(of_line).collect()
+}
+
+/// Returns the parts of the value of one attribute with this type and value.
+fn parts_of_value(kind: u16, value: &[u8]) -> Vec<String> {
+    let length = u16::try_from(value.len()).unwrap();
+    let whole = value.len().next_multiple_of(4) + 4;
+    let mut bytes = hex("0001 0000 2112a442 00000000 00000000 00000001");
+    bytes[3] = u8::try_from(whole).unwrap();
+    bytes.extend([kind.to_be_bytes(), length.to_be_bytes()].concat());
+    bytes.extend(value);
+    bytes.resize(20 + whole, 0);
+    let parts = parts(&bytes).pop().unwrap();
+    assert!(parts[0].starts_with("type: ") && parts[1] == format!("length: {length} bytes"), "{parts:?}");
+    parts[2..].to_vec()
+}
+
+/// Values by their type, and the parts of each.
+const VALUES: &[(u16, &str, &[&str])] = &[
+    (0x0001, "0001 8055 c0000201", &["reserved: ignored", "family: IPv4", "port: 32853", "address: 192.0.2.1"]),
+    (
+        0x0020,
+        "0001 a147 e112a643",
+        &[
+            "reserved: ignored",
+            "family: IPv4",
+            "X-Port: 0xa147 XOR 0x2112 = 32853",
+            "X-Address: 0xe112a643 XOR 0x2112a442 = 192.0.2.1",
+        ],
+    ),
+    (
+        0x0012,
+        "0002 a147 0113a9fa 00000000 00000000 00000000",
+        &[
+            "reserved: ignored",
+            "family: IPv6",
+            "X-Port: 0xa147 XOR 0x2112 = 32853",
+            "X-Address: XOR of the cookie and the transaction ID = 2001:db8::1",
+        ],
+    ),
+    (
+        0x0001,
+        "0003 8055 c00002",
+        &[
+            "reserved: ignored",
+            "family: unknown",
+            "port: 32853",
+            "address: 3 bytes, which no family has",
+            "padding: up to a multiple of four bytes",
+        ],
+    ),
+    (
+        0x0009,
+        "00000401 4e6f",
+        &[
+            "reserved: ignored",
+            "class: 4, the hundreds of the code",
+            "number: 1, the code modulo 100",
+            "reason phrase: \"No\"",
+            "padding: up to a multiple of four bytes",
+        ],
+    ),
+    (
+        0x8001,
+        "02000428",
+        &["family: IPv6", "reserved: ignored", "class: 4, the hundreds of the code", "number: 40, the code modulo 100"],
+    ),
+    (0x0003, "00000006", &["reserved: ignored", "flags: A (change IP) 1, B (change port) 1"]),
+    (
+        0x000a,
+        "0024 7abc",
+        &["type: PRIORITY, comprehension-required", "type: attribute 0x7abc, comprehension-required"],
+    ),
+    (
+        0x8002,
+        "0002 0000 0001 0003 aabbcc00",
+        &[
+            "algorithm: SHA-256",
+            "parameters length: 0 bytes",
+            "algorithm: MD5",
+            "parameters length: 3 bytes",
+            "parameters: 0xaabbcc00",
+        ],
+    ),
+    (0x000c, "4001 0000", &["channel number: 0x4001", "reserved: ignored"]),
+    (0x0017, "02000000", &["family: IPv6", "reserved: ignored"]),
+    (0x0019, "11000000", &["protocol: UDP", "reserved: ignored"]),
+    (0x0018, "80", &["R bit: 1, reserve the next port", "padding: up to a multiple of four bytes"]),
+    (0x0027, "0d96 0000", &["port: 3478", "reserved: ignored"]),
+    (0x8004, "0000 0604 000005dc", &["reserved: ignored", "type and code: type 3, code 4", "data: 1500"]),
+    (0x8025, "0000 02 01", &["reserved: ignored", "Req: 2", "Resp: 1"]),
+    (0xc057, "0001 0032", &["network: 1", "cost: 50"]),
+    (0x000d, "00000258", &["seconds: 600 s"]),
+    (0x0024, "6e0001ff", &["type preference: 110", "local preference: 1", "component: 256 - 255 = 1"]),
+    (0x8029, "932ff9b151263b36", &["tie-breaker: 0x932ff9b151263b36"]),
+    (0x8028, "e57a3bcf", &["CRC-32: 0xe57a3bcf XOR 0x5354554e = 0xb62e6e81"]),
+    (0x0014, "61 0a 62", &["text: \"a\\nb\"", "padding: up to a multiple of four bytes"]),
+    (
+        0x0015,
+        "6f624d61744a6f7332 7741414178",
+        &[
+            "nonce cookie: \"obMatJos2\"",
+            "security features: 0xc00000: password algorithms 1, username anonymity 1",
+            "text: \"x\"",
+            "padding: up to a multiple of four bytes",
+        ],
+    ),
+    (0x0015, "6162", &["text: \"ab\"", "padding: up to a multiple of four bytes"]),
+    (0x7abc, "0102", &["value: 0x0102", "padding: up to a multiple of four bytes"]),
+    (0x0008, "0102030405060708090a", &["value: 10 bytes", "padding: up to a multiple of four bytes"]),
+    (0x0025, "", &[]),
+    (0x000d, "00000258 01", &["seconds: 600 s", "value: 0x01", "padding: up to a multiple of four bytes"]),
+    (0x000d, "0002", &["seconds: 2 s", "padding: up to a multiple of four bytes"]),
+];
+
+#[test]
+fn the_fields_inside_each_attribute_are_explained() {
+    for (kind, value, expected) in VALUES {
+        assert_eq!(parts_of_value(*kind, &hex(value)), *expected, "{kind:#06x} {value}");
+    }
+    assert_eq!(
+        parts(&hex("0111 0000 2112a442 000000000000000000000001"))[0],
+        ["class: bits 0x0110, error response", "method: bits 0x0001, Binding"]
+    );
+    let message = hex("0001 0008 2112a442 000000000000000000000001 000d 0004 00000258");
+    let line = explain(&message).last().unwrap();
+    assert_eq!(
+        line.parts().last().unwrap().to_string(),
+        "  24  00000258                                seconds: 600 s"
+    );
+}
+
+/// Each type with each length of random bytes: the parts of an attribute are its bytes, in order.
+#[test]
+fn the_parts_of_an_attribute_contain_each_byte_once() {
+    for kind in portolan_stun::AttributeType::KNOWN.iter().map(|kind| kind.number()).chain([0x7abc, 0xfabc]) {
+        for length in 0..40_u8 {
+            let mut bytes = hex("0001 0000 2112a442 000000000000000000000001");
+            bytes.extend([kind.to_be_bytes(), [0, length]].concat());
+            bytes.extend((0..length).map(|at| at.wrapping_mul(37) & 0x1f));
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes[3] = u8::try_from(bytes.len() - 20).unwrap();
+            for cut in [bytes.len(), bytes.len() - 1, 23] {
+                for line in explain(&bytes[..cut]).skip(4) {
+                    let mut at = line.at;
+                    for part in line.parts() {
+                        assert_eq!(part.at, at, "{kind:#06x}, {length}");
+                        assert!(!part.bytes.is_empty() && !part.to_string().contains('\n'));
+                        at += part.bytes.len();
+                    }
+                    assert!(at == line.at + line.bytes.len() || line.parts().next().is_none(), "{kind:#06x}, {length}");
+                }
+            }
+        }
+    }
+}
