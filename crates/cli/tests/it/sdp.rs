@@ -183,11 +183,8 @@ fn scrub_lists_the_lines_that_are_replaced_as_a_whole_and_keeps_the_findings() {
         a=rtpmap:96 H264/90000\r\na=setup:of jane\r\n";
     let finished = run_with_input(&["sdp", "scrub"], camera);
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert_eq!(
-        finished.stderr,
-        "portolan: <stdin>:6: the line cannot be read and is replaced as a whole\n\
-         portolan: <stdin>:8: the line cannot be read and is replaced as a whole\n"
-    );
+    // The port and the address are scrubbed word by word.
+    assert_eq!(finished.stderr, "portolan: <stdin>:8: the line cannot be read and is replaced as a whole\n");
     assert!(finished.stdout.contains("m=video -1353744643 RTP/AVP 96\r\n"), "{finished:?}");
     assert!(!finished.stdout.contains("host-") && !finished.stdout.contains("jane"), "{finished:?}");
     let places = |input: &[u8]| -> Vec<(Value, Value)> {
