@@ -58,14 +58,14 @@ impl Kind {
         all
     };
 
-    fn config(self, ports: PortAllocation) -> TranslatorConfig {
+    pub(crate) fn config(self, ports: PortAllocation) -> TranslatorConfig {
         match self.mapping {
             Some(mapping) => TranslatorConfig::new(mapping, self.filtering).ports(ports),
             None => TranslatorConfig::firewall(self.filtering),
         }
     }
 
-    const fn nat(self) -> NatKind {
+    pub(crate) const fn nat(self) -> NatKind {
         match (self.mapping, self.filtering) {
             (Some(_), _) => NatKind::Nat,
             (None, Filtering::EndpointIndependent) => NatKind::None,
@@ -183,52 +183,69 @@ impl Campaign {
     }
 }
 
+/// A change of the network of the client's gateway.
+pub(crate) type Change<'a> = dyn Fn(&mut Net<Discovery>, SegmentId) + 'a;
+
 /// A network that is reset for each seed.
 #[derive(Debug)]
-struct Network {
-    net: Net<Discovery>,
+pub(crate) struct Network {
+    pub(crate) net: Net<Discovery>,
     client: HostId,
-    home: SegmentId,
+    pub(crate) home: SegmentId,
     config: DiscoveryConfig,
     public: IpAddr,
 }
 
 impl Network {
     fn new(kind: Kind, ports: PortAllocation, loss: f64) -> Self {
-        let address = |last: u8, port: u16| SocketAddr::from(([203, 0, 113, last], port));
-        let given = |name: &str, last| StunServer { name: name.into(), addresses: vec![address(last, 3478)] };
-        let config = DiscoveryConfig::new(vec![given("one", 10), given("two", 20)]);
+        Self::build(kind.config(ports), 1, &correct_servers(), loss)
+    }
+
+    /// Builds a client behind a gateway with this number of public addresses, and servers.
+    pub(crate) fn build(gateway: TranslatorConfig, addresses: u8, servers: &[Server], loss: f64) -> Self {
+        let given = |server: &Server| StunServer { name: server.name.as_ref().into(), addresses: vec![server.primary] };
+        let config = DiscoveryConfig::new(servers.iter().map(given).collect());
         let mut net = Net::new(0);
+        let publics = (7..7 + addresses).map(|last| IpAddr::from([198, 51, 100, last]));
         let public = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
         let link = Link::delay(RTT / 2).loss(loss);
-        let home = net.add_gateway(net.internet(), Gateway::new("gateway", [public], kind.config(ports)), &link);
-        let inside = kind.mapping.map_or(public, |_| IpAddr::V4(Ipv4Addr::new(192, 168, 1, 7)));
+        let home = net.add_gateway(net.internet(), Gateway::new("gateway", publics, gateway), &link);
+        let inside = if gateway.translate { IpAddr::V4(Ipv4Addr::new(192, 168, 1, 7)) } else { public };
         let client = net.add_host(home, "client", &[inside], &Link::PERFECT, new_discovery(&config));
-        for (name, last) in [("one", 10), ("two", 20)] {
-            let server = Server::new(name, address(last, 3478)).alternate(address(last + 1, 3479));
-            net.add_server(net.internet(), server, &Link::PERFECT);
+        for server in servers {
+            net.add_server(net.internet(), server.clone(), &Link::PERFECT);
         }
         Self { net, client, home, config, public }
     }
 
-    fn measure(&mut self, kind: Kind, seed: u64, row: &mut Row) {
+    /// Runs a discovery with changes of the network at these times, and returns its report.
+    pub(crate) fn report(&mut self, seed: u64, changes: &[(Duration, &Change<'_>)]) -> Option<Report> {
         self.net.reset(seed);
         self.net.replace(self.client, new_discovery(&self.config));
         let started = self.net.command(self.client, MeasurementCommand::Start);
         assert!(started.is_ok(), "a new discovery starts");
+        for (at, change) in changes {
+            let _stop = self.net.run_until(Instant::ORIGIN + *at);
+            change(&mut self.net, self.home);
+        }
         let end = Instant::ORIGIN + Duration::from_secs(10);
         let _stop = self.net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
+        let found = self.net.events().iter().find_map(|record| match &record.event {
+            DiscoveryEvent::Report(report) => Some(Report::clone(report)),
+            _ => None,
+        });
+        found
+    }
+
+    fn measure(&mut self, kind: Kind, seed: u64, row: &mut Row) {
+        let report = self.report(seed, &[]);
         row.runs += 1;
         for wire in <[_; 2]>::from(self.net.uplink_stats(self.home)) {
             row.packets += wire.sent;
             row.lost += wire.lost;
         }
-        let report =
-            self.net.events().iter().find_map(|record| {
-                if let DiscoveryEvent::Report(report) = &record.event { Some(report) } else { None }
-            });
         match report {
-            Some(report) => self.judge(kind, report, row),
+            Some(report) => self.judge(kind, &report, row),
             None => row.unknown += 1,
         }
     }
@@ -244,13 +261,20 @@ impl Network {
         row.error_probability += family.filtering.p_wrong().unwrap_or(0.0);
     }
 
-    fn is_wrong(&self, kind: Kind, family: &FamilyReport) -> bool {
+    pub(crate) fn is_wrong(&self, kind: Kind, family: &FamilyReport) -> bool {
         let mapping = kind.mapping.unwrap_or(Mapping::EndpointIndependent);
         family.mapping.value().is_some_and(|found| *found != mapping)
             || family.filtering.value().is_some_and(|found| *found != kind.filtering)
             || (family.filtering.value().is_some() && family.nat.is_some_and(|found| found != kind.nat()))
             || family.public.iter().any(|endpoint| endpoint.ip() != self.public)
     }
+}
+
+/// Returns two correct servers, each with a second address.
+pub(crate) fn correct_servers() -> [Server; 2] {
+    let address = |last: u8, port: u16| SocketAddr::from(([203, 0, 113, last], port));
+    [("one", 10), ("two", 20)]
+        .map(|(name, last)| Server::new(name, address(last, 3478)).alternate(address(last + 1, 3479)))
 }
 
 fn new_discovery(config: &DiscoveryConfig) -> Discovery {

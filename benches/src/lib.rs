@@ -4,3 +4,4 @@
 //! `cargo run --release --manifest-path benches/Cargo.toml --bin campaign` runs [`campaign`].
 
 pub mod campaign;
+pub mod situations;

@@ -1,6 +1,7 @@
 //! A small campaign with consecutive seeds.
 
 use portolan_benches::campaign::{Campaign, Kind, LOSSES, Row};
+use portolan_benches::situations::Situation;
 
 /// The seeds of each kind at each loss: 4,800 networks in all.
 const SEEDS: u64 = 100;
@@ -18,6 +19,16 @@ fn no_result_is_wrong_and_few_are_unknown() {
         assert!(f64::from(all.unknown) <= 0.01 * f64::from(all.runs), "{} unknown at {loss}", all.unknown);
         let spread = 4.0 * (loss * (1.0 - loss) / all.packets as f64).sqrt();
         assert!((all.measured_loss() - loss).abs() <= spread, "{} instead of {loss}", all.measured_loss());
+    }
+}
+
+#[test]
+fn no_situation_gives_a_wrong_result_or_blames_without_proof() {
+    for situation in Situation::all() {
+        let row = situation.run(0..2);
+        let expected = situation.expected_wrong(row.runs);
+        assert_eq!(row.blames, 0, "{situation}: {row:?}");
+        assert!(f64::from(row.wrong) <= expected + 4.0 * expected.sqrt(), "{situation}: {row:?}");
     }
 }
 

@@ -1,7 +1,8 @@
-//! Measures simulated networks: `campaign [SEEDS]`. The default is 10,000 seeds for each kind and loss. The exit code
-//! is 1 if a bound is exceeded.
+//! Measures simulated networks: `campaign [SEEDS]`. The default is 10,000 seeds for each kind and loss, and 100 for
+//! each situation. The exit code is 1 if a bound is exceeded.
 
 use portolan_benches::campaign::{Campaign, Kind, LOSSES, Row};
+use portolan_benches::situations::Situation;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         }
     };
     let started = Instant::now();
-    let kept = run(seeds);
+    let kept = run(seeds) & run_situations((seeds / 100).max(1));
     let speed = speed(seeds);
     let _closed = writeln!(
         std::io::stdout(),
@@ -80,6 +81,32 @@ fn run(seeds: u64) -> bool {
                 && u64::from(row.runs) == seeds
                 && (row.measured_loss() - loss).abs() <= spread + f64::EPSILON;
         }
+    }
+    kept
+}
+
+/// Runs all situations on two threads and prints the rows. Returns whether the bounds were kept.
+fn run_situations(seeds: u64) -> bool {
+    let mut out = std::io::stdout();
+    let _closed = writeln!(out, "\nsituation                  runs  wrong (expected)  blames  unknown  slowest");
+    let mut kept = true;
+    for situation in Situation::all() {
+        let [one, two] = std::thread::scope(|scope| {
+            let halves = [0..seeds / 2, seeds / 2..seeds];
+            halves
+                .map(|seeds| scope.spawn(move || situation.run(seeds)))
+                .map(|thread| thread.join().unwrap_or_default())
+        });
+        let (runs, wrong, blames) = (one.runs + two.runs, one.wrong + two.wrong, one.blames + two.blames);
+        let expected = situation.expected_wrong(runs);
+        let _closed = writeln!(
+            out,
+            "{situation:<24} {runs:>6}  {wrong:>5} ({expected:>8.2})  {blames:>6}  {:>7}  {:>4} ms",
+            one.unknown + two.unknown,
+            one.slowest.max(two.slowest).as_millis()
+        );
+        // Four standard deviations of the number of equal choices.
+        kept &= blames == 0 && runs > 0 && f64::from(wrong) <= expected + 4.0 * expected.sqrt();
     }
     kept
 }

@@ -2,6 +2,7 @@
 
 use crate::audit::AuditArgs;
 use crate::explain::ExplainArgs;
+use crate::generate::{CompletionsArgs, ManArgs};
 use crate::lab::LabCommand;
 use crate::nat::NatArgs;
 use crate::sdp::SdpCommand;
@@ -14,7 +15,7 @@ use clap::{ArgAction, Parser, Subcommand};
 #[command(name = "portolan", version, max_term_width = 100)]
 #[command(after_help = "Start without any network: portolan lab nat")]
 pub(crate) struct Cli {
-    /// Print log messages on standard error; twice for more (PORTOLAN_LOG takes a filter of `tracing`)
+    /// Print log messages on standard error; twice for each packet (PORTOLAN_LOG takes a filter of `tracing`)
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
     /// The subcommand.
@@ -41,19 +42,31 @@ pub(crate) enum Command {
     /// Run measurements in a simulated network, in virtual time: no packet is sent
     #[command(subcommand)]
     Lab(LabCommand),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print a manual page, or write all of them
+    Man(ManArgs),
 }
 
 /// Returns a usage error of clap as one line with the error and the remedy.
 pub(crate) fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let lines: Vec<&str> = text
+    let lines = text
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .filter(|line| !line.is_empty())
-        .collect();
-    let line = lines.join(" ");
-    format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(&line))
+        .filter(|line| !line.is_empty());
+    let mut message = String::new();
+    for line in lines {
+        match line.strip_prefix("tip: ") {
+            // No value of this command line begins with a hyphen.
+            Some(tip) if tip.starts_with("to pass ") => {}
+            Some(tip) => message.extend(["; ", tip]),
+            None if message.is_empty() => message.push_str(line.strip_prefix("error: ").unwrap_or(line)),
+            None => message.extend([" ", line]),
+        }
+    }
+    message + " (see --help)"
 }
 
 #[cfg(test)]
@@ -68,6 +81,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// A value below zero is reported as a value, not as an unknown option.
+    #[test]
+    fn each_option_with_a_number_takes_a_negative_number_as_its_value() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let names: Vec<&str> = arg.get_value_names().unwrap_or_default().iter().map(|name| &**name).collect();
+                let is_number = names.iter().any(|name| matches!(*name, "N" | "S" | "P" | "MS" | "N|off"));
+                assert_eq!(arg.is_allow_negative_numbers_set(), is_number, "{} {}", command.get_name(), arg.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 
     #[test]
@@ -93,8 +120,29 @@ mod tests {
             ),
             (
                 "portolan nat --sever x",
-                "unexpected argument '--sever' found tip: a similar argument exists: '--server' (see --help)",
+                "unexpected argument '--sever' found; a similar argument exists: '--server' (see --help)",
             ),
+            ("portolan natt", "unrecognized subcommand 'natt'; a similar subcommand exists: 'nat' (see --help)"),
+            (
+                "portolan stun http://127.0.0.1",
+                "invalid value 'http://127.0.0.1' for '<HOST[:PORT]>': a URL with slashes names no STUN server: write \
+                 HOST, HOST:PORT or stun:HOST:PORT (RFC 7064) (see --help)",
+            ),
+            (
+                "portolan nat --server stun:127.0.0.1?transport=udp",
+                "invalid value 'stun:127.0.0.1?transport=udp' for '--server <HOST[:PORT]>': a STUN server has no query \
+                 such as ?transport=udp (RFC 7064 §3.1): leave out the question mark and the rest (see --help)",
+            ),
+            (
+                "portolan lab nat --mapping foo",
+                "invalid value 'foo' for '--mapping <WORD>': not a word for mapping: expected eim, adm, apdm, or \
+                 endpoint-independent, address-dependent, address-and-port-dependent (see --help)",
+            ),
+            (
+                "portolan stun 127.0.0.1 --timeout -3",
+                "invalid value '-3' for '--timeout <S>': between 0.1 and 3600 seconds (see --help)",
+            ),
+            ("portolan stun 127.0.0.1 -x", "unexpected argument '-x' found (see --help)"),
         ] {
             assert_eq!(usage_error(line), message);
         }

@@ -56,7 +56,7 @@ const UNREADABLE: Option<&str> = Some("the input could not be read");
 const UNREADABLE_PAIR: Option<&str> = Some("one of the two inputs could not be read");
 const NOT_SDP: Option<&str> = Some("the input is not a session description");
 
-const TABLE: [Row; 16] = [
+const TABLE: [Row; 18] = [
     Row {
         command: EVERY,
         meanings: [
@@ -151,6 +151,16 @@ const TABLE: [Row; 16] = [
     },
     Row { command: "sdp json", meanings: [Some("the input was converted"), None, UNREADABLE, None] },
     Row { command: "sdp scrub", meanings: [Some("the description was scrubbed"), None, UNREADABLE, None] },
+    Row { command: "completions", meanings: [Some("the completions were written"), None, COULD_NOT_RUN, None] },
+    Row {
+        command: "man",
+        meanings: [
+            Some("the manual pages were written"),
+            None,
+            Some("could not run, or there is no such command"),
+            None,
+        ],
+    },
 ];
 
 /// Returns the exit codes of a command for its help: a list, and one more for each option that changes the codes.
@@ -177,6 +187,7 @@ pub(crate) fn help(command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     /// Renders the table as Markdown.
     fn markdown() -> String {
@@ -195,6 +206,36 @@ mod tests {
         let table: String =
             document.lines().filter(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect();
         assert_eq!(table, markdown(), "replace the table in docs/exit-codes.md by:\n{}", markdown());
+    }
+
+    /// Appends each command that can run, with its path: `lab nat`.
+    fn runnable<'a>(command: &'a clap::Command, path: &str, all: &mut Vec<(String, &'a clap::Command)>) {
+        if !command.is_subcommand_required_set() {
+            all.push((path.to_owned(), command));
+        }
+        for child in command.get_subcommands() {
+            runnable(child, format!("{path} {}", child.get_name()).trim_start(), all);
+        }
+    }
+
+    #[test]
+    fn each_command_has_a_row_and_shows_it_and_each_row_has_a_command() {
+        let root = crate::args::Cli::command();
+        let mut commands = Vec::new();
+        runnable(&root, "", &mut commands);
+        assert!(commands.iter().any(|(name, _)| name == "sdp validate"), "{commands:?}");
+        for (name, command) in &commands {
+            assert!(TABLE.iter().any(|row| row.command == name), "{name} has no row in the table of exit codes");
+            let shown = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(shown.contains(&help(name)), "the help of {name} does not show its exit codes");
+        }
+        for row in TABLE.iter().filter(|row| row.command != EVERY) {
+            let (name, option) = row.command.split_once(" --").unwrap_or((row.command, ""));
+            let command = commands.iter().find(|(known, _)| known == name);
+            let (_, command) = command.unwrap_or_else(|| panic!("{name} is no command"));
+            let known = option.is_empty() || command.get_arguments().any(|arg| arg.get_long() == Some(option));
+            assert!(known, "{name} has no option --{option}");
+        }
     }
 
     #[test]

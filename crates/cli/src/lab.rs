@@ -53,13 +53,14 @@ pub(crate) struct LabNatArgs {
     #[arg(long, value_name = "WORD", conflicts_with = "preset")]
     pub(crate) filtering: Option<Filtering>,
     /// Packets lost in each direction, in percent, at most 50
-    #[arg(long, value_name = "P", default_value = "0", value_parser = percent)]
+    #[arg(long, value_name = "P", default_value = "0", value_parser = percent, allow_negative_numbers = true)]
     pub(crate) loss: f64,
     /// Round-trip time to the servers, in milliseconds
-    #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    #[arg(long, value_name = "MS", default_value = "50", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub(crate) rtt: u32,
     /// The seed of the RNG: the same seed gives the same run, byte for byte
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Measure IPv4 (the default); with -6 both families
     #[arg(short = '4', long)]

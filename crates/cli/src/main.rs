@@ -1,7 +1,7 @@
 //! The portolan command: measures which NAT is between this host and the Internet, and explains STUN and SDP.
 //!
-//! Each subcommand has its own file ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`]) with its
-//! arguments and errors, and none of them implements a protocol. A command that cannot run prints one line on
+//! Each subcommand has its own file ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`], [`generate`]) with
+//! its arguments and errors, and none of them implements a protocol. A command that cannot run prints one line on
 //! standard error with the reason and the remedy. The exit codes are in [`exit`] and in docs/exit-codes.md.
 
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ mod audit;
 mod error;
 mod exit;
 mod explain;
+mod generate;
 mod lab;
 mod log;
 mod nat;
@@ -60,9 +61,13 @@ fn main() -> ExitCode {
 fn not_run(error: &clap::Error) -> ExitCode {
     let kind = error.kind();
     if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Help counts as printed even if the reader closes the pipe early.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match output::print(&error.render().ansi().to_string()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                output::print_diagnostic(why);
+                Exit::CouldNotRun.into()
+            }
+        };
     }
     if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
@@ -81,6 +86,8 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Explain(args) => in_runtime(explain::run(&args)),
         Command::Sdp(command) => sdp::run(&command),
         Command::Lab(command) => lab::run(&command),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
     }
 }
 

@@ -1,15 +1,18 @@
 //! `portolan serve`: a STUN server on addresses of this host, with RFC 5780 if there is a second address.
 //!
 //! The server prints one line on standard output for each address once UDP and TCP listen there; a script can wait for
-//! the line. It runs until SIGINT or SIGTERM, closes its sockets and prints its counters on standard error.
+//! the line. It runs until SIGINT or SIGTERM, closes its sockets and prints its counters on standard error. SIGHUP and
+//! SIGUSR1 print the counters too.
 
+mod address;
 mod users;
 
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
 use crate::output;
 use crate::secret::Secret;
-use crate::signals::StopSignal;
+use crate::servers::STUN_PORT;
+use crate::signals::{StatusSignal, StopSignal};
 use clap::Args;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
@@ -17,14 +20,14 @@ use portolan_machine::{Protocol, Refusal};
 use portolan_stun_agent::{
     Mechanism, Rate, Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderEvent,
 };
-use portolan_tokio::{Driver, DriverConfig};
+use portolan_tokio::{Counters, Driver, DriverConfig};
 use std::path::PathBuf;
 use users::UserError;
 
 /// The default addresses to listen on: all addresses, port 3478.
 const DEFAULT_LISTEN: [SocketAddr; 2] = [
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3478),
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 3478),
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), STUN_PORT),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), STUN_PORT),
 ];
 
 /// Arguments of `portolan serve`.
@@ -32,29 +35,37 @@ const DEFAULT_LISTEN: [SocketAddr; 2] = [
 #[command(after_long_help = help())]
 pub(crate) struct ServeArgs {
     /// The addresses to listen on, UDP and TCP; may be given several times; the default is port 3478 on all addresses
-    #[arg(short, long, value_name = "ADDR:PORT")]
+    ///
+    /// ADDR, ADDR:PORT, `[IPv6]:PORT`, or with a zone `[fe80::1%eth0]:PORT`. The default port is 3478.
+    #[arg(short, long, value_name = "ADDR[:PORT]", value_parser = address::parse)]
     pub(crate) listen: Vec<SocketAddr>,
     /// A second address and port for RFC 5780; the n-th belongs to the n-th --listen of the family
-    #[arg(short, long, value_name = "ADDR:PORT")]
+    ///
+    /// Written as for --listen, with the same default port. The two ports must differ, so one of them must be given.
+    #[arg(short, long, value_name = "ADDR[:PORT]", value_parser = address::parse)]
     pub(crate) alternate: Vec<SocketAddr>,
     /// Send PUBLIC to clients instead of LOCAL, for a server behind a 1:1 NAT; both are IP addresses
+    ///
+    /// With --alternate, give it for both addresses; an address that is public already is advertised as itself.
     #[arg(long, value_name = "LOCAL=PUBLIC", value_parser = advertised)]
     pub(crate) advertise: Vec<(IpAddr, IpAddr)>,
     /// Responses per second to one source (an IPv4 address, an IPv6 /64), twice as many in a burst; or `off`
-    #[arg(long, value_name = "N|off", default_value = "200", value_parser = rate)]
+    #[arg(long, value_name = "N|off", default_value = "200", value_parser = rate, allow_negative_numbers = true)]
     pub(crate) rate: RateLimit,
     /// Maximum number of open TCP connections
     ///
     /// Each connection needs a file descriptor; allow about twice as many (ulimit -n). At the maximum, a new connection
     /// replaces an idle one, or is closed.
-    #[arg(long, value_name = "N", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value = "256", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) streams: u32,
     /// Maximum number of open TCP connections of one source (an IPv4 address, an IPv6 /64)
     ///
     /// At the maximum, a new connection of the source replaces an idle one of the same source, or is closed. While the
     /// value is well below --streams, one source cannot block others. Raise the value if many users share one address
     /// behind the NAT of a carrier.
-    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value = "64", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) streams_per_source: u32,
     /// Respond only to this user; may be given several times (other programs can see the password: see --users)
     ///
@@ -88,7 +99,11 @@ For users only, with a challenge and authenticated responses (RFC 8489 §9.2):
 An unauthenticated request of 20 bytes gets a challenge of 104 bytes and the realm; --rate limits it.
 
 The server prints one line for each address once it listens there. It runs until SIGINT or SIGTERM
-and then prints its counters.
+and then prints its counters. SIGHUP and SIGUSR1 print the counters and do not end the server. -v
+logs what was dropped and why, and the sockets; -vv logs each response too.
+
+Requests without the magic cookie come from clients of RFC 3489, which is obsolete since 2008. The
+server counts them and does not answer; such a client reports that UDP is blocked.
 
 {}",
         exit::help("serve")
@@ -123,6 +138,11 @@ fn rate(text: &str) -> Result<RateLimit, &'static str> {
 pub(crate) enum ServeError {
     #[error("{0}")]
     Config(#[from] ResponderConfigError),
+    #[error(
+        "--alternate needs --listen: clients must get responses from two known addresses, and the default is all \
+         addresses; for example --listen 192.0.2.1:3478 --alternate 192.0.2.2:3479"
+    )]
+    NoListen,
     #[error(transparent)]
     Users(#[from] UserError),
     #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]
@@ -151,19 +171,20 @@ const fn advice(refusal: Refusal) -> &'static str {
 
 /// Serves until the process receives a signal.
 pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
-    let mut stop = StopSignal::register()?;
+    if args.listen.is_empty() && !args.alternate.is_empty() {
+        return Err(ServeError::NoListen.into());
+    }
+    let (mut stop, mut status) = (StopSignal::register()?, StatusSignal::register()?);
     let mut config = config(args);
     if let Some((authenticator, users)) =
         users::authenticator(args.realm.as_deref(), &args.user, args.users.as_deref()).map_err(ServeError::from)?
     {
-        let (s, realm) = (if users == 1 { "" } else { "s" }, args.realm.as_deref().unwrap_or_default());
+        let (users, realm) = (output::count(users, "user"), args.realm.as_deref().unwrap_or_default());
         match authenticator.mechanism() {
             Mechanism::ShortTerm => {
-                output::print_diagnostic(format_args!("responding to {users} user{s} (short-term credentials)"))
+                output::print_diagnostic(format_args!("responding to {users} (short-term credentials)"))
             }
-            Mechanism::LongTerm => {
-                output::print_diagnostic(format_args!("responding to {users} user{s} of the realm {realm}"))
-            }
+            Mechanism::LongTerm => output::print_diagnostic(format_args!("responding to {users} of the realm {realm}")),
         }
         config = config.credentials(authenticator);
     }
@@ -174,13 +195,29 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     loop {
         tokio::select! {
             event = driver.next() => handler.handle(event)?,
+            () = status.received() => print_counters(driver.machine(), driver.counters()),
             () = stop.received() => break,
         }
     }
+    tracing::info!(target: "portolan", "received a stop signal, closing all sockets");
     let _ = driver.command(ResponderCommand::Stop);
-    let responder = driver.shutdown().await;
-    output::print_diagnostic(responder.stats());
+    let counters = driver.counters();
+    print_counters(&driver.shutdown().await, counters);
     Ok(Exit::Success)
+}
+
+/// Prints the counters of the responder and of the driver in one line.
+fn print_counters(responder: &Responder, driver: Counters) {
+    output::print_diagnostic(format_args!(
+        "{}; {} open; accepting: {} over the limit of their source, {} times without a free file descriptor, {} times \
+         failed; sending: {} dropped at a full buffer",
+        responder.stats(),
+        output::count(responder.streams(), "stream"),
+        driver.too_many_streams,
+        driver.no_descriptors,
+        driver.accept_failed,
+        driver.full,
+    ));
 }
 
 fn config(args: &ServeArgs) -> ResponderConfig {
@@ -228,11 +265,14 @@ struct EventHandler {
 impl EventHandler {
     fn handle(&mut self, event: ResponderEvent) -> Result<(), Failure> {
         match event {
-            // The responder opens TCP after UDP, so now both listen on the address.
-            ResponderEvent::Listening { protocol: Protocol::TcpListen, local, .. } => {
-                output::print(&format!("listening on {local} (udp, tcp)\n"))?;
+            ResponderEvent::Listening { protocol, local, .. } => {
+                tracing::info!(target: "portolan", "listening on {local} ({})", protocol_name(protocol));
+                // The responder opens TCP after UDP, so now both listen on the address.
+                if protocol == Protocol::TcpListen {
+                    output::print(&format!("listening on {local} (udp, tcp)\n"))?;
+                }
             }
-            ResponderEvent::Listening { .. } | ResponderEvent::Stopped => {}
+            ResponderEvent::Stopped => {}
             ResponderEvent::Refused { protocol, local, why } => self.refused(protocol, local, why)?,
             ResponderEvent::Lost { protocol, local, why } => {
                 output::print_diagnostic(format_args!(
@@ -273,7 +313,9 @@ mod tests {
     fn advertised_addresses_and_rates_are_parsed() {
         let pair = ("10.0.0.5".parse().unwrap(), "203.0.113.10".parse().unwrap());
         assert_eq!(advertised("10.0.0.5=203.0.113.10"), Ok(pair));
-        assert!(advertised("10.0.0.5:1=203.0.113.10:1").is_err());
+        for half in ["10.0.0.5", "10.0.0.5=", "=203.0.113.10", "10.0.0.5:1=203.0.113.10:1", "a=b", ""] {
+            assert!(advertised(half).is_err(), "{half:?}");
+        }
         assert_eq!(rate("off"), Ok(RateLimit::Off));
         assert_eq!(rate("50"), Ok(RateLimit::PerSecond(50)));
     }

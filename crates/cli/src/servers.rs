@@ -7,6 +7,7 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
+use portolan_stun::uri::Scheme;
 
 /// The port of STUN over UDP and TCP (RFC 8489 §8.1).
 pub(crate) const STUN_PORT: u16 = 3478;
@@ -47,7 +48,11 @@ impl FromStr for ServerName {
     type Err = ServerNameError;
 
     fn from_str(text: &str) -> Result<Self, ServerNameError> {
-        Self::read(text.strip_prefix("stun:").unwrap_or(text), STUN_PORT)
+        match split_scheme(text)? {
+            (Some(Scheme::Turn | Scheme::Turns), _) => Err(ServerNameError::Relay),
+            (Some(Scheme::Stuns), _) => Err(ServerNameError::Secure),
+            (Some(Scheme::Stun) | None, server) => Self::read(server, STUN_PORT),
+        }
     }
 }
 
@@ -74,6 +79,31 @@ impl ServerName {
         };
         Ok(Self { host: read_host(host)?, port })
     }
+}
+
+/// Splits the scheme of a URI (RFC 7064, RFC 7065) from the server.
+pub(crate) fn split_scheme(text: &str) -> Result<(Option<Scheme>, &str), ServerNameError> {
+    if text.contains('/') {
+        return Err(ServerNameError::Slash);
+    }
+    if text.contains('?') {
+        return Err(ServerNameError::Query);
+    }
+    let Some((scheme, server)) = text.split_once(':') else { return Ok((None, text)) };
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "stun" => Scheme::Stun,
+        "stuns" => Scheme::Stuns,
+        "turn" => Scheme::Turn,
+        "turns" => Scheme::Turns,
+        _ => return Ok((None, text)),
+    };
+    // A host can have the name of a scheme: `stun:3478`.
+    if server.parse::<u16>().is_ok() {
+        return Ok((None, text));
+    }
+    // The port of a URI may be empty after the colon (RFC 3986 §3.2.3).
+    let is_address = server.parse::<IpAddr>().is_ok();
+    Ok((Some(scheme), server.strip_suffix(':').filter(|_| !is_address).unwrap_or(server)))
 }
 
 fn read_port(text: &str) -> Result<u16, ServerNameError> {
@@ -107,6 +137,16 @@ fn read_host(text: &str) -> Result<Host, ServerNameError> {
 pub(crate) enum ServerNameError {
     #[error("the host is missing: write HOST, HOST:PORT or [IPv6]:PORT")]
     Empty,
+    #[error("a URL with slashes names no STUN server: write HOST, HOST:PORT or stun:HOST:PORT (RFC 7064)")]
+    Slash,
+    #[error(
+        "a STUN server has no query such as ?transport=udp (RFC 7064 §3.1): leave out the question mark and the rest"
+    )]
+    Query,
+    #[error("the URI names a TURN relay; give a STUN server, as stun:HOST or HOST")]
+    Relay,
+    #[error("a stuns: URI needs TLS, which only `portolan stun` supports; write HOST[:PORT]")]
+    Secure,
     #[error("the port must be a number from 1 to 65535")]
     Port,
     #[error("inside [ ] stands one IPv6 address, and after it nothing or :PORT")]
@@ -181,6 +221,11 @@ mod tests {
             ("stun.example.org", "stun.example.org:3478"),
             ("stun.example.org:19302", "stun.example.org:19302"),
             ("stun:stun.example.org:19302", "stun.example.org:19302"),
+            ("STUN:stun.example.org", "stun.example.org:3478"),
+            ("stun:stun.example.org:", "stun.example.org:3478"),
+            ("stun:2001:db8::", "[2001:db8::]:3478"),
+            ("stun:3479", "stun:3479"),
+            ("turn:3479", "turn:3479"),
             ("192.0.2.1", "192.0.2.1:3478"),
             ("192.0.2.1:5", "192.0.2.1:5"),
             ("2001:db8::1", "[2001:db8::1]:3478"),
@@ -205,6 +250,17 @@ mod tests {
             ("[192.0.2.1]:3478", ServerNameError::Bracket),
             ("[2001:db8::1]x", ServerNameError::Bracket),
             ("2001:db8::1:2:3:4:5:6:7", ServerNameError::Colons),
+            ("http://stun.example.org", ServerNameError::Slash),
+            ("https://192.0.2.1:3478/", ServerNameError::Slash),
+            ("stun://stun.example.org", ServerNameError::Slash),
+            ("stun.example.org:3478/path", ServerNameError::Slash),
+            ("stun:192.0.2.1?transport=udp", ServerNameError::Query),
+            ("stun:stun.example.org:3478?transport=tcp", ServerNameError::Query),
+            ("stun.example.org?transport=udp", ServerNameError::Query),
+            ("turn:192.0.2.1", ServerNameError::Relay),
+            ("TURNS:turn.example.org:5349", ServerNameError::Relay),
+            ("stuns:stun.example.org", ServerNameError::Secure),
+            ("stun:", ServerNameError::Empty),
             ("a b", ServerNameError::Character { at: 2, found: ' ' }),
             ("192.0.2.256", ServerNameError::Address),
         ] {

@@ -1,4 +1,5 @@
-//! Signals that stop the process: SIGINT and SIGTERM, or Ctrl-C on other platforms.
+//! Signals that stop the process: SIGINT and SIGTERM, or Ctrl-C on other platforms. Signals that request a status
+//! report: SIGHUP and SIGUSR1.
 
 use std::io;
 
@@ -35,5 +36,40 @@ impl StopSignal {
         if tokio::signal::ctrl_c().await.is_err() {
             core::future::pending::<()>().await;
         }
+    }
+}
+
+/// The signal that requests a status report. A process that registers it is not ended by SIGHUP or SIGUSR1. Other
+/// platforms have no such signal.
+pub(crate) struct StatusSignal {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    user: tokio::signal::unix::Signal,
+}
+
+impl StatusSignal {
+    /// Registers the handlers. A runtime must run.
+    #[cfg(unix)]
+    pub(crate) fn register() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { hangup: signal(SignalKind::hangup())?, user: signal(SignalKind::user_defined1())? })
+    }
+
+    /// Registers nothing. A runtime must run.
+    #[cfg(not(unix))]
+    pub(crate) fn register() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the signal. This method is cancellation safe.
+    pub(crate) async fn received(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.hangup.recv() => {}
+            _ = self.user.recv() => {}
+        }
+        #[cfg(not(unix))]
+        core::future::pending::<()>().await;
     }
 }

@@ -66,7 +66,7 @@ pub(crate) struct StunArgs {
     #[arg(long, requires = "user")]
     pub(crate) short_term: bool,
     /// Upper bound in seconds, including the name lookup
-    #[arg(long, value_name = "S", value_parser = seconds, default_value = "5")]
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "5", allow_negative_numbers = true)]
     pub(crate) timeout: Duration,
     /// The format of the result
     #[arg(long, value_enum, default_value = "human")]
@@ -105,7 +105,7 @@ pub(crate) enum StunError {
     Ended { server: SocketAddr, transport: &'static str },
     #[error("{server} sent bytes over {transport} that are not STUN; another protocol may listen on this port")]
     NotStun { server: SocketAddr, transport: &'static str },
-    #[error("{server} did not respond over {transport} within {seconds} s after {sends} transmissions{hint}")]
+    #[error("{server} did not respond over {transport} within {seconds} s after {}{hint}", output::count(*.sends as usize, "transmission"))]
     Silent { server: SocketAddr, transport: &'static str, seconds: f64, sends: u32, hint: Hint },
     #[error(
         "{server} responds, but no response is authenticated with this password (RFC 8489 §9.1.4): the server does not \

@@ -100,6 +100,12 @@ pub trait Explain: fmt::Display + fmt::Debug {
 
     /// The clause that the note follows, where there is one.
     fn rfc(&self) -> Option<Clause>;
+
+    /// Whether the note reports a step of every transaction, such as a request that was sent. A short log omits such
+    /// notes.
+    fn is_routine(&self) -> bool {
+        false
+    }
 }
 
 /// A listener for notes. Removing the listener changes no output.

@@ -338,7 +338,8 @@ pub struct UnknownWord {
     pub expected: &'static str,
 }
 
-const DEPENDENCE: &str = "endpoint-independent (ei), address-dependent (ad) or address-and-port-dependent (apd)";
+const MAPPINGS: &str = "eim, adm, apdm, or endpoint-independent, address-dependent, address-and-port-dependent";
+const FILTERINGS: &str = "eif, adf, apdf, or endpoint-independent, address-dependent, address-and-port-dependent";
 
 impl FromStr for Mapping {
     type Err = UnknownWord;
@@ -348,7 +349,7 @@ impl FromStr for Mapping {
             "endpoint-independent" | "ei" | "eim" => Ok(Self::EndpointIndependent),
             "address-dependent" | "ad" | "adm" => Ok(Self::AddressDependent),
             "address-and-port-dependent" | "apd" | "apdm" => Ok(Self::AddressAndPortDependent),
-            _ => Err(UnknownWord { axis: "mapping", expected: DEPENDENCE }),
+            _ => Err(UnknownWord { axis: "mapping", expected: MAPPINGS }),
         }
     }
 }
@@ -361,7 +362,7 @@ impl FromStr for Filtering {
             "endpoint-independent" | "ei" | "eif" => Ok(Self::EndpointIndependent),
             "address-dependent" | "ad" | "adf" => Ok(Self::AddressDependent),
             "address-and-port-dependent" | "apd" | "apdf" => Ok(Self::AddressAndPortDependent),
-            _ => Err(UnknownWord { axis: "filtering", expected: DEPENDENCE }),
+            _ => Err(UnknownWord { axis: "filtering", expected: FILTERINGS }),
         }
     }
 }
@@ -506,8 +507,8 @@ mod tests {
         let error = "cone".parse::<Mapping>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "not a word for mapping: expected endpoint-independent (ei), address-dependent (ad) or \
-             address-and-port-dependent (apd)"
+            "not a word for mapping: expected eim, adm, apdm, or endpoint-independent, address-dependent, \
+             address-and-port-dependent"
         );
     }
 

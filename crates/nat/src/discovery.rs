@@ -18,6 +18,10 @@
 //! socket sends the same CHANGE-REQUEST. The mapping socket has sent to the other address before. So a filter lets
 //! the response in. If that response arrives, the server honours CHANGE-REQUEST, and a filter explains the silence.
 //!
+//! The path may be interrupted, and the NAT may lose its mappings, at any time. So the requests to primary addresses are
+//! repeated until the end. If fewer than four of the seven plain requests of the filtering socket are answered, its three
+//! requests are sent again. UDP counts as blocked only after TCP has passed and later UDP requests are not answered.
+//!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Machine, Output, SocketIds, SocketOrder, Instant};
 //! use portolan_nat::discovery::{DiscoveryConfig, Discovery, StunServer};
@@ -52,6 +56,7 @@ mod plan;
 mod ports;
 mod reach;
 mod response;
+mod series;
 mod servers;
 pub(crate) mod tag;
 
@@ -317,11 +322,12 @@ impl Discovery {
     /// Closes all sockets and reports.
     fn end(&mut self, cx: &mut Cx<'_>) {
         let elapsed = cx.now() - self.since;
-        let families = self.families.iter().map(|run| run.report(self.config.hairpin)).collect();
+        let families = self.families.iter().map(|run| run.report(cx.now(), self.config.hairpin)).collect();
         let closed: Actions = self.families.iter().flat_map(FamilyRun::close).collect();
         self.apply(cx, closed);
         self.out.push(Output::Event(DiscoveryEvent::Report(Box::new(Report { families, elapsed }))));
         self.plan.clear();
+        self.families = Vec::new();
         self.transactions = Slot::new("transactions", 0, Transactions::new());
         self.become_stage(Stage::Ended);
         self.wait = None;
@@ -331,6 +337,8 @@ impl Discovery {
         let Some(number) = self.families.iter().position(|run| run.owns(datagram.socket)) else {
             return Verdict::NotMine;
         };
+        let heard = self.families.get_mut(number).and_then(|run| run.hear(cx.now(), datagram));
+        self.apply(cx, heard.into_iter().collect());
         if self.transactions.handle(cx, Input::Datagram(*datagram)) == Verdict::NotMine
             && let Some(run) = self.families.get_mut(number)
         {
@@ -388,6 +396,16 @@ impl Machine for Discovery {
             self.settle(cx);
         }
         verdict
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.stage != Stage::Running || !self.families.iter().any(|run| run.has_stream(chunk.socket)) {
+            return None;
+        }
+        // Bytes after the response are of no use: all of them are taken.
+        let taken = self.transactions.with(cx, |transactions, cx| transactions.stream(cx, chunk));
+        self.settle(cx);
+        Some(taken.unwrap_or(chunk.payload.len()))
     }
 
     fn poll(&mut self) -> Output<DiscoveryEvent> {

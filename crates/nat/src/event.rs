@@ -1,6 +1,7 @@
 //! The events of a discovery, on which its owner must act.
 //!
-//! Each conclusion is reported once, as soon as it is known. The report comes last and holds all of them.
+//! Each conclusion is reported as soon as it is known. If a later response disproves a conclusion on mapping, then the
+//! new one is reported too. The report comes last and holds all of them.
 //!
 //! ```
 //! use portolan_nat::event::DiscoveryEvent;

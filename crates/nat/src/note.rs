@@ -213,6 +213,7 @@ const fn server_flaw(flaw: Flaw) -> &'static str {
         Flaw::Contradicted => "server-flaw-contradicted",
         Flaw::Error(_) => "server-flaw-error-response",
         Flaw::Garbage => "server-flaw-invalid-response",
+        Flaw::MappedAddressInvalid => "server-flaw-mapped-address-invalid",
     }
 }
 

@@ -151,7 +151,8 @@ impl FamilyReport {
 pub enum Reachability {
     /// UDP responses came.
     Available,
-    /// No UDP response came, but TCP shows that packets leave and come back (RFC 3489 §10.1, "UDP blocked").
+    /// UDP is blocked (RFC 3489 §10.1). TCP reached two servers of different names and addresses, or one server that
+    /// answered STUN over TCP, and UDP requests after that stayed unanswered.
     Blocked,
     /// The host is offline in this family, for this reason.
     Unavailable(Unavailable),
@@ -268,6 +269,9 @@ pub enum Flaw {
     Error(u16),
     /// Its responses cannot be decoded, or hold no mapped address.
     Garbage,
+    /// It reported a mapped address that no client of it can have: loopback, multicast, port 0, another family, or a
+    /// private address although the server is public.
+    MappedAddressInvalid,
 }
 
 impl fmt::Display for Flaw {
@@ -286,6 +290,7 @@ impl fmt::Display for Flaw {
             Self::Contradicted => f.write_str("contradicted by the other servers"),
             Self::Error(code) => write!(f, "answers Binding requests with error {code}"),
             Self::Garbage => f.write_str("its responses hold no mapped address"),
+            Self::MappedAddressInvalid => f.write_str("reports an impossible mapped address"),
         }
     }
 }
@@ -388,9 +393,10 @@ pub enum Unknown {
     AnswersFromElsewhere,
     /// Too many packets were lost, so silence is no evidence.
     HighLoss,
-    /// The same request got different responses: the mapping changed during the test.
+    /// The NAT made another mapping for a socket during the test: the same request got different responses.
     Rebinding,
-    /// Several public addresses with one port: several network paths, or arbitrary pooling.
+    /// Several public addresses with one port: several network paths, or a pool of addresses. A NAT that preserves ports
+    /// and balances over a pool may show any pattern.
     MultiPath,
     /// The servers contradict each other and there is no majority.
     ServersDisagree,
@@ -499,7 +505,7 @@ impl fmt::Display for Unknown {
             Self::AnswersFromElsewhere => "the server answers from an unexpected address",
             Self::HighLoss => "too many packets were lost",
             Self::Rebinding => "the mapping changed while it was measured",
-            Self::MultiPath => "packets leave by several paths",
+            Self::MultiPath => "several public addresses are in use: several paths, or a pool",
             Self::ServersDisagree => "the servers contradict each other",
             Self::ServerSilent => "no server answered",
             Self::ServerError => "no server sent a usable response",

@@ -55,6 +55,8 @@ pub struct Translator {
     state: State,
     ports: Ports,
     rng: SplitMix,
+    /// A part of the hash of addresses that depends on the seed.
+    hash_key: u64,
 }
 
 /// The result for a packet from inside.
@@ -162,6 +164,7 @@ impl Translator {
             state: State::new(),
             ports: Ports::new(),
             rng: SplitMix::new(seed),
+            hash_key: SplitMix::new(!seed).next(),
         }
     }
 
@@ -169,7 +172,13 @@ impl Translator {
     pub fn reset(&mut self, seed: u64) {
         self.state.clear();
         self.ports.clear();
-        self.rng = SplitMix::new(seed);
+        (self.rng, self.hash_key) = (SplitMix::new(seed), SplitMix::new(!seed).next());
+    }
+
+    /// Removes all mappings, as a restarted connection tracker does. The choice of ports goes on.
+    pub fn flush(&mut self) {
+        let ids: Vec<Id> = self.state.mappings.iter().map(|(id, ..)| id).collect();
+        ids.into_iter().for_each(|id| self.state.remove(id, &self.config, &mut self.ports));
     }
 
     /// The configuration.
@@ -215,7 +224,7 @@ impl Translator {
     /// # Errors
     /// * [`DropReason::FamilyMismatch`] when source and destination are of different families.
     /// * [`DropReason::NoHairpin`] when the destination is an external address and the NAT does not hairpin.
-    /// * [`DropReason::TableFull`] when the packet needs a mapping and the table is full.
+    /// * [`DropReason::TableFull`] when the packet needs a mapping, or a new contact of one, and the table is full.
     /// * [`DropReason::NoExternalAddress`] when the packet needs a mapping and no external address has its family.
     /// * [`DropReason::NoFreePort`] when the packet needs a mapping and no external port is free.
     /// * [`DropReason::NoMapping`] when a hairpinned packet is for an external endpoint without a mapping.
@@ -242,7 +251,11 @@ impl Translator {
             Some(id) => (id, false),
             None => (self.create(now, key)?, true),
         };
-        let external = self.state.sent(now, id, self.filter_scope(remote), self.config.refresh.outbound);
+        let scope = self.filter_scope(remote);
+        if !self.has_room_for_contact(now, id, scope) {
+            return Err(DropReason::TableFull);
+        }
+        let external = self.state.sent(now, id, scope, self.config.refresh.outbound);
         if !turned {
             return Ok(Translation::Out { source: external.into(), created });
         }
@@ -311,6 +324,19 @@ impl Translator {
         }
     }
 
+    /// Whether the table of contacts has room for a contact of a mapping. Removes the expired mappings first if not.
+    fn has_room_for_contact(&mut self, now: Instant, id: Id, scope: Option<Endpoint>) -> bool {
+        let room = |state: &State, config: &TranslatorConfig| {
+            state.contacts.len() < (config.table_size as usize).saturating_mul(CONTACTS)
+        };
+        let Some(scope) = scope.filter(|_| !room(&self.state, &self.config)) else { return true };
+        if self.state.contacts.find((id, scope)).is_some() {
+            return true;
+        }
+        self.state.sweep(now, &self.config, &mut self.ports);
+        room(&self.state, &self.config)
+    }
+
     /// Makes a mapping. Removes the expired ones first if there is no room.
     #[cold]
     fn create(&mut self, now: Instant, key: MappingKey) -> Result<Id, DropReason> {
@@ -322,7 +348,7 @@ impl Translator {
             }
         }
         let external = if self.config.translate {
-            let ip = self.external_address(key.0.ip)?;
+            let ip = self.external_address(key)?;
             let port = match self.free_port(now, key.0, ip) {
                 Some(port) => Some(port),
                 // A block is returned when its last mapping ends: remove expired mappings, and try again.
@@ -336,8 +362,9 @@ impl Translator {
         Ok(self.state.create(now, key, external))
     }
 
-    /// The external address for a new mapping of `internal` (RFC 4787 §4.1, RFC 7857 §4).
-    fn external_address(&mut self, internal: IpAddr) -> Result<IpAddr, DropReason> {
+    /// The external address for a new mapping (RFC 4787 §4.1, RFC 7857 §4).
+    fn external_address(&mut self, (internal, scope): MappingKey) -> Result<IpAddr, DropReason> {
+        let internal = internal.ip;
         let own = |ip: &&IpAddr| ip.is_ipv4() == internal.is_ipv4();
         let count = self.externals.iter().filter(own).count();
         let nth = match (count, self.config.pooling) {
@@ -345,6 +372,10 @@ impl Translator {
             (1, _) => 0,
             // A hash of the internal address pairs it with an external address without a table.
             (_, Pooling::Paired) => (Endpoint::new(internal, 0).mix() % count as u64) as usize,
+            (_, Pooling::Arbitrary) if self.config.address_hash => {
+                let pair = (Endpoint::new(internal, 0), Endpoint::new(scope.ip, 0));
+                (SplitMix::new(pair.mix() ^ self.hash_key).next() % count as u64) as usize
+            }
             (_, Pooling::Arbitrary) => self.rng.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize,
         };
         self.externals.iter().filter(own).nth(nth).copied().ok_or(DropReason::NoExternalAddress)
@@ -361,6 +392,9 @@ impl Translator {
         })
     }
 }
+
+/// The contacted endpoints for each place in the table of mappings, on average.
+const CONTACTS: usize = 16;
 
 /// The wildcard for the part of an endpoint that does not matter.
 const ANY_ENDPOINT: Endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

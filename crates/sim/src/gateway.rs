@@ -194,6 +194,16 @@ impl GatewayState {
         }
     }
 
+    /// Removes all mappings.
+    pub(crate) fn flush(&mut self) {
+        for device in [&mut self.ipv4, &mut self.ipv6] {
+            if let Device::Translator { udp, tcp } = device {
+                udp.flush();
+                tcp.flush();
+            }
+        }
+    }
+
     const fn device(&mut self, ipv4: bool) -> &mut Device {
         if ipv4 { &mut self.ipv4 } else { &mut self.ipv6 }
     }

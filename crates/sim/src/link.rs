@@ -191,6 +191,8 @@ pub(crate) struct WireState {
     reordering: Likelihood,
     /// The arrival time of the last packet in order.
     last: Nanos,
+    /// Packets that are sent before this time wait until then.
+    held_until: Nanos,
     pub(crate) stats: WireStats,
     /// Boxed, so that a wire without a bandwidth stays small.
     limiter: Option<Box<Limiter>>,
@@ -242,17 +244,28 @@ impl WireState {
             duplication: Likelihood::new(wire.duplication),
             reordering: Likelihood::new(wire.reordering),
             last: 0,
+            held_until: 0,
             stats: WireStats::default(),
             limiter,
         }
     }
 
     pub(crate) fn reset(&mut self) {
-        self.last = 0;
+        (self.last, self.held_until) = (0, 0);
         self.stats = WireStats::default();
         if let Some(limiter) = &mut self.limiter {
             (limiter.idle_at, limiter.streams_idle_at) = (0, 0);
         }
+    }
+
+    /// Holds back all packets until a time.
+    pub(crate) const fn hold_until(&mut self, end: Nanos) {
+        self.held_until = end;
+    }
+
+    /// The time until which a packet is held back that is sent at `now`.
+    pub(crate) const fn held(&self, now: Nanos) -> Nanos {
+        self.held_until.saturating_sub(now)
     }
 
     /// The least delay of a packet.
@@ -272,6 +285,7 @@ impl WireState {
 
     /// Carries a segment of a stream: no loss, no jitter, no queue limit. Returns the arrival time.
     pub(crate) fn carry_segment(&mut self, now: Nanos, bytes: u64) -> Nanos {
+        let now = now.max(self.held_until);
         let sent = match &mut self.limiter {
             Some(limiter) => {
                 limiter.streams_idle_at = limiter.streams_idle_at.max(now).saturating_add(limiter.time(bytes));
@@ -285,6 +299,7 @@ impl WireState {
     /// Carries a packet; `bytes` returns its length and is called only if the wire has a bandwidth.
     pub(crate) fn carry(&mut self, now: Nanos, bytes: impl FnOnce() -> u64, rng: &mut SeededRng) -> Carried {
         self.stats.sent += 1;
+        let now = now.max(self.held_until);
         let sent = match &mut self.limiter {
             None => now,
             Some(limiter) => {

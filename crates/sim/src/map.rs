@@ -163,8 +163,10 @@ impl Map {
     }
 
     /// The least time that a packet takes over these wires.
-    pub(crate) fn delay(&self, hops: &[Hop]) -> Nanos {
-        hops.iter().filter_map(|hop| self.wire(*hop)).fold(0, |sum, wire| sum.saturating_add(wire.delay()))
+    pub(crate) fn delay(&self, hops: &[Hop], now: Nanos) -> Nanos {
+        let wires = hops.iter().filter_map(|hop| self.wire(*hop));
+        let held = wires.clone().map(|wire| wire.held(now)).max().unwrap_or(0);
+        wires.fold(held, |sum, wire| sum.saturating_add(wire.delay()))
     }
 
     /// Whether a packet can pass this wire: its interface is up and the wire is not cut.

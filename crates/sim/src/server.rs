@@ -237,7 +237,11 @@ impl ServerState {
         };
         let mut scratch = core::mem::take(&mut pool.scratch);
         scratch.resize(LONGEST, 0);
-        let written = encode(&answer, &mut scratch).ok().and_then(|written| scratch.get_mut(..written));
+        let mut written = encode(&answer, &mut scratch).ok();
+        if fault == Fault::WrongFingerprint {
+            written = written.and_then(|written| fault::append_wrong_fingerprint(&mut scratch, written));
+        }
+        let written = written.and_then(|written| scratch.get_mut(..written));
         let bytes = written.and_then(|bytes| fault::corrupt(fault, bytes, packet.bytes(), &mut self.rng));
         if let Some(bytes) = bytes {
             let mut reply = pool.packet(answer.from, answer.to, Place::Up(self.interface), now);

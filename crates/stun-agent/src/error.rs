@@ -47,8 +47,23 @@ pub enum ResponderConfigError {
     /// There is no address to listen on.
     #[error("no address to listen on")]
     NoAddress,
+    /// An address is a multicast address or the broadcast address, from which no response can be sent.
+    #[error("{local} is a multicast or broadcast address; listen on an address of this host")]
+    NotUnicast {
+        /// The address.
+        local: SocketAddr,
+    },
+    /// A link-local IPv6 address has no zone, so it does not select an interface (RFC 4007 §6).
+    #[error(
+        "{local} is link-local and has no zone; add the interface, such as [{}%eth0]:{}",
+        .local.ip(), .local.port()
+    )]
+    NoZone {
+        /// The address.
+        local: SocketAddr,
+    },
     /// An alternate address has no free listening address of its family.
-    #[error("alternate {alternate} has no free listening address of its family")]
+    #[error("alternate {alternate} has no free listening address of its family; each needs one of its own")]
     Unpaired {
         /// The alternate address.
         alternate: SocketAddr,
@@ -62,7 +77,10 @@ pub enum ResponderConfigError {
         alternate: SocketAddr,
     },
     /// The two ports are equal.
-    #[error("{listen} and its alternate {alternate} need two different ports")]
+    #[error(
+        "{listen} and its alternate {alternate} need two different ports; the port of the alternate can be {}",
+        .alternate.port() ^ 1
+    )]
     SamePort {
         /// The listening address.
         listen: SocketAddr,
@@ -70,7 +88,10 @@ pub enum ResponderConfigError {
         alternate: SocketAddr,
     },
     /// One of the two addresses is a wildcard, so that the two cannot be distinguished.
-    #[error("with the alternate {alternate} the listening address {listen} must be given, neither can be a wildcard")]
+    #[error(
+        "{listen} and its alternate {alternate}: neither can be a wildcard, because clients must get responses from two \
+         known addresses; give two addresses of this host"
+    )]
     Wildcard {
         /// The listening address.
         listen: SocketAddr,
@@ -104,6 +125,32 @@ pub enum ResponderConfigError {
     AdvertisedUnknown {
         /// The address.
         local: IpAddr,
+    },
+    /// One of the two addresses is a wildcard, a multicast address or the broadcast address.
+    #[error("{local} cannot be advertised as {public}: both must be the address of one host")]
+    AdvertisedInvalid {
+        /// The socket's address.
+        local: IpAddr,
+        /// The advertised address.
+        public: IpAddr,
+    },
+    /// One address is advertised as two.
+    #[error("{local} is advertised twice; a 1:1 NAT gives it one public address")]
+    AdvertisedTwice {
+        /// The address.
+        local: IpAddr,
+    },
+    /// One address of a pair is advertised as another, and the second address is not. Clients would get one public
+    /// and one private address.
+    #[error(
+        "{advertised} is advertised and {missing}, the other address of its pair, is not; advertise both, an address that \
+         is public already as itself"
+    )]
+    AdvertisedHalf {
+        /// The address that is advertised.
+        advertised: IpAddr,
+        /// The other address of the pair.
+        missing: IpAddr,
     },
 }
 

@@ -266,6 +266,10 @@ impl Explain for TransactionNote {
         }
     }
 
+    fn is_routine(&self) -> bool {
+        matches!(self, Self::Sent { .. } | Self::Accepted { .. })
+    }
+
     fn rfc(&self) -> Option<Clause> {
         let section = match self {
             Self::Sent { .. } | Self::GivenUp { .. } => "6.2.1",
@@ -421,6 +425,8 @@ pub enum ResponderDropped {
     Undecodable(DecodeError),
     /// The FINGERPRINT is invalid.
     Fingerprint(DecodeError),
+    /// The Binding request has no magic cookie: its client implements RFC 3489.
+    NoCookie,
     /// The source address is not the address and port of a single host.
     Unaddressable,
     /// The source has reached its rate limit.
@@ -429,8 +435,10 @@ pub enum ResponderDropped {
     QueueFull,
     /// The reply could not be encoded.
     Unwritable,
-    /// The message on a stream is not a Binding request.
+    /// The STUN message is not a Binding request.
     NotARequest,
+    /// The datagram is not STUN.
+    NotStun,
     /// The bytes of the stream are not STUN, or the message is longer than the limit.
     Framing,
 }
@@ -463,11 +471,16 @@ impl fmt::Display for ResponderDropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Undecodable(error) | Self::Fingerprint(error) => write!(f, "{error}"),
+            Self::NoCookie => f.write_str(
+                "it has no magic cookie, its client implements RFC 3489 of 2003; this server does not answer such \
+                 requests, so use a client of RFC 5389 or later",
+            ),
             Self::Unaddressable => f.write_str("its source address cannot receive a reply"),
             Self::RateLimited => f.write_str("its source is above its rate"),
             Self::QueueFull => f.write_str("the output queue is full"),
             Self::Unwritable => f.write_str("the reply could not be encoded"),
             Self::NotARequest => f.write_str("it is not a Binding request"),
+            Self::NotStun => f.write_str("it is not STUN"),
             Self::Framing => f.write_str("the bytes of the stream are not STUN, or the message is too long"),
         }
     }
@@ -485,6 +498,17 @@ impl Explain for ResponderNote {
         }
     }
 
+    fn is_routine(&self) -> bool {
+        match self {
+            Self::Replied { .. } => true,
+            // The first request of each client in the long-term mechanism has no integrity (RFC 8489 §9.2.3).
+            Self::Rejected { why, .. } => {
+                why.mechanism == Mechanism::LongTerm && matches!(why.kind, RejectionKind::Unsigned)
+            }
+            Self::Dropped { .. } | Self::StreamsFull { .. } | Self::Paused { .. } => false,
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::Replied { asked_by, to, .. } if asked_by != to => Clause::new(5780, "7.5"),
@@ -493,6 +517,8 @@ impl Explain for ResponderNote {
             Self::Rejected { why, .. } => why.clause(),
             Self::Dropped { why, .. } => match why {
                 ResponderDropped::Undecodable(_) | ResponderDropped::NotARequest => Clause::new(8489, "6.3"),
+                ResponderDropped::NoCookie => Clause::new(8489, "11"),
+                ResponderDropped::NotStun => Clause::new(8489, "5"),
                 ResponderDropped::Fingerprint(_) => Clause::new(8489, "7"),
                 ResponderDropped::Framing => Clause::new(8489, "6.2.2"),
                 ResponderDropped::Unaddressable
@@ -526,11 +552,13 @@ impl ResponderDropped {
         match self {
             Self::Undecodable(_) => "dropped-undecodable-request",
             Self::Fingerprint(_) => "dropped-fingerprint",
+            Self::NoCookie => "dropped-no-cookie",
             Self::Unaddressable => "dropped-source-address",
             Self::RateLimited => "dropped-rate-limit",
             Self::QueueFull => "dropped-response-queue-full",
             Self::Unwritable => "dropped-unwritable-response",
             Self::NotARequest => "dropped-not-a-request",
+            Self::NotStun => "dropped-not-a-stun-datagram",
             Self::Framing => "dropped-framing",
         }
     }

@@ -6,7 +6,9 @@
 //! reasons. On a shared socket they cannot be distinguished from other traffic. They can request replies to any
 //! address. RFC 8489 §11 does not require them.
 //!
-//! It opens its sockets at [`start`](Responder::start), or uses sockets of its owner with [`Responder::over`].
+//! It opens its sockets at [`start`](Responder::start), or uses sockets of its owner with [`Responder::over`]. It takes
+//! every datagram of its own sockets, and counts those that it drops. Of a socket of its owner it takes only Binding
+//! requests with the magic cookie.
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -55,7 +57,7 @@ use portolan_machine::{
     Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script, ScriptError,
     SocketEvent, SocketId, SocketOrder, Timers, Transmit, Verdict,
 };
-use portolan_stun::{Checked, ErrorCode, Message, is_stun};
+use portolan_stun::{Checked, ErrorCode, HEADER_LEN, MAGIC_COOKIE, Message, is_stun};
 use reply::{Capabilities, Plan, ReportedAddresses};
 use streams::Streams;
 
@@ -106,6 +108,8 @@ impl Responder {
     /// # Errors
     /// * [`ResponderConfigError::NoAddress`] when there is no address to listen on.
     /// * [`ResponderConfigError::Unpaired`] when an alternate has no listening address of its family left.
+    /// * [`ResponderConfigError::NotUnicast`] when an address is a multicast or the broadcast address.
+    /// * [`ResponderConfigError::NoZone`] when a link-local IPv6 address has no zone.
     /// * [`ResponderConfigError::Wildcard`] when an address of a pair is unspecified.
     /// * [`ResponderConfigError::NoPort`] when a port of a pair is 0.
     /// * [`ResponderConfigError::SamePort`] when the two ports of a pair are equal.
@@ -114,6 +118,9 @@ impl Responder {
     /// * [`ResponderConfigError::Twice`] when two sockets would have the same address and port.
     /// * [`ResponderConfigError::AdvertisedFamily`] when an address is advertised as one of the other family.
     /// * [`ResponderConfigError::AdvertisedUnknown`] when no socket has an advertised address.
+    /// * [`ResponderConfigError::AdvertisedInvalid`] when an advertised address is not that of one host.
+    /// * [`ResponderConfigError::AdvertisedTwice`] when one address is advertised as two.
+    /// * [`ResponderConfigError::AdvertisedHalf`] when only one address of a pair is advertised.
     pub fn new(config: &ResponderConfig) -> Result<Self, ResponderConfigError> {
         let mut endpoints = Endpoints::new();
         for (listen, alternate) in config.endpoints()? {
@@ -215,14 +222,29 @@ impl Responder {
     }
 
     fn datagram(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) -> Verdict {
-        if !is_binding_request(datagram.payload) {
+        let is_request = is_binding_request(datagram.payload);
+        if self.handed_in && !is_request {
             return Verdict::NotMine;
         }
         let Some(endpoint) = self.endpoints.open(Protocol::Udp, datagram.socket) else {
             return Verdict::NotMine;
         };
-        self.respond(cx, endpoint, Protocol::Udp, datagram);
+        if is_request {
+            self.respond(cx, endpoint, Protocol::Udp, datagram);
+        } else {
+            self.drop_datagram(cx, datagram);
+        }
         Verdict::Mine
+    }
+
+    /// Counts a datagram that is not a whole Binding request with the magic cookie.
+    #[inline(never)]
+    fn drop_datagram(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) {
+        let why = dropped_kind(datagram.payload);
+        if matches!(why, ResponderDropped::NoCookie | ResponderDropped::Undecodable(_)) {
+            self.stats.requests += 1;
+        }
+        self.drop_request(cx, datagram.remote, why);
     }
 
     /// Responds to a Binding request, if it is valid and its source is below its rate.
@@ -384,6 +406,24 @@ fn from_source(transmit: Transmit, source: Option<IpAddr>) -> Transmit {
 #[inline]
 fn is_binding_request(bytes: &[u8]) -> bool {
     matches!(bytes, [0x00, 0x01, ..]) && is_stun(bytes)
+}
+
+/// The reason why a datagram that is not a whole Binding request with the magic cookie gets no reply.
+fn dropped_kind(bytes: &[u8]) -> ResponderDropped {
+    let Some((header, values)) = bytes.split_at_checked(HEADER_LEN) else { return ResponderDropped::NotStun };
+    let &[t0, t1, l0, l1, c0, c1, c2, c3, ..] = header else { return ResponderDropped::NotStun };
+    let is_request = [t0, t1] == [0x00, 0x01];
+    let length = usize::from(u16::from_be_bytes([l0, l1]));
+    if is_stun(bytes) {
+        ResponderDropped::NotARequest
+    } else if is_request && u32::from_be_bytes([c0, c1, c2, c3]) == MAGIC_COOKIE {
+        // The length in the header is not that of the datagram.
+        Message::decode(bytes).err().map_or(ResponderDropped::NotStun, ResponderDropped::Undecodable)
+    } else if is_request && length == values.len() && length & 3 == 0 {
+        ResponderDropped::NoCookie
+    } else {
+        ResponderDropped::NotStun
+    }
 }
 
 /// Whether a reply can be sent to this source: it is not an unspecified, broadcast or multicast address, and not port

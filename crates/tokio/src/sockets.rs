@@ -58,6 +58,11 @@ pub struct Counters {
     pub too_many_streams: u64,
     /// Accepted streams closed at once because their source had reached its limit of TLS handshakes.
     pub too_many_handshakes: u64,
+    /// Attempts to accept a stream that failed because no file descriptor or memory was left. The stream stays in the
+    /// system's accept queue, and the listener tries again after 200 ms.
+    pub no_descriptors: u64,
+    /// Attempts to accept a stream that failed for another reason of the system.
+    pub accept_failed: u64,
 }
 
 /// A stream that is being connected.

@@ -12,7 +12,8 @@ use portolan_machine::{Explain, Instant, Scope, Trace};
 use tracing::Level;
 use tracing::field::display;
 
-/// Emits every note as a `tracing` event of level `DEBUG` and target `portolan`.
+/// Emits every note as a `tracing` event with target `portolan`. The level is `TRACE` for a note that
+/// [is routine](Explain::is_routine), and `DEBUG` for each other note.
 ///
 /// The message is the note's `Display`. The fields are:
 ///
@@ -25,10 +26,16 @@ pub struct Tracing;
 
 impl Trace for Tracing {
     fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain) {
-        if !tracing::enabled!(target: "portolan", Level::DEBUG) {
-            return;
+        // The level of an event is a constant of its call site.
+        macro_rules! emit {
+            ($level:expr) => {
+                if tracing::enabled!(target: "portolan", $level) {
+                    let scope = scope.parent().map(|_| display(scope));
+                    let (code, rfc) = (note.code(), note.rfc().map(display));
+                    tracing::event!(target: "portolan", $level, at = %at, scope, code, rfc, "{note}");
+                }
+            };
         }
-        let scope = scope.parent().map(|_| display(scope));
-        tracing::debug!(target: "portolan", at = %at, scope, code = note.code(), rfc = note.rfc().map(display), "{note}");
+        if note.is_routine() { emit!(Level::TRACE) } else { emit!(Level::DEBUG) }
     }
 }

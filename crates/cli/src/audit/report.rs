@@ -1,6 +1,6 @@
 //! The report of an audit, as text and as JSON, schema `portolan.audit/1` (docs/json.md).
 
-use crate::output::milliseconds;
+use crate::output::{self, milliseconds};
 use core::fmt::Write;
 use core::net::SocketAddr;
 use portolan_audit::{Credentials, Finding, Outcome, Report};
@@ -181,12 +181,7 @@ pub(super) fn human(name: &str, report: &Report) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = head(&mut text, name, report);
-    for (rfc, title) in DOCUMENTS {
-        let _ = writeln!(text, "\nRFC {rfc}, {title}");
-        for finding in report.findings.iter().filter(|finding| finding.check.clause().rfc == rfc) {
-            let _ = writeln!(text, "  {} {}", mark(finding.outcome), line(finding));
-        }
-    }
+    let _ = findings(&mut text, &report.findings);
     if !report.amplification.is_empty() {
         let _ = writeln!(text, "\nAmplification: bytes received for each byte sent");
         for kind in &report.amplification {
@@ -202,6 +197,33 @@ pub(super) fn human(name: &str, report: &Report) -> String {
     }
     let _ = foot(&mut text, report);
     text
+}
+
+/// Writes one line for each finding. The findings that are unknown for one reason are one line together, if they are at
+/// least half of all: then the reason concerns the server, not the clauses.
+fn findings(text: &mut String, findings: &[Finding]) -> core::fmt::Result {
+    let of_outcome = |outcome: Outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
+    let shared = findings.iter().map(|finding| finding.outcome).find(|outcome| match outcome {
+        Outcome::Unknown(_) => of_outcome(*outcome) * 2 >= findings.len() && of_outcome(*outcome) > 1,
+        Outcome::Honoured | Outcome::Violated(_) | Outcome::NotSupported => false,
+    });
+    for (rfc, title) in DOCUMENTS {
+        let own = |finding: &&Finding| finding.check.clause().rfc == rfc && Some(finding.outcome) != shared;
+        let mut lines = findings.iter().filter(own).peekable();
+        if lines.peek().is_some() {
+            writeln!(text, "\nRFC {rfc}, {title}")?;
+        }
+        for finding in lines {
+            writeln!(text, "  {} {}", mark(finding.outcome), line(finding))?;
+        }
+    }
+    match shared {
+        Some(outcome) => {
+            let checks = output::count(of_outcome(outcome), "check");
+            writeln!(text, "\n  {} {checks}: {outcome}", mark(outcome))
+        }
+        None => Ok(()),
+    }
 }
 
 fn head(text: &mut String, name: &str, report: &Report) -> core::fmt::Result {
@@ -267,6 +289,28 @@ fn line(finding: &Finding) -> String {
 mod tests {
     use super::*;
     use portolan_audit::{Check, UnknownReason, Violation};
+
+    #[test]
+    fn findings_that_are_unknown_for_one_reason_are_one_line() {
+        let unknown = |check, why| Finding { check, outcome: Outcome::Unknown(why) };
+        let mut all = vec![
+            unknown(Check::Tcp, UnknownReason::Loss),
+            unknown(Check::Software, UnknownReason::Loss),
+            unknown(Check::ChangePort, UnknownReason::Loss),
+            Finding { check: Check::UnknownRequired, outcome: Outcome::Honoured },
+        ];
+        let text = |findings: &[Finding]| {
+            let mut text = String::new();
+            super::findings(&mut text, findings).unwrap();
+            text
+        };
+        let shared = text(&all);
+        assert!(shared.ends_with("(420)\n\n  ? 3 checks: too many packets are lost\n"), "{shared}");
+        assert_eq!(shared.lines().count(), 5, "the second RFC has no heading: {shared}");
+        all[1].outcome = Outcome::NotSupported;
+        all[2].outcome = Outcome::Unknown(UnknownReason::Filter);
+        assert_eq!(text(&all).matches("? §").count(), 2, "{}", text(&all));
+    }
 
     #[test]
     fn a_finding_has_its_clause_meaning_and_evidence() {

@@ -30,7 +30,7 @@ pub(crate) struct NatArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Vec<IpAddr>,
     /// Upper bound of one classification with its name lookups. Seconds, from 0.1 to 3600
-    #[arg(long, value_name = "S", value_parser = seconds, default_value = "5")]
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "5", allow_negative_numbers = true)]
     pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) output: ReportOptions,
@@ -48,7 +48,7 @@ pub(crate) struct NatArgs {
     pub(crate) require: Vec<Requirements>,
     /// Repeat the classification every S seconds (30; at least 5) and report changes, until a signal
     #[arg(long, value_name = "S", num_args = 0..=1, require_equals = true, default_missing_value = "30",
-          value_parser = watch_seconds)]
+          value_parser = watch_seconds, allow_negative_numbers = true)]
     pub(crate) watch: Option<Duration>,
     /// Also measure how long mappings live, in the first family that works: about 195 seconds, 82 sockets
     ///

@@ -49,8 +49,7 @@ impl Printer {
     /// Starts the progress line of a run.
     pub(crate) fn begin(&mut self, plan: &Plan<'_>) {
         if self.events {
-            let count = plan.names.len();
-            self.progress.replace(&format!("querying {count} server{}", if count == 1 { "" } else { "s" }));
+            self.progress.replace(&format!("querying {}", output::count(plan.names.len(), "server")));
         }
     }
 

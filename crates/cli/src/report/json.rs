@@ -264,6 +264,7 @@ fn flaw_code(flaw: Flaw) -> String {
         Flaw::Error(code) => return format!("error-{code}"),
         Flaw::Garbage => "garbage",
         Flaw::SameForAll => "same-for-all",
+        Flaw::MappedAddressInvalid => "mapped-address-invalid",
         // The enum may grow. An unknown flaw is named by its `Display` text.
         other => return other.to_string().replace(' ', "-"),
     };

@@ -109,6 +109,22 @@ fn unanswered(family: &FamilyReport) -> Vec<Step> {
     steps
 }
 
+/// The endpoints that the other destinations saw. Many destinations that saw the same endpoint are counted.
+fn others(seen: &[&Evidence]) -> String {
+    let mapped = |evidence: &Evidence| {
+        let Evidence::Seen { mapped, .. } = evidence else { return None };
+        Some(*mapped)
+    };
+    match seen {
+        [] => "No other destination responded".to_owned(),
+        [first, _, _, ..] if seen.iter().all(|other| mapped(other) == mapped(first)) => {
+            let endpoint = mapped(first).map(|mapped| mapped.to_string()).unwrap_or_default();
+            format!("{} other destinations saw {endpoint}", seen.len())
+        }
+        _ => seen.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    }
+}
+
 /// The steps of the mapping test.
 fn mapping(family: &FamilyReport) -> Vec<Step> {
     let mut seen = family.mapping.evidence.iter().filter(|evidence| matches!(evidence, Evidence::Seen { .. }));
@@ -119,8 +135,7 @@ fn mapping(family: &FamilyReport) -> Vec<Step> {
         Some(NatKind::Firewall | NatKind::None) => "Nothing changes the address: there is no NAT.",
         None => "It is unknown whether a NAT changes the address.",
     };
-    let others: Vec<String> = seen.map(ToString::to_string).collect();
-    let others = if others.is_empty() { "No other destination responded".to_owned() } else { others.join("; ") };
+    let others = others(&seen.collect::<Vec<_>>());
     let follows = match family.mapping.value() {
         Some(Mapping::EndpointIndependent) => {
             "Endpoint-independent mapping (EIM): one public endpoint for all destinations.".to_owned()

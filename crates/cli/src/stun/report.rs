@@ -2,7 +2,7 @@
 
 use super::Reply;
 use crate::explain::report::{JsonLine, json_lines, lines};
-use crate::output::milliseconds;
+use crate::output::{self, milliseconds};
 use core::fmt::Write;
 use core::net::SocketAddr;
 use portolan_machine::Protocol;
@@ -141,7 +141,7 @@ pub(super) fn human(reply: &Reply, report: &Report) -> String {
     let mut text = result.clone();
     let rtt = match report.rtt_ms {
         Some(rtt) => format!("{rtt:.1} ms"),
-        None => format!("unknown after {} transmissions", report.sends),
+        None => format!("unknown after {}", output::count(report.sends as usize, "transmission")),
     };
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value {

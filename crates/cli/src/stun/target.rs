@@ -1,8 +1,8 @@
 //! The server of `portolan stun`: a host, an address, or a `stun:` or `stuns:` URI.
 
-use crate::servers::{Host, STUN_PORT, ServerName, ServerNameError};
+use crate::servers::{Host, STUN_PORT, ServerName, ServerNameError, split_scheme};
 use core::str::FromStr;
-use portolan_stun::uri::{Scheme, Uri};
+use portolan_stun::uri::Scheme;
 
 /// The port of STUN over TLS (RFC 8489 §18.5).
 const TLS_PORT: u16 = 5349;
@@ -22,16 +22,11 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        let scheme = Uri::parse(text).ok().map(|uri| uri.scheme);
+        let (scheme, server) = split_scheme(text)?;
         let is_secure = match scheme {
-            Some(Scheme::Turn | Scheme::Turns) => return Err(TargetError::Relay),
+            Some(Scheme::Turn | Scheme::Turns) => return Err(ServerNameError::Relay.into()),
             Some(Scheme::Stuns) => true,
             Some(Scheme::Stun) | None => false,
-        };
-        let server = match (scheme, text.split_once(':')) {
-            // The port of a URI may be empty after the colon.
-            (Some(_), Some((_, server))) => server.strip_suffix(':').unwrap_or(server),
-            _ => text,
         };
         let secure = ServerName::read(server, TLS_PORT)?;
         if is_secure && matches!(secure.host, Host::Address(_)) {
@@ -49,8 +44,6 @@ pub(crate) enum TargetError {
     /// RFC 8489 §8.1: a `stuns:` URI with an address is rejected, because no certificate authenticates the address.
     #[error("a stuns: URI needs a host name, not an address (RFC 8489 §8.1); for an address use: HOST --tls")]
     SecureAddress,
-    #[error("the URI names a TURN relay; give a STUN server, as stun:HOST or HOST")]
-    Relay,
 }
 
 #[cfg(test)]
@@ -79,7 +72,9 @@ mod tests {
             assert_eq!(read(text), Ok((plain.to_owned(), secure.to_owned(), is_secure)), "{text}");
         }
         assert_eq!(read("stun:host:"), read("host"), "RFC 3986 §3.2.3: a port may be left out");
-        assert_eq!(read("turn:192.0.2.1"), Err(TargetError::Relay));
+        assert_eq!(read("turn:192.0.2.1"), Err(TargetError::Name(ServerNameError::Relay)));
+        assert_eq!(read("http://host"), Err(TargetError::Name(ServerNameError::Slash)));
+        assert_eq!(read("stun:192.0.2.1?transport=udp"), Err(TargetError::Name(ServerNameError::Query)));
         assert_eq!(read("host:0"), Err(TargetError::Name(ServerNameError::Port)));
     }
 }

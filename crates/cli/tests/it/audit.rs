@@ -93,6 +93,8 @@ fn a_silent_server_gives_exit_code_3_and_a_missing_argument_one_line() {
     let finished = run(&["audit", &address]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(3), ""), "{finished:?}");
     assert!(finished.stdout.contains(" did not respond over udp"), "{finished:?}");
+    assert_eq!(finished.stdout.matches("the server did not answer").count(), 1, "{finished:?}");
+    assert!(finished.stdout.lines().count() <= 10, "{finished:?}");
     assert!(finished.stdout.contains(" 0 violated, "), "{finished:?}");
     assert_refused(&run(&["audit", "127.0.0.1:0"]), &["port"]);
     assert_refused(&run(&["audit"]), &["HOST[:PORT]"]);

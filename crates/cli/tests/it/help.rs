@@ -26,6 +26,8 @@ fn the_help_of_each_command_is_pinned() {
     assert_help(&["sdp", "answer", "--help"], include_str!("help/sdp-answer.txt"));
     assert_help(&["sdp", "validate", "--help"], include_str!("help/sdp-validate.txt"));
     assert_help(&["lab", "nat", "--help"], include_str!("help/lab-nat.txt"));
+    assert_help(&["completions", "--help"], include_str!("help/completions.txt"));
+    assert_help(&["man", "--help"], include_str!("help/man.txt"));
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn the_help_of_each_command_shows_its_exit_codes() {
         .filter(|line| line.starts_with("| `"))
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect();
-    assert_eq!(rows.len(), 15, "one row for each command, one for --watch and one for --strict");
+    assert_eq!(rows.len(), 17, "one row for each command, one for --watch and one for --strict");
     for row in rows {
         let [command, meanings @ ..] = row.as_slice() else { panic!("a row has cells") };
         let command: Vec<&str> = command.trim_matches('`').split(' ').filter(|word| !word.starts_with("--")).collect();

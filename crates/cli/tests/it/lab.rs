@@ -52,7 +52,7 @@ fn the_report_is_available_as_json() {
 
 #[test]
 fn invalid_values_give_one_line() {
-    assert_refused(&run(&["lab", "nat", "--mapping", "cone"]), &["--mapping", "endpoint-independent (ei)"]);
+    assert_refused(&run(&["lab", "nat", "--mapping", "cone"]), &["--mapping", "expected eim, adm, apdm"]);
     assert_refused(&run(&["lab", "nat", "--preset", "office"]), &["--preset", "home"]);
     assert_refused(&run(&["lab", "nat", "--preset", "home", "--mapping", "eim"]), &["--preset", "--mapping"]);
     assert_refused(&run(&["lab", "nat", "--loss", "51"]), &["--loss", "50"]);

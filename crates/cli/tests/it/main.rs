@@ -16,6 +16,8 @@ mod help;
 mod invalid_responses;
 mod lab;
 mod nat;
+#[cfg(unix)]
+mod operator;
 #[path = "../support/process.rs"]
 mod process;
 #[path = "../support/refusal.rs"]

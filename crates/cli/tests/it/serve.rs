@@ -15,7 +15,7 @@ pub(crate) fn start_server_with_alternate() -> (Process, String) {
         let (one, two) = (free_address("127.0.0.1"), free_address("127.0.0.2"));
         let arguments = ["serve", "--listen", &one, "--alternate", &two];
         let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
-        let listening = (0..4).try_for_each(|_| server.wait_for("listening on", TIMEOUT));
+        let listening = (0..4).try_for_each(|_| server.wait_for("listening on", TIMEOUT).map(drop));
         if listening.is_ok() {
             return (server, one);
         }
@@ -72,7 +72,26 @@ fn invalid_addresses_give_one_line() {
         (&["--listen", "127.0.0.1:3478", "--alternate", "127.0.0.1:3479"], &["two different addresses"]),
         (&["--listen", "0.0.0.0:3478", "--alternate", "127.0.0.2:3479"], &["wildcard"]),
         (&["--listen", "127.0.0.1:3478", "--alternate", "[::1]:3479"], &["[::1]:3479", "family"]),
-        (&["--listen", "127.0.0.1"], &["127.0.0.1", "--listen"]),
+        (&["--listen", "127.0.0.1", "--alternate", "127.0.0.2"], &["127.0.0.1:3478", "127.0.0.2:3478", "3479"]),
+        (&["--alternate", "127.0.0.2:3479"], &["--alternate needs --listen", "two known addresses"]),
+        (&["--listen", "[::]:3478", "--alternate", "[::1]:3479"], &["wildcard", "two known addresses"]),
+        (&["--listen", "127.0.0.1:3478", "--alternate", "0.0.0.0:3479"], &["wildcard", "two known addresses"]),
+        (&["--listen", "localhost"], &["localhost", "--listen", "IP address"]),
+        (&["--listen", "127.0.0.1:x"], &["127.0.0.1:x", "port"]),
+        (&["--listen", "224.0.0.1:3478"], &["224.0.0.1", "multicast"]),
+        (&["--listen", "[ff02::1]"], &["ff02::1", "multicast"]),
+        (&["--listen", "255.255.255.255"], &["255.255.255.255", "broadcast"]),
+        (&["--listen", "127.0.0.1", "--alternate", "239.0.0.1:3479"], &["--alternate", "multicast"]),
+        (&["--listen", "[fe80::1]:3478"], &["fe80::1", "zone"]),
+        (&["--listen", "[fe80::1%no-such]:3478"], &["no-such", "interface"]),
+        (&["--advertise", "203.0.113.1"], &["--advertise", "LOCAL=PUBLIC"]),
+        (&["--advertise", "10.0.0.1="], &["--advertise", "LOCAL=PUBLIC"]),
+        (
+            &["--listen", "127.0.0.1", "--alternate", "127.0.0.2:3479", "--advertise", "127.0.0.1=203.0.113.1"],
+            &["127.0.0.1", "127.0.0.2", "advertise both"],
+        ),
+        (&["--rate", "-1"], &["-1", "--rate", "or off"]),
+        (&["--streams", "-1"], &["-1", "--streams"]),
         (&["--listen", "127.0.0.1:0", "--advertise", "10.0.0.1=203.0.113.1"], &["10.0.0.1"]),
         (&["--rate", "never"], &["--rate", "or off"]),
         (&["--streams", "0"], &["--streams", "1..=1000000"]),

@@ -1,6 +1,7 @@
 //! A process that a test starts: its output is read line by line, its run time is bounded, and it is killed at the end
 //! of the test.
 
+use core::borrow::BorrowMut;
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -38,7 +39,8 @@ enum Line {
 
 impl Process {
     /// Starts the process with piped outputs.
-    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+    pub(crate) fn start(mut command: impl BorrowMut<Command>) -> io::Result<Self> {
+        let command = command.borrow_mut();
         let started = Instant::now();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (sender, lines) = mpsc::channel();
@@ -54,19 +56,26 @@ impl Process {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) -> io::Result<()> {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let id = id.ok_or_else(|| io::Error::other("the process has no process ID"))?;
-        Ok(kill_process(id, Signal::TERM)?)
+        self.signal(Signal::TERM)
     }
 
-    /// Waits for a line with this text, on either output.
-    pub(crate) fn wait_for(&mut self, text: &str, within: Duration) -> io::Result<()> {
+    /// Sends a signal.
+    #[allow(dead_code, reason = "not each test binary that includes this file sends another signal")]
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let id = id.ok_or_else(|| io::Error::other("the process has no process ID"))?;
+        Ok(kill_process(id, signal)?)
+    }
+
+    /// Waits for a line with this text, on either output, and returns it.
+    pub(crate) fn wait_for(&mut self, text: &str, within: Duration) -> io::Result<String> {
         let deadline = Instant::now() + within;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    if self.record(line).contains(text) {
-                        return Ok(());
+                    let line = self.record(line);
+                    if line.contains(text) {
+                        return Ok(line);
                     }
                 }
                 Err(why) => {

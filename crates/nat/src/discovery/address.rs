@@ -57,6 +57,28 @@ pub(super) fn is_valid_other(primary: SocketAddr, other: SocketAddr) -> bool {
     same_family && differs && reachable && host
 }
 
+/// Whether the server at `server` can see a client at `mapped`. An address of a laboratory is possible only if the server
+/// has one too.
+pub(super) fn is_valid_mapped(server: SocketAddr, mapped: SocketAddr) -> bool {
+    let same_family = server.is_ipv4() == mapped.is_ipv4();
+    let reachable = !is_special_purpose(mapped.ip()) || is_special_purpose(server.ip());
+    let host = match mapped.ip() {
+        IpAddr::V4(address) => {
+            // "This network" and the addresses from multicast up are no source addresses (RFC 1122 §3.2.1.3).
+            let [first, ..] = address.octets();
+            first != 0 && first < 224
+        }
+        IpAddr::V6(address) => !address.is_unspecified() && !address.is_multicast(),
+    };
+    let loopback = mapped.ip().is_loopback() && !server.ip().is_loopback();
+    same_family && reachable && host && !loopback && mapped.port() != 0
+}
+
+/// An IPv4 address in the form of an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) as an IPv4 address.
+pub(super) fn normalized(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// Whether only a carrier assigns this local address, so that a second NAT must follow (RFC 6598 §7, RFC 6333 §5.7).
 pub(super) fn is_carrier_side(local: IpAddr) -> bool {
     let IpAddr::V4(local) = local else { return false };
@@ -96,6 +118,30 @@ mod tests {
         assert!(!valid("[2600:3c00::1]:3478", "[fe80::2]:3479"));
         assert!(!valid("[2600:3c00::1]:3478", "[::ffff:8.8.8.8]:3479"));
         assert!(!valid("10.0.0.1:3478", "224.0.0.2:3479"), "a multicast address");
+    }
+
+    #[test]
+    fn a_mapped_address_is_an_address_that_the_server_can_see() {
+        let valid = |server: &str, mapped: &str| is_valid_mapped(server.parse().unwrap(), mapped.parse().unwrap());
+        let (public, private, lab) = ("45.33.9.10:3478", "10.0.0.1:3478", "203.0.113.10:3478");
+        for server in [public, private, lab] {
+            assert!(valid(server, "45.33.9.77:5000"));
+            for mapped in ["127.0.0.1:5", "0.0.0.0:5", "0.1.2.3:5", "224.0.0.1:5", "255.255.255.255:5", "240.0.0.1:5"] {
+                assert!(!valid(server, mapped), "{server} {mapped}");
+            }
+            assert!(!valid(server, "45.33.9.77:0") && !valid(server, "[2600:3c00::1]:5"), "{server}");
+        }
+        for mapped in ["10.0.0.7:5", "192.168.1.7:5", "172.16.0.1:5", "100.64.0.1:5", "169.254.0.1:5", "203.0.113.7:5"]
+        {
+            assert!(!valid(public, mapped), "{mapped}");
+            assert!(valid(private, mapped) && valid(lab, mapped), "{mapped}");
+        }
+        assert!(valid("127.0.0.1:3478", "127.0.0.1:5"));
+        for mapped in ["[::1]:5", "[::]:5", "[ff02::1]:5", "[fe80::1]:5", "[fd00::1]:5", "45.33.9.77:5"] {
+            assert!(!valid("[2600:3c00::1]:3478", mapped), "{mapped}");
+        }
+        assert!(valid("[::1]:3478", "[::1]:5") && valid("[fd00::1]:3478", "[fd00::2]:5"));
+        assert_eq!(normalized("[::ffff:45.33.9.77]:5".parse().unwrap()), "45.33.9.77:5".parse().unwrap());
     }
 
     #[test]

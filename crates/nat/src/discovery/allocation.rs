@@ -12,6 +12,8 @@ use super::doubt;
 /// The mapping of one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
+    /// The number of the server that reported it.
+    pub(super) server: u8,
     /// The local port of the socket.
     pub(super) local: u16,
     /// The external endpoint.
@@ -96,16 +98,32 @@ fn counts(ports: &[i32]) -> Option<(i16, f64)> {
     Some((i16::try_from(step).ok()?, doubt::PORT_CHANCE))
 }
 
-/// Judges whether all mappings of the host share one address. `samples` hold each mapping once.
+/// Judges whether all mappings of the host share one address. `samples` hold each mapping once. If only different servers
+/// report different addresses, one of them may be wrong.
 pub(super) fn pooling(samples: &[Sample]) -> Conclusion<Pooling> {
-    let first = samples.first().map(|sample| sample.external.ip());
-    let other = samples.iter().find(|sample| Some(sample.external.ip()) != first);
+    let differs = |a: &Sample, b: &Sample| a.external.ip() != b.external.ip();
+    let pair_of = |server: Option<u8>| {
+        let is_its = move |sample: &&Sample| server.is_none_or(|server| sample.server == server);
+        let first = samples.iter().find(is_its)?;
+        Some((first, samples.iter().filter(is_its).find(|sample| differs(first, sample))?))
+    };
     let evidence = |samples: &mut dyn Iterator<Item = &Sample>| -> Vec<Evidence> {
         samples.map(|s| Evidence::Mapped { local: s.local, external: s.external }).collect()
     };
-    if let Some(other) = other {
-        let shown = evidence(&mut samples.first().into_iter().chain([other]));
-        return Conclusion::value_with(Pooling::Arbitrary, doubt::MIN_P_WRONG, shown);
+    let shared = |server: u8| {
+        let its = samples.iter().filter(move |sample| sample.server == server);
+        let mut others = samples.iter().filter(move |sample| sample.server != server);
+        others.clone().next().is_none()
+            || others
+                .any(|other| pair_of(Some(other.server)).is_some() || its.clone().any(|sample| !differs(sample, other)))
+    };
+    // A server whose addresses no other server reports may be wrong, unless other servers report several ones too.
+    let shown = samples.iter().filter(|sample| shared(sample.server));
+    if let Some((one, two)) = shown.clone().find_map(|sample| pair_of(Some(sample.server))) {
+        return Conclusion::value_with(Pooling::Arbitrary, doubt::MIN_P_WRONG, evidence(&mut [one, two].into_iter()));
+    }
+    if let Some((one, two)) = pair_of(None) {
+        return Conclusion::unknown(Unknown::ServersDisagree, evidence(&mut [one, two].into_iter()));
     }
     let shown = evidence(&mut samples.iter());
     if samples.len() < ENOUGH {
@@ -122,6 +140,7 @@ mod tests {
 
     fn samples(ports: &[(u16, u16)]) -> Vec<Sample> {
         let sample = |(order, (local, external)): (usize, &(u16, u16))| Sample {
+            server: 0,
             local: *local,
             external: SocketAddr::from(([203, 0, 113, 1], *external)),
             order: u16::try_from(order).unwrap(),
@@ -177,5 +196,11 @@ mod tests {
         assert_eq!(pooling(&five[..4]).reason(), Some(Unknown::TooFewSamples));
         five[1].external.set_ip([203, 0, 113, 2].into());
         assert_eq!(pooling(&five[..2]).value(), Some(&Pooling::Arbitrary));
+        let sample = |server, last| Sample { server, external: ([203, 0, 113, last], 5).into(), ..five[0] };
+        let pools = [[sample(0, 1), sample(1, 1), sample(1, 2)], [sample(0, 1), sample(1, 2), sample(1, 3)]];
+        assert_eq!(pooling(&pools[0]).value(), Some(&Pooling::Arbitrary), "both servers report the first address");
+        assert_eq!(pooling(&pools[1]).reason(), Some(Unknown::ServersDisagree), "one server may be wrong");
+        five[1].server = 1;
+        assert_eq!(pooling(&five).reason(), Some(Unknown::ServersDisagree), "one server reports the other address");
     }
 }

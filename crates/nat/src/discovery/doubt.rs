@@ -16,11 +16,23 @@ pub(super) const PORT_CHANCE: f64 = 1.0 / 64_512.0;
 /// The error of a conclusion from one server alone: 2 of 80 public servers reported wrong addresses.
 pub(super) const SINGLE_SERVER: f64 = 2.0 / 80.0;
 
+/// The probability that a NAT that preserves ports chooses one of several addresses for each destination. This is an
+/// estimate without a measurement.
+pub(super) const POOL: f64 = 0.05;
+
 /// The smallest error, for faults that these tests cannot detect.
 pub(super) const MIN_P_WRONG: f64 = 1e-6;
 
 /// Silence is no evidence if the probability of accidental silence is larger than this.
 pub(super) const MAX_P_WRONG: f64 = 0.2;
+
+/// The probability that `n` choices of one of two addresses all give the same address.
+pub(super) fn one_of_two(n: u8) -> f64 {
+    (1..n).fold(1.0, |chance, _| chance * 0.5)
+}
+
+/// A server is blamed for its silence only if the probability of accidental silence is at most this.
+pub(super) const MAX_BLAME: f64 = 0.001;
 
 /// The number of packets that had to be answered, and the number of those that were answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

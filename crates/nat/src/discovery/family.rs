@@ -124,6 +124,11 @@ impl FamilyRun {
         self.mapping.from = self.mapping.from.min(now);
     }
 
+    /// Whether the socket is a TCP connection of this run.
+    pub(super) fn has_stream(&self, socket: SocketId) -> bool {
+        self.tcp.holds(socket)
+    }
+
     pub(super) fn owns(&self, socket: SocketId) -> bool {
         self.mapping.socket == socket
             || self.filtering.attempts.iter().any(|attempt| attempt.socket == socket)
@@ -138,7 +143,12 @@ impl FamilyRun {
         socket: SocketId,
         event: SocketEvent,
     ) -> Option<Actions> {
-        let mut actions = if self.owns(socket) { Actions::new() } else { self.tcp.socket_event(socket, event)? };
+        let mut actions = Actions::new();
+        if !self.owns(socket) {
+            let (ended, reached) = self.tcp.socket_event(cx.now(), socket, event)?;
+            actions = ended;
+            actions.extend(reached.map(|(server, to)| self.mapping.plan_again(server, to)));
+        }
         if self.is_over() {
             return Some(actions);
         }
@@ -220,10 +230,15 @@ impl FamilyRun {
             }
             Test::Proof { server } => {
                 if let Some(state) = self.servers.get_mut(server) {
-                    state.proof.sent_at = Some(now);
+                    state.proof.request.sent_at = Some(now);
                 }
             }
-            Test::Port { .. } | Test::HairpinLearn | Test::HairpinOut | Test::HairpinBack => {}
+            Test::Again { .. }
+            | Test::Stream { .. }
+            | Test::Port { .. }
+            | Test::HairpinLearn
+            | Test::HairpinOut
+            | Test::HairpinBack => {}
         }
         None
     }
@@ -234,6 +249,13 @@ impl FamilyRun {
             return Actions::new();
         }
         self.state.dirty = true;
+        if let Test::Stream { server } = event.tag().test {
+            // A response over TCP shows nothing about UDP, but it shows that this is a STUN server.
+            if matches!(event, TransactionEvent::Answered(_)) {
+                self.tcp.answered(server);
+            }
+            return Actions::new();
+        }
         match event {
             TransactionEvent::Answered(answer) => {
                 self.state.responded = true;
@@ -241,16 +263,21 @@ impl FamilyRun {
             }
             TransactionEvent::Elsewhere(answer) => {
                 self.state.responded = true;
+                self.servers.set_heard(now);
                 return self.hold(answer.tag.test, Flaw::AnswersFromElsewhere).into_iter().collect();
             }
             TransactionEvent::Unusable { tag, .. } => {
                 self.state.responded = true;
                 let flaw = self.hold(tag.test, Flaw::Garbage);
-                self.exhausted(tag.test, 1);
-                return flaw.into_iter().collect();
+                let again = self.exhausted(tag.test, 1);
+                return flaw.into_iter().chain(again).collect();
             }
-            TransactionEvent::Exhausted { tag, sends, .. } => self.exhausted(tag.test, *sends),
-            TransactionEvent::SocketLost { tag, .. } => self.exhausted(tag.test, 0),
+            TransactionEvent::Exhausted { tag, sends, .. } => {
+                return self.exhausted(tag.test, *sends).into_iter().collect();
+            }
+            TransactionEvent::SocketLost { tag, .. } => {
+                return self.exhausted(tag.test, 0).into_iter().collect();
+            }
             TransactionEvent::Unreachable { tag, why, .. } => self.unreachable(tag.test, *why),
             _ => {}
         }
@@ -265,11 +292,11 @@ impl FamilyRun {
 
     fn server_of(&mut self, test: Test) -> Option<u8> {
         match test {
-            Test::Map { server, .. } | Test::Proof { server } => Some(server),
+            Test::Map { server, .. } | Test::Proof { server } | Test::Again { server } => Some(server),
             Test::Control { attempt } | Test::ChangeBoth { attempt } | Test::ChangePort { attempt } => {
                 self.filtering.get_mut(attempt).map(|attempt| attempt.server)
             }
-            Test::Port { .. } | Test::HairpinLearn | Test::HairpinOut | Test::HairpinBack => None,
+            Test::Stream { .. } | Test::Port { .. } | Test::HairpinLearn | Test::HairpinOut | Test::HairpinBack => None,
         }
     }
 
@@ -290,7 +317,10 @@ impl FamilyRun {
             None => Outcome::Answered(answer.from),
         };
         match answer.tag.test {
-            Test::Map { server, target } => actions.extend(self.map_answered(answer, &fields, server, target)),
+            Test::Map { server, target } => actions.extend(self.map_answered(now, answer, &fields, (server, target))),
+            Test::Again { server } => {
+                actions.extend(self.map_answered(now, answer, &fields, (server, Target::Primary)));
+            }
             Test::Control { attempt } => actions.extend(self.control_answered(answer, &fields, attempt)),
             Test::ChangeBoth { attempt } => {
                 if let Some(attempt) = self.filtering.get_mut(attempt) {
@@ -304,17 +334,17 @@ impl FamilyRun {
             }
             Test::Proof { server } => {
                 if let Some(state) = self.servers.get_mut(server) {
-                    state.proof.outcome = outcome;
+                    state.proof.request.outcome = outcome;
                 }
             }
-            Test::Port { socket } => self.ports.answered(socket, fields.mapped()),
+            Test::Port { socket } => self.ports.answered(socket, fields.mapped(answer.from).ok().flatten()),
             Test::HairpinLearn => {
-                if let Some(public) = fields.mapped() {
+                if let Ok(Some(public)) = fields.mapped(answer.from) {
                     actions.extend(self.hairpin.set_public(now, public));
                 }
             }
             // No server answers these requests. Their arrival at this host is the result.
-            Test::HairpinOut | Test::HairpinBack => {}
+            Test::Stream { .. } | Test::HairpinOut | Test::HairpinBack => {}
         }
         actions
     }
@@ -323,7 +353,7 @@ impl FamilyRun {
     fn learn(&mut self, server: u8, answer: &Answer<Tag>, fields: &ResponseFields) -> Actions {
         let mut actions = Actions::new();
         let Some(state) = self.servers.get_mut(server) else { return actions };
-        let is_plain = matches!(answer.tag.test, Test::Map { .. } | Test::Control { .. });
+        let is_plain = matches!(answer.tag.test, Test::Map { .. } | Test::Control { .. } | Test::Again { .. });
         if is_plain && answer.nth == 1 {
             let rtt = state.rtt.map_or(answer.since_first, |rtt| rtt.min(answer.since_first));
             state.rtt = Some(rtt);
@@ -331,7 +361,7 @@ impl FamilyRun {
                 actions.extend(self.filtering.set_rtt(self.family, rtt));
             }
         }
-        let primary = matches!(answer.tag.test, Test::Map { target: Target::Primary, .. } | Test::Control { .. });
+        let primary = is_plain && !matches!(answer.tag.test, Test::Map { target, .. } if target != Target::Primary);
         match fields.error {
             None if primary => self.servers.set_other(server, fields.other),
             Some(code) if primary => actions.extend(self.servers.hold(server, Flaw::Error(code))),
@@ -340,18 +370,31 @@ impl FamilyRun {
         actions
     }
 
-    fn map_answered(&mut self, answer: &Answer<Tag>, fields: &ResponseFields, server: u8, target: Target) -> Actions {
-        let mapped = fields.mapped().filter(|_| fields.error.is_none());
+    fn map_answered(
+        &mut self,
+        now: Instant,
+        answer: &Answer<Tag>,
+        fields: &ResponseFields,
+        (server, target): (u8, Target),
+    ) -> Actions {
+        let rtt = self.servers.get(server).and_then(|state| state.rtt).unwrap_or(answer.since_first);
         if let Some(state) = self.servers.get_mut(server) {
             state.target(target).outcome = fields.error.map_or(Outcome::Answered(answer.from), Outcome::Refused);
         }
-        let Some(mapped) = mapped else {
-            let flaw = if fields.error.is_none() { self.servers.hold(server, Flaw::Garbage) } else { None };
-            return flaw.into_iter().collect();
+        let mapped = match fields.mapped(answer.from) {
+            Ok(Some(mapped)) => mapped,
+            Ok(None) => return Actions::new(),
+            Err(flaw) => return self.servers.hold(server, flaw).into_iter().collect(),
         };
         let seen = DiscoveryNote::Seen { tag: answer.tag, by: answer.from, mapped };
         let mut actions = Actions::from([Action::Note(seen)]);
-        self.mapping.answered(answer, server, mapped, fields);
+        self.mapping.answered(now, answer, (server, rtt), mapped, fields);
+        if let Some(state) = self.servers.get_mut(server).filter(|_| target == Target::Primary) {
+            state.seen.add(mapped);
+            if state.seen.is_unstable() {
+                actions.extend(self.servers.hold(server, Flaw::Unstable));
+            }
+        }
         actions.extend(self.compare_sockets(server));
         if !core::mem::replace(&mut self.state.public_reported, true) {
             let public = DiscoveryEvent::Public { family: self.family, endpoint: mapped, local: answer.local };
@@ -362,51 +405,55 @@ impl FamilyRun {
 
     fn control_answered(&mut self, answer: &Answer<Tag>, fields: &ResponseFields, attempt: u8) -> Actions {
         let Some(this) = self.filtering.get_mut(attempt) else { return Actions::new() };
-        this.control.answers = answer.nth;
-        this.control.sends = this.control.sends.max(answer.sends);
-        let before = this.control.mapped;
-        let (server, mapped) = (this.server, fields.mapped().filter(|_| fields.error.is_none()));
-        this.control.mapped = before.or(mapped);
-        let changed = mapped.is_some() && before.is_some() && before != mapped;
-        let unstable = if changed { self.servers.hold(server, Flaw::Unstable) } else { None };
-        unstable.into_iter().chain(self.compare_sockets(server)).collect()
+        this.control.answers = this.earlier.answers + answer.nth;
+        this.control.sends = this.control.sends.max(this.earlier.sends + answer.sends);
+        let server = this.server;
+        let flaw = match fields.mapped(answer.from) {
+            Ok(Some(mapped)) if this.local.is_some_and(|local| local.ip() == answer.local.ip()) => {
+                this.control.seen.add(mapped);
+                this.control.seen.is_unstable().then_some(Flaw::Unstable)
+            }
+            Ok(_) => None,
+            Err(flaw) => Some(flaw),
+        };
+        let held = flaw.and_then(|flaw| self.servers.hold(server, flaw));
+        held.into_iter().chain(self.compare_sockets(server)).collect()
     }
 
     /// Records a flaw of a server that reports one endpoint for both sockets. No NAT gives two sockets one endpoint.
     fn compare_sockets(&mut self, server: u8) -> Option<Action> {
         let filtering = self.filtering.attempts.iter().find(|attempt| attempt.server == server);
-        let seen = filtering.and_then(|attempt| attempt.control.mapped)?;
+        let seen = filtering.and_then(|attempt| attempt.control.seen.first())?;
         let same = self.mapping.observations.iter().any(|other| other.server == server && other.mapped == seen);
         if same { self.servers.hold(server, Flaw::SameForAll) } else { None }
     }
 
-    fn exhausted(&mut self, test: Test, sends: u32) {
-        let silence = Outcome::Silence(sends);
+    /// Takes the end of a request without a further response. Returns a second request if the path was interrupted.
+    fn exhausted(&mut self, test: Test, sends: u32) -> Option<Action> {
         match test {
-            Test::Map { server, target } => {
-                if let Some(state) = self.servers.get_mut(server) {
-                    state.target(target).outcome = silence;
-                }
-            }
+            Test::Map { server, target } => return self.map_exhausted(server, target, sends),
+            Test::Again { server } => self.tcp.silent(server),
+            Test::Stream { .. } => {}
             Test::Control { attempt } => {
                 if let Some(attempt) = self.filtering.get_mut(attempt) {
-                    attempt.control.sends = sends;
+                    attempt.control.sends = attempt.earlier.sends + sends;
                     attempt.control.over = true;
                 }
             }
             Test::ChangeBoth { attempt } => {
                 if let Some(attempt) = self.filtering.get_mut(attempt) {
-                    attempt.both = silence;
+                    attempt.both = Outcome::Silence(attempt.earlier.both + sends);
                 }
             }
             Test::ChangePort { attempt } => {
                 if let Some(attempt) = self.filtering.get_mut(attempt) {
-                    attempt.port = silence;
+                    attempt.port = Outcome::Silence(attempt.earlier.port + sends);
                 }
             }
             Test::Proof { server } => {
+                let second = self.servers.get(server).is_some_and(|s| self.servers.is_interrupted(&s.proof.request));
                 if let Some(state) = self.servers.get_mut(server) {
-                    state.proof.outcome = silence;
+                    state.proof.request.end(second, sends);
                 }
             }
             Test::Port { socket } => self.ports.exhausted(socket),
@@ -415,6 +462,25 @@ impl FamilyRun {
                 self.hairpin.exhausted(test, sends, tally);
             }
         }
+        None
+    }
+
+    fn map_exhausted(&mut self, server: u8, target: Target, sends: u32) -> Option<Action> {
+        let request = *self.servers.get_mut(server)?.target(target);
+        let unconfirmed = target == Target::Primary && !request.is_second && self.mapping.awaits_confirmation();
+        let second = unconfirmed || self.servers.is_interrupted(&request);
+        self.servers.get_mut(server)?.target(target).end(second, sends);
+        if second { self.mapping.plan_request(&mut self.servers, server, target) } else { None }
+    }
+
+    /// Takes a datagram before any part reads it: each datagram of a server shows that UDP passes.
+    pub(super) fn hear(&mut self, now: Instant, datagram: &Datagram<'_>) -> Option<Action> {
+        let server = self.servers.hear(now, datagram.remote)?;
+        (self.state.responded, self.state.dirty) = (true, true);
+        let is_damaged = Message::decode(datagram.payload)
+            .map_or(true, |message| message.has_fingerprint() && message.check_fingerprint().is_err());
+        let is_answered = self.servers.get(server).is_some_and(|server| server.rtt.is_some());
+        if is_damaged && !is_answered { self.servers.hold(server, Flaw::Garbage) } else { None }
     }
 
     /// Takes a datagram that is no response to a request.

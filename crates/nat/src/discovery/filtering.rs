@@ -12,6 +12,7 @@ use portolan_machine::{Instant, SocketId};
 use portolan_stun::TransactionId;
 
 use super::doubt::{self, Tally};
+use super::series::Series;
 
 /// The outcome of a request so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,7 @@ pub(super) struct Attempt {
     pub(super) control: Control,
     pub(super) both: Outcome,
     pub(super) port: Outcome,
+    pub(super) earlier: Earlier,
     /// The transactions to cancel when the attempt ends: control, both, port.
     pub(super) running: [Option<TransactionId>; 3],
 }
@@ -63,10 +65,35 @@ pub(super) struct Attempt {
 pub(super) struct Control {
     pub(super) sends: u32,
     pub(super) answers: u32,
-    /// The mapped address of the filtering socket.
-    pub(super) mapped: Option<SocketAddr>,
+    /// The mapped addresses of the filtering socket.
+    pub(super) seen: Series,
     pub(super) over: bool,
 }
+
+/// The sends and responses of the requests before they were repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Earlier {
+    /// How many times they were repeated.
+    pub(super) repeats: u8,
+    /// Of the control.
+    pub(super) sends: u32,
+    pub(super) answers: u32,
+    /// Of the request for a response from the other address and port.
+    pub(super) both: u32,
+    /// Of the request for a response from the other port.
+    pub(super) port: u32,
+}
+
+/// The responses to the seven sends of a control without which the three requests are repeated. An interruption of the
+/// path loses the sends of all three requests at the same time, so they are not independent. With four responses at
+/// least two sends of each request did not coincide with the interruption.
+const ENOUGH_ANSWERS: u32 = 4;
+
+/// The responses of a repeated control without which silence is no evidence.
+const FEWEST_ANSWERS: u32 = 3;
+
+/// The most repeats: with them the requests are sent for 3.2 s.
+const MOST_REPEATS: u8 = 3;
 
 impl Attempt {
     pub(super) const fn new(server: u8, primary: SocketAddr, socket: SocketId) -> Self {
@@ -76,9 +103,10 @@ impl Attempt {
             socket,
             local: None,
             sent_at: None,
-            control: Control { sends: 0, answers: 0, mapped: None, over: false },
+            control: Control { sends: 0, answers: 0, seen: Series::new(), over: false },
             both: Outcome::Waiting,
             port: Outcome::Waiting,
+            earlier: Earlier { repeats: 0, sends: 0, answers: 0, both: 0, port: 0 },
             running: [None; 3],
         }
     }
@@ -102,8 +130,12 @@ pub(super) struct Proof {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) other: Other,
+    /// Whether the server may still answer for the first time.
+    pub(super) is_fresh: bool,
     /// The outcome of a plain request to the other address and port.
     pub(super) alternate: Outcome,
+    /// Whether a datagram came from the other address and port.
+    pub(super) alternate_is_heard: bool,
     pub(super) proof: Proof,
     pub(super) tally: Tally,
 }
@@ -115,10 +147,12 @@ pub(super) enum Judgement {
     Wait,
     /// This filtering, with the probability that it is wrong.
     Value(Filtering, f64),
+    /// The path was interrupted during the test: the requests are repeated.
+    Repeat,
     /// The server is capable, but too many packets were lost.
     TooLossy,
-    /// This server cannot be used for the test.
-    Incapable(Unknown, Flaw),
+    /// This server cannot be used for the test, because of a flaw if there is one.
+    Incapable(Unknown, Option<Flaw>),
 }
 
 /// Judges an attempt.
@@ -142,6 +176,9 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
         Outcome::Answered(_) | Outcome::Waiting | Outcome::Refused(_) | Outcome::Silence(_) => {}
     }
     let Outcome::Silence(sends) = attempt.both else { return Judgement::Wait };
+    if let Some(interrupted) = interrupted(attempt) {
+        return interrupted;
+    }
     if let Some(unproved) = silence_is_no_evidence(attempt, setting) {
         return unproved;
     }
@@ -157,30 +194,49 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
     Judgement::Value(value, p_wrong.max(doubt::MIN_P_WRONG))
 }
 
+/// The judgement if too few responses to the control show that the path worked; `None` if there were enough.
+fn interrupted(attempt: &Attempt) -> Option<Judgement> {
+    let Attempt { control, earlier, port, .. } = attempt;
+    let needed = if earlier.repeats > 0 { FEWEST_ANSWERS } else { ENOUGH_ANSWERS };
+    if control.answers >= needed {
+        return None;
+    }
+    Some(if !control.over || *port == Outcome::Waiting {
+        Judgement::Wait
+    } else if earlier.repeats < MOST_REPEATS {
+        Judgement::Repeat
+    } else {
+        Judgement::TooLossy
+    })
+}
+
 /// Returns [`Judgement::Incapable`] if a response or its absence shows that the server cannot be used.
 fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     if let (Outcome::Refused(code), _) | (_, Outcome::Refused(code)) = (attempt.both, attempt.port) {
-        return Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)));
+        let flaw = Flaw::ChangeRequestRefused(code);
+        return Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Some(flaw)));
     }
     match setting.other {
-        Other::None => Some(Judgement::Incapable(Unknown::NoOtherAddress, Flaw::NoOtherAddress)),
-        Other::Invalid => Some(Judgement::Incapable(Unknown::OtherAddressInvalid, Flaw::OtherAddressInvalid)),
-        Other::Unknown if attempt.control.over => Some(Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent)),
+        Other::None => Some(Judgement::Incapable(Unknown::NoOtherAddress, Some(Flaw::NoOtherAddress))),
+        Other::Invalid => Some(Judgement::Incapable(Unknown::OtherAddressInvalid, Some(Flaw::OtherAddressInvalid))),
+        Other::Unknown if attempt.control.over && !setting.is_fresh => {
+            Some(Judgement::Incapable(Unknown::ServerSilent, None))
+        }
         Other::Unknown | Other::Valid(_) => None,
     }
 }
 
 /// The judgement where silence is no evidence for a filter; `None` where silence is evidence.
 fn silence_is_no_evidence(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
-    if attempt.control.answers == 0 {
-        // The server has reported its other address to another socket, so it is not silent.
-        return Some(if attempt.control.over { Judgement::TooLossy } else { Judgement::Wait });
-    }
     match setting.alternate {
+        _ if setting.alternate_is_heard => {}
         Outcome::Answered(_) => {}
         Outcome::Waiting => return Some(Judgement::Wait),
+        Outcome::Silence(sends) if setting.tally.all_fail(sends) > doubt::MAX_BLAME => {
+            return Some(Judgement::Incapable(Unknown::HighLoss, None));
+        }
         Outcome::Refused(_) | Outcome::Silence(_) => {
-            return Some(Judgement::Incapable(Unknown::AlternateUnreachable, Flaw::OtherAddressSilent));
+            return Some(Judgement::Incapable(Unknown::AlternateUnreachable, Some(Flaw::OtherAddressSilent)));
         }
     }
     let expected = if setting.proof.is_whole { setting.other } else { Other::Valid(attempt.primary) };
@@ -189,19 +245,22 @@ fn silence_is_no_evidence(attempt: &Attempt, setting: &Setting) -> Option<Judgem
         Outcome::Answered(from) if Other::Valid(from) == expected => None,
         Outcome::Answered(from) => Some(misplaced(attempt.primary, from)),
         Outcome::Refused(code) => {
-            Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)))
+            Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Some(Flaw::ChangeRequestRefused(code))))
+        }
+        Outcome::Silence(sends) if setting.tally.all_fail(sends) > doubt::MAX_BLAME => {
+            Some(Judgement::Incapable(Unknown::HighLoss, None))
         }
         Outcome::Silence(_) => {
-            Some(Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered))
+            Some(Judgement::Incapable(Unknown::ChangeRequestUnanswered, Some(Flaw::ChangeRequestUnanswered)))
         }
     }
 }
 
 fn misplaced(primary: SocketAddr, from: SocketAddr) -> Judgement {
     if from == primary {
-        Judgement::Incapable(Unknown::ChangeRequestIgnored, Flaw::ChangeRequestIgnored)
+        Judgement::Incapable(Unknown::ChangeRequestIgnored, Some(Flaw::ChangeRequestIgnored))
     } else {
-        Judgement::Incapable(Unknown::AnswersFromElsewhere, Flaw::AnswersFromElsewhere)
+        Judgement::Incapable(Unknown::AnswersFromElsewhere, Some(Flaw::AnswersFromElsewhere))
     }
 }
 
@@ -245,12 +304,19 @@ mod tests {
     /// Returns an attempt with a response to each control request, at a server that supports CHANGE-REQUEST.
     fn case(both: Outcome, port: Outcome) -> (Attempt, Setting) {
         let mut attempt = Attempt::new(0, at(PRIMARY), SocketId(1));
-        attempt.control = Control { sends: 7, answers: 7, mapped: None, over: true };
+        attempt.control = Control { sends: 7, answers: 7, seen: Series::new(), over: true };
         (attempt.both, attempt.port) = (both, port);
         let mut tally = Tally::default();
         tally.add(7, 7);
         let proof = Proof { outcome: from(OTHER), is_whole: true };
-        let setting = Setting { other: Other::Valid(at(OTHER)), alternate: from(OTHER), proof, tally };
+        let setting = Setting {
+            other: Other::Valid(at(OTHER)),
+            is_fresh: false,
+            alternate: from(OTHER),
+            alternate_is_heard: false,
+            proof,
+            tally,
+        };
         (attempt, setting)
     }
 
@@ -261,14 +327,16 @@ mod tests {
                 assert!(p_wrong > 0.0 && p_wrong < 0.01, "{p_wrong}");
                 Some(value)
             }
-            Judgement::Wait | Judgement::TooLossy | Judgement::Incapable(..) => None,
+            Judgement::Wait | Judgement::Repeat | Judgement::TooLossy | Judgement::Incapable(..) => None,
         }
     }
 
     fn why(attempt: &Attempt, setting: &Setting) -> Unknown {
         match judge(attempt, setting) {
             Judgement::Incapable(why, _) => why,
-            other @ (Judgement::Wait | Judgement::Value(..) | Judgement::TooLossy) => panic!("{other:?}"),
+            other @ (Judgement::Wait | Judgement::Repeat | Judgement::Value(..) | Judgement::TooLossy) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -331,7 +399,9 @@ mod tests {
     fn silence_with_a_silent_control_is_no_evidence_of_filtering() {
         let (mut attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         attempt.control.answers = 0;
-        assert_eq!(judge(&attempt, &setting), Judgement::TooLossy, "the server answered another socket");
+        assert_eq!(judge(&attempt, &setting), Judgement::Repeat, "the server answered another socket");
+        attempt.earlier.repeats = MOST_REPEATS;
+        assert_eq!(judge(&attempt, &setting), Judgement::TooLossy);
         setting.other = Other::Unknown;
         assert_eq!(why(&attempt, &setting), Unknown::ServerSilent);
     }

@@ -15,11 +15,14 @@ use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::AnswerFrom;
 
 use super::action::{Action, Actions};
-use super::doubt::Tally;
-use super::filtering::{self, Attempt, Judgement, Other, Outcome, Setting};
+use super::doubt::{self, Tally};
+use super::filtering::{self, Attempt, Control, Earlier, Judgement, Other, Outcome, Setting};
 use super::plan::{CONTROL, EVIDENCE, PlannedRequest, SERVER_TIMEOUT, SHORTEST_TAIL};
 use super::servers::{RequestState, Servers};
 use super::tag::{Tag, Test};
+
+/// The sends of a mapping test before its timeout.
+const SENDS_BEFORE_TIMEOUT: u32 = 4;
 
 /// All attempts of one family.
 #[derive(Clone, Debug)]
@@ -74,10 +77,16 @@ impl FilteringRun {
 
     /// Takes the local address of an open socket. Returns the three requests.
     pub(super) fn opened(&mut self, not_before: Instant, socket: SocketId, local: SocketAddr) -> Actions {
-        let mut actions = Actions::new();
+        let actions = Actions::new();
         let Some(number) = self.attempts.iter().position(|attempt| attempt.socket == socket) else { return actions };
         let (Ok(attempt), Some(this)) = (u8::try_from(number), self.attempts.get_mut(number)) else { return actions };
         this.local = Some(local);
+        Self::requests(this, attempt, not_before)
+    }
+
+    /// Returns the three requests of an attempt, without one that has been answered.
+    fn requests(this: &Attempt, attempt: u8, not_before: Instant) -> Actions {
+        let (mut actions, socket) = (Actions::new(), this.socket);
         let (family, to) = (Family::of(&this.primary), this.primary);
         let mut add = |test, change, schedule, from| {
             let tag = Tag { family, test };
@@ -86,8 +95,26 @@ impl FilteringRun {
         let (any, same) = (AnswerFrom::AnyReported, AnswerFrom::SameAsDestination);
         add(Test::Control { attempt }, None, CONTROL, same);
         add(Test::ChangeBoth { attempt }, Some(ChangeRequest::IP_AND_PORT), EVIDENCE, any);
-        add(Test::ChangePort { attempt }, Some(ChangeRequest::PORT), EVIDENCE, any);
+        if this.port == Outcome::Waiting {
+            add(Test::ChangePort { attempt }, Some(ChangeRequest::PORT), EVIDENCE, any);
+        }
         actions
+    }
+
+    /// Repeats the requests of the attempt under way. The requests before have ended.
+    fn repeat(&mut self, now: Instant) -> Actions {
+        let number = self.attempts.len().saturating_sub(1);
+        let (Ok(number), Some(this)) = (u8::try_from(number), self.attempts.last_mut()) else { return Actions::new() };
+        let sends = |outcome| if let Outcome::Silence(sends) = outcome { sends } else { 0 };
+        let Control { sends: control, answers, .. } = this.control;
+        let (both, port) = (sends(this.both), sends(this.port));
+        let repeats = this.earlier.repeats + 1;
+        this.earlier = Earlier { repeats, sends: control, answers, both, port };
+        (this.both, this.control.over, this.running) = (Outcome::Waiting, false, [None; 3]);
+        if matches!(this.port, Outcome::Silence(_)) {
+            this.port = Outcome::Waiting;
+        }
+        Self::requests(this, number, now)
     }
 
     /// Takes the id of a request that has been sent for the first time.
@@ -98,6 +125,8 @@ impl FilteringRun {
             Test::ChangePort { attempt } => (attempt, 2),
             Test::Map { .. }
             | Test::Proof { .. }
+            | Test::Again { .. }
+            | Test::Stream { .. }
             | Test::Port { .. }
             | Test::HairpinLearn
             | Test::HairpinOut
@@ -134,8 +163,11 @@ impl FilteringRun {
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let (_, attempt) = self.current().filter(|_| self.verdict.is_none())?;
         let server = servers.get(attempt.server)?;
-        let timeout =
-            [attempt.sent_at.map(|at| at + SERVER_TIMEOUT), server.alternate().timeout_at(), server.proof.timeout_at()];
+        let timeout = [
+            attempt.sent_at.map(|at| at + SERVER_TIMEOUT),
+            server.alternate().timeout_at(),
+            server.proof.request.timeout_at(),
+        ];
         timeout.into_iter().flatten().filter(|at| *at > now).min()
     }
 
@@ -159,6 +191,7 @@ impl FilteringRun {
         };
         match judgement {
             Judgement::Wait => {}
+            Judgement::Repeat => actions.extend(self.repeat(now)),
             Judgement::Value(value, p_wrong) => {
                 self.verdict = Some(Conclusion::value_with(value, p_wrong, self.evidence(servers)));
             }
@@ -167,9 +200,7 @@ impl FilteringRun {
             }
             Judgement::Incapable(why, flaw) => {
                 actions.extend(self.give_up(why));
-                if let Some(server) = self.attempts.last().map(|attempt| attempt.server)
-                    && flaw != Flaw::Silent
-                {
+                if let (Some(server), Some(flaw)) = (self.attempts.last().map(|attempt| attempt.server), flaw) {
                     actions.extend(servers.hold(server, flaw));
                 }
             }
@@ -187,7 +218,7 @@ impl FilteringRun {
             && let [Some(id), ..] = attempt.running
             && let Some(sends) = sends_of(id)
         {
-            attempt.control.sends = attempt.control.sends.max(sends);
+            attempt.control.sends = attempt.control.sends.max(attempt.earlier.sends + sends);
         }
     }
 
@@ -195,8 +226,10 @@ impl FilteringRun {
         let Some(server) = servers.get(attempt.server) else { return Judgement::Wait };
         let mut tally = Tally::default();
         attempt.tally(&mut tally);
-        let setting =
-            Setting { other: server.other, alternate: server.alternate().outcome, proof: server.proof(), tally };
+        let alternate = server.alternate();
+        let (outcome, alternate_is_heard) = (alternate.outcome, alternate.is_heard);
+        let (other, proof, is_fresh) = (server.other, server.proof(), servers.is_fresh(now));
+        let setting = Setting { other, is_fresh, alternate: outcome, alternate_is_heard, proof, tally };
         let judgement = filtering::judge(attempt, &setting);
         let silent = attempt.control.answers == 0
             && server.other == Other::Unknown
@@ -205,15 +238,21 @@ impl FilteringRun {
             return judgement;
         }
         // Another capable server is known, so this server is given up at its timeout.
-        let overdue =
-            |request: &RequestState| request.is_waiting() && request.timeout_at().is_some_and(|end| end <= now);
+        let overdue = |request: &RequestState| {
+            request.is_waiting()
+                && !request.is_heard
+                && servers.path_worked(request)
+                && request.timeout_at().is_some_and(|end| end <= now)
+        };
         let filtered = matches!(attempt.both, Outcome::Silence(_));
+        // Where packets are lost, the server may still answer.
+        let blame = |flaw| Some(flaw).filter(|_| tally.all_fail(SENDS_BEFORE_TIMEOUT) <= doubt::MAX_BLAME);
         if silent {
-            Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent)
-        } else if filtered && overdue(server.alternate()) {
-            Judgement::Incapable(Unknown::AlternateUnreachable, Flaw::OtherAddressSilent)
-        } else if filtered && overdue(&server.proof) {
-            Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered)
+            Judgement::Incapable(Unknown::ServerSilent, None)
+        } else if filtered && overdue(alternate) {
+            Judgement::Incapable(Unknown::AlternateUnreachable, blame(Flaw::OtherAddressSilent))
+        } else if filtered && overdue(&server.proof.request) {
+            Judgement::Incapable(Unknown::ChangeRequestUnanswered, blame(Flaw::ChangeRequestUnanswered))
         } else {
             Judgement::Wait
         }
@@ -262,18 +301,24 @@ impl FilteringRun {
             return Actions::from([moved, self.attempt(next_socket(), number, to)]);
         }
         if !may_add_server {
-            let why = self.reason();
+            let why = self.reason(servers);
             self.verdict = Some(Conclusion::unknown(why, self.evidence(servers)));
         }
         Actions::new()
     }
 
     /// The most specific reason: a fault of a capable server goes before a server without a second address.
-    fn reason(&self) -> Unknown {
-        let is_specific = |why: &&Unknown| !matches!(why, Unknown::NoOtherAddress | Unknown::ServerSilent);
-        let plain = |why: &&Unknown| **why == Unknown::NoOtherAddress;
-        let found = self.failures.iter().find(is_specific).or_else(|| self.failures.iter().find(plain));
-        found.copied().unwrap_or(Unknown::ServerSilent)
+    fn reason(&self, servers: &Servers) -> Unknown {
+        let answered = |attempt: &Attempt| servers.get(attempt.server).is_some_and(|s| s.alternate().is_heard);
+        // The address has answered after its timeout.
+        let failures = self.failures.iter().zip(&self.attempts).map(|(why, attempt)| {
+            let is_late = *why == Unknown::AlternateUnreachable && answered(attempt);
+            if is_late { Unknown::HighLoss } else { *why }
+        });
+        let is_specific = |why: &Unknown| !matches!(why, Unknown::NoOtherAddress | Unknown::ServerSilent);
+        let plain = |why: &Unknown| *why == Unknown::NoOtherAddress;
+        let found = failures.clone().find(is_specific).or_else(|| failures.clone().find(plain));
+        found.unwrap_or(Unknown::ServerSilent)
     }
 
     pub(super) fn evidence(&self, servers: &Servers) -> Vec<Evidence> {

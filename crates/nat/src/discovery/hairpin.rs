@@ -93,6 +93,8 @@ impl HairpinRun {
             | Test::ChangeBoth { .. }
             | Test::ChangePort { .. }
             | Test::Proof { .. }
+            | Test::Again { .. }
+            | Test::Stream { .. }
             | Test::Port { .. }
             | Test::HairpinLearn => {}
         }

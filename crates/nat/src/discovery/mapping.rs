@@ -4,7 +4,8 @@
 //! observations at different addresses make a mapping endpoint-independent. Two observations at one address and
 //! different ports show whether the port matters. Observations of all servers count equally, but servers may be
 //! wrong. If no behaviour explains all observations, and one behaviour explains them without exactly one of three or
-//! more servers, then that server is contradicted.
+//! more servers, then that server is contradicted. Two external addresses with one port are neither: a NAT that
+//! balances over several addresses, and preserves ports, gives every pattern of equal and different addresses.
 
 use crate::behavior::Mapping;
 use alloc::vec::Vec;
@@ -31,6 +32,8 @@ pub(super) enum Judgement {
         mapped: SocketAddr,
         /// The number of servers that reported it.
         witnesses: u8,
+        /// The number of destination addresses at which it was seen.
+        destinations: u8,
     },
     /// The external endpoint depends on the destination.
     Dependent {
@@ -39,7 +42,7 @@ pub(super) enum Judgement {
         /// Whether there was more than one external address.
         several_addresses: bool,
     },
-    /// Several external addresses with one port: several network paths.
+    /// Several external addresses with one port: several network paths, or a pool of addresses.
     MultiPath,
     /// No behaviour explains the observations.
     Contradiction,
@@ -73,6 +76,9 @@ pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) 
         judgement: explain(observations, |server| server != left_out && trusted(server)),
         contradicted: Some(left_out),
     };
+    if all == Judgement::MultiPath {
+        return Judged { judgement: all, contradicted: None };
+    }
     if all != Judgement::Contradiction {
         let outlier = servers.iter().copied().find(|server| is_outlier(observations, *server, &servers));
         return outlier.map_or(Judged { judgement: all, contradicted: None }, without);
@@ -103,7 +109,8 @@ struct Pairs {
     port_differs_endpoint_same: bool,
     port_differs_endpoint_differs: bool,
     several_addresses: bool,
-    several_ports: bool,
+    /// Two external addresses with the same port.
+    pooled: bool,
 }
 
 fn explain(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judgement {
@@ -113,7 +120,7 @@ fn explain(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judgem
         for b in trusted_ones.clone() {
             let same = a.mapped == b.mapped;
             pairs.several_addresses |= a.mapped.ip() != b.mapped.ip();
-            pairs.several_ports |= a.mapped.port() != b.mapped.port();
+            pairs.pooled |= a.mapped.ip() != b.mapped.ip() && a.mapped.port() == b.mapped.port();
             if a.to.ip() != b.to.ip() {
                 pairs.address_differs_endpoint_same |= same;
                 pairs.address_differs_endpoint_differs |= !same;
@@ -128,13 +135,13 @@ fn explain(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judgem
     }
     let dependent = |on| Judgement::Dependent { on, several_addresses: pairs.several_addresses };
     match pairs {
+        Pairs { pooled: true, .. } => Judgement::MultiPath,
         Pairs { address_differs_endpoint_same: true, address_differs_endpoint_differs: true, .. }
         | Pairs { port_differs_endpoint_same: true, port_differs_endpoint_differs: true, .. }
         | Pairs { address_differs_endpoint_same: true, port_differs_endpoint_differs: true, .. } => {
             Judgement::Contradiction
         }
         Pairs { address_differs_endpoint_same: true, .. } => independent(observations, trusted),
-        Pairs { several_addresses: true, several_ports: false, .. } => Judgement::MultiPath,
         Pairs { port_differs_endpoint_differs: true, .. } => dependent(Some(Mapping::AddressAndPortDependent)),
         Pairs { address_differs_endpoint_differs: true, port_differs_endpoint_same: true, .. } => {
             dependent(Some(Mapping::AddressDependent))
@@ -145,16 +152,21 @@ fn explain(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judgem
 }
 
 fn independent(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judgement {
-    let mut witnesses = Vec::with_capacity(4);
+    let (mut witnesses, mut destinations) = (Vec::with_capacity(4), Vec::with_capacity(4));
     let mut mapped = None;
     for seen in observations.iter().filter(|seen| trusted(seen.server)) {
         mapped = Some(seen.mapped);
-        if !witnesses.contains(&seen.server) {
-            witnesses.push(seen.server);
-        }
+        witnesses.push(seen.server);
+        destinations.push(seen.to.ip());
     }
-    let witnesses = u8::try_from(witnesses.len()).unwrap_or(u8::MAX);
-    mapped.map_or(Judgement::TooLittle, |mapped| Judgement::Independent { mapped, witnesses })
+    let (witnesses, destinations) = (distinct(witnesses), distinct(destinations));
+    mapped.map_or(Judgement::TooLittle, |mapped| Judgement::Independent { mapped, witnesses, destinations })
+}
+
+fn distinct<T: Ord>(mut items: Vec<T>) -> u8 {
+    items.sort_unstable();
+    items.dedup();
+    u8::try_from(items.len()).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
@@ -194,7 +206,7 @@ mod tests {
     #[test]
     fn one_server_with_two_addresses_distinguishes_all_three_mappings() {
         let mapped = X.parse().unwrap();
-        let independent = Judgement::Independent { mapped, witnesses: 1 };
+        let independent = Judgement::Independent { mapped, witnesses: 1, destinations: 2 };
         assert_eq!(judged(&[(0, P, X), (0, A_P, X), (0, A_A, X)]).judgement, independent);
         assert_eq!(judged(&[(0, P, X), (0, A_P, Y), (0, A_A, Y)]).judgement, on(Mapping::AddressDependent));
         assert_eq!(judged(&[(0, P, X), (0, A_P, Y), (0, A_A, Z)]).judgement, on(Mapping::AddressAndPortDependent));
@@ -203,7 +215,10 @@ mod tests {
     #[test]
     fn two_plain_servers_show_whether_a_mapping_depends_on_the_destination() {
         let mapped = X.parse().unwrap();
-        assert_eq!(judged(&[(0, P, X), (1, S2, X)]).judgement, Judgement::Independent { mapped, witnesses: 2 });
+        assert_eq!(
+            judged(&[(0, P, X), (1, S2, X)]).judgement,
+            Judgement::Independent { mapped, witnesses: 2, destinations: 2 }
+        );
         let dependent = Judgement::Dependent { on: None, several_addresses: false };
         assert_eq!(judged(&[(0, P, X), (1, S2, Y)]).judgement, dependent);
     }
@@ -228,7 +243,10 @@ mod tests {
         let wrong = [(0, P, FOREIGN), (0, A_P, FOREIGN), (0, A_A, FOREIGN), (1, S2, X), (2, S3, X)];
         assert_eq!(judged(&wrong[..4]).judgement, Judgement::Contradiction);
         let mapped = X.parse().unwrap();
-        let expected = Judged { judgement: Judgement::Independent { mapped, witnesses: 2 }, contradicted: Some(0) };
+        let expected = Judged {
+            judgement: Judgement::Independent { mapped, witnesses: 2, destinations: 2 },
+            contradicted: Some(0),
+        };
         assert_eq!(judged(&wrong), expected);
     }
 
@@ -236,7 +254,10 @@ mod tests {
     fn a_wrong_server_with_one_observation_is_found() {
         let wrong = [(0, P, X), (0, A_P, X), (0, A_A, X), (1, S2, FOREIGN), (2, S3, X)];
         let mapped = X.parse().unwrap();
-        let expected = Judged { judgement: Judgement::Independent { mapped, witnesses: 2 }, contradicted: Some(1) };
+        let expected = Judged {
+            judgement: Judgement::Independent { mapped, witnesses: 2, destinations: 3 },
+            contradicted: Some(1),
+        };
         assert_eq!(judged(&wrong), expected);
         let behind_symmetric = [(0, P, X), (0, A_P, Y), (0, A_A, Z), (1, S2, FOREIGN), (2, S3, "203.0.113.1:40007")];
         let expected = Judged { judgement: on(Mapping::AddressAndPortDependent), contradicted: Some(1) };
@@ -272,7 +293,19 @@ mod tests {
     fn several_addresses_with_one_port_are_several_uplinks() {
         let lines = vec![(0, P, "203.0.113.1:5000"), (1, S2, "203.0.113.2:5000"), (2, S3, "203.0.113.1:5000")];
         assert_eq!(judged(&lines[..2]).judgement, Judgement::MultiPath);
-        assert_ne!(judged(&lines).judgement, Judgement::MultiPath, "two observations agree and one does not");
+        let judged = judged(&lines);
+        assert_eq!((judged.judgement, judged.contradicted), (Judgement::MultiPath, None), "two of three agree");
+    }
+
+    #[test]
+    fn a_balanced_pool_with_preserved_ports_is_no_mapping_and_contradicts_no_server() {
+        let ends = ["203.0.113.1:5000", "203.0.113.2:5000"];
+        for pattern in 1..15_usize {
+            let to = [(0, P), (0, A_A), (1, S2), (2, S3)];
+            let lines: Vec<_> = (0..4).map(|n| (to[n].0, to[n].1, ends[pattern >> n & 1])).collect();
+            let expected = Judged { judgement: Judgement::MultiPath, contradicted: None };
+            assert_eq!(judged(&lines), expected, "{lines:?}");
+        }
     }
 
     #[test]

@@ -36,9 +36,30 @@ const MAPPING_EVERY: Duration = Duration::from_millis(250);
 /// The time of the last send.
 const MAPPING_UNTIL: Duration = Duration::from_secs(2);
 
+/// The jitter of each send of a mapping test, so that retransmissions of several requests do not coincide (RFC 5780 §5).
+const MAPPING_JITTER: Duration = Duration::from_millis(20);
+
 /// A request that any server answers; sent until it is answered.
-pub(super) const MAPPING: Schedule =
-    Schedule::at_millis(MAPPING_MILLIS).every(MAPPING_EVERY).until(MAPPING_UNTIL).tail(SHORTEST_TAIL);
+pub(super) const MAPPING: Schedule = Schedule::at_millis(MAPPING_MILLIS)
+    .every(MAPPING_EVERY)
+    .until(MAPPING_UNTIL)
+    .jitter(MAPPING_JITTER)
+    .tail(SHORTEST_TAIL);
+
+/// The request to a primary address, or to the other address and port. It is repeated after a response: a later response
+/// shows whether the mapping has changed and whether the path works, and a filter lets the destination's packets in
+/// even if the NAT has lost its mappings.
+pub(super) const MAPPING_REPEATED: Schedule = MAPPING.repeat(true);
+
+/// The request to a server that TCP has reached: seven sends in 1.2 s. Silence means that UDP does not pass.
+pub(super) const AGAIN: Schedule = MAPPING.until(Duration::from_millis(1_200));
+
+/// The request over a TCP connection.
+pub(super) const STREAM: Schedule = Schedule::reliable(Duration::from_millis(1_500));
+
+/// The time after the first send within which a datagram of any server must come. Otherwise the path was interrupted,
+/// and the silence of one request is no evidence.
+pub(super) const PATH_CHECK: Duration = Duration::from_millis(250);
 
 /// The time without a response after which another server is used too.
 pub(super) const SERVER_TIMEOUT: Duration = Duration::from_millis(300);
@@ -49,8 +70,12 @@ pub(super) const ALTERNATE_TIMEOUT: Duration = Duration::from_millis(600);
 /// The time without a UDP response after which TCP connections are tried.
 pub(super) const UDP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The time without a UDP or TCP response after which the host is offline.
-pub(super) const TCP_TIMEOUT: Duration = Duration::from_millis(1_900);
+/// The time without a UDP or TCP response after which the host is offline. An interruption of three seconds, with two
+/// retransmissions of a TCP SYN (RFC 6298 §2.1), is shorter.
+pub(super) const OFFLINE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The time after which a TCP connection without a response counts as timed out.
+pub(super) const TCP_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// The delay of the IPv6 mapping test if IPv4 is measured too: the ten transactions of IPv4 go first.
 pub(super) const SECOND_FAMILY: Duration = Duration::from_secs(1);
@@ -186,7 +211,10 @@ mod tests {
         assert_eq!(sends(EVIDENCE), [0, 90, 190, 300, 400, 510, 600]);
         assert_eq!(sends(CONTROL), sends(EVIDENCE));
         assert_eq!(sends(MAPPING), [0, 100, 250, 450, 700, 950, 1200, 1450, 1700, 1950]);
+        assert_eq!(sends(AGAIN), [0, 100, 250, 450, 700, 950, 1200]);
+        assert!(MAPPING_REPEATED.is_repeating());
         assert!(CONTROL.is_repeating() && !EVIDENCE.is_repeating() && !MAPPING.is_repeating());
         assert_eq!(EVIDENCE.jitter_up_to(), Duration::from_millis(10));
+        assert_eq!(MAPPING.jitter_up_to(), Duration::from_millis(20));
     }
 }

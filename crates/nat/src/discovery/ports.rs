@@ -24,6 +24,7 @@ const ORDER: u16 = 1_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct PortSockets {
     sockets: Vec<PortSocket>,
+    server: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +38,12 @@ struct PortSocket {
 
 impl PortSockets {
     /// Opens the sockets, once.
-    pub(super) fn start(&mut self, next_socket: &mut impl FnMut() -> SocketId, to: SocketAddr) -> Actions {
+    pub(super) fn start(&mut self, next_socket: &mut impl FnMut() -> SocketId, server: u8, to: SocketAddr) -> Actions {
         let mut actions = Actions::new();
         if !self.sockets.is_empty() {
             return actions;
         }
+        self.server = server;
         for _ in 0..SOCKETS {
             let id = next_socket();
             actions.push(Action::open_udp(id, to));
@@ -84,10 +86,12 @@ impl PortSockets {
         }
     }
 
-    pub(super) fn samples(&self) -> impl Iterator<Item = Sample> {
-        (ORDER..)
-            .zip(&self.sockets)
-            .filter_map(|(order, socket)| Some(Sample { local: socket.local?.port(), external: socket.mapped?, order }))
+    /// The local address and the mapping of each socket.
+    pub(super) fn samples(&self) -> impl Iterator<Item = (SocketAddr, Sample)> {
+        (ORDER..).zip(&self.sockets).filter_map(|(order, socket)| {
+            let (local, external) = (socket.local?, socket.mapped?);
+            Some((local, Sample { server: self.server, local: local.port(), external, order }))
+        })
     }
 
     pub(super) fn close(&self) -> impl Iterator<Item = Action> {

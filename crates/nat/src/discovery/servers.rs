@@ -13,7 +13,8 @@ use super::action::Action;
 use super::address::is_valid_other;
 use super::config::StunServer;
 use super::filtering::{Other, Outcome, Proof};
-use super::plan::{ALTERNATE_TIMEOUT, SERVER_TIMEOUT};
+use super::plan::{ALTERNATE_TIMEOUT, PATH_CHECK, SERVER_TIMEOUT};
+use super::series::Series;
 use super::tag::Target;
 
 /// The number of servers that are used at first.
@@ -27,23 +28,37 @@ pub(super) struct ServerState {
     pub(super) address: SocketAddr,
     /// The time of the first request.
     pub(super) sent_at: Option<Instant>,
+    /// The endpoints that it reported for the mapping socket at its primary address.
+    pub(super) seen: Series,
     /// The shortest time from a first send to its response.
     pub(super) rtt: Option<Duration>,
     pub(super) other: Other,
     /// The outcomes of the plain requests from the mapping socket, for each address of the server.
     pub(super) targets: [RequestState; 3],
     /// The outcome of CHANGE-REQUEST on the mapping socket, where no filter drops the response.
-    pub(super) proof: RequestState,
-    /// Whether that CHANGE-REQUEST requested the other address and port.
-    pub(super) proof_is_whole: bool,
+    pub(super) proof: ProofState,
     pub(super) unreachable: Option<Unreachability>,
     pub(super) flaws: Vec<Flaw>,
+}
+
+/// The CHANGE-REQUEST on the mapping socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ProofState {
+    pub(super) request: RequestState,
+    /// Whether it requested the other address and port.
+    pub(super) is_whole: bool,
 }
 
 /// A request to one address of a server, and its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RequestState {
     pub(super) planned: bool,
+    /// Whether it is the second request, after an interruption of the path.
+    pub(super) is_second: bool,
+    /// Whether no further response comes.
+    pub(super) is_over: bool,
+    /// Whether a datagram came from its destination, on any socket.
+    pub(super) is_heard: bool,
     pub(super) sent_at: Option<Instant>,
     pub(super) outcome: Outcome,
 }
@@ -55,6 +70,18 @@ impl RequestState {
 
     pub(super) fn is_answered(&self) -> bool {
         matches!(self.outcome, Outcome::Answered(_))
+    }
+
+    /// Records the end of the request, without a further response. `again`: it is sent again.
+    pub(super) fn end(&mut self, again: bool, sends: u32) {
+        if again {
+            (self.planned, self.is_second) = (false, true);
+        } else {
+            self.is_over = true;
+            if self.outcome == Outcome::Waiting {
+                self.outcome = Outcome::Silence(sends);
+            }
+        }
     }
 
     /// The time at which another server is used, if this request is not answered.
@@ -69,11 +96,11 @@ impl ServerState {
             index,
             address,
             sent_at: None,
+            seen: Series::default(),
             rtt: None,
             other: Other::Unknown,
             targets: [RequestState::default(); 3],
-            proof: RequestState::default(),
-            proof_is_whole: false,
+            proof: ProofState::default(),
             unreachable: None,
             flaws: Vec::new(),
         }
@@ -89,7 +116,7 @@ impl ServerState {
     }
 
     pub(super) const fn proof(&self) -> Proof {
-        Proof { outcome: self.proof.outcome, is_whole: self.proof_is_whole }
+        Proof { outcome: self.proof.request.outcome, is_whole: self.proof.is_whole }
     }
 
     pub(super) const fn alternate(&self) -> &RequestState {
@@ -109,7 +136,19 @@ impl ServerState {
 
     /// Whether the mapped addresses of the server are trusted.
     pub(super) fn is_trusted(&self) -> bool {
-        !self.flaws.iter().any(|flaw| matches!(flaw, Flaw::Unstable | Flaw::SameForAll | Flaw::Contradicted))
+        !self.flaws.iter().any(|flaw| {
+            matches!(flaw, Flaw::Unstable | Flaw::SameForAll | Flaw::Contradicted | Flaw::MappedAddressInvalid)
+        })
+    }
+
+    pub(super) const fn primary_is_over(&self) -> bool {
+        let [primary, ..] = &self.targets;
+        primary.is_over
+    }
+
+    /// The endpoint that it reports since the NAT made another mapping for the socket.
+    pub(super) fn rebound(&self) -> Option<SocketAddr> {
+        self.seen.later().filter(|_| self.seen.is_rebound(self.primary_is_over()))
     }
 
     /// Whether the server has named a valid second address.
@@ -137,6 +176,10 @@ pub(super) struct Servers {
     joined: usize,
     /// The number of silent servers that have been replaced.
     replaced: usize,
+    /// The time of the last datagram from a server.
+    heard_at: Option<Instant>,
+    /// The time of the first one.
+    first_heard_at: Option<Instant>,
 }
 
 impl Servers {
@@ -152,7 +195,7 @@ impl Servers {
         }
         // A tag counts servers in one byte.
         all.truncate(usize::from(u8::MAX));
-        Self { all, joined: 0, replaced: 0 }
+        Self { all, joined: 0, replaced: 0, heard_at: None, first_heard_at: None }
     }
 
     pub(super) fn first(&self) -> Option<SocketAddr> {
@@ -170,6 +213,68 @@ impl Servers {
     /// The servers that are in use, with their numbers.
     pub(super) fn in_use(&self) -> impl Iterator<Item = (u8, &ServerState)> {
         (0..=u8::MAX).zip(self.all.iter().take(self.joined))
+    }
+
+    /// Records a datagram from `remote`. Returns the number of the server that has this address.
+    pub(super) fn hear(&mut self, now: Instant, remote: SocketAddr) -> Option<u8> {
+        let is_its = |server: &ServerState| match server.other {
+            Other::Valid(other) => server.address.ip() == remote.ip() || other.ip() == remote.ip(),
+            Other::Unknown | Other::None | Other::Invalid => server.address.ip() == remote.ip(),
+        };
+        let (number, _) = self.in_use().find(|(_, server)| is_its(server))?;
+        self.set_heard(now);
+        let server = self.get_mut(number)?;
+        for target in Target::ALL {
+            let is_its = server.address_of(target) == Some(remote);
+            server.target(target).is_heard |= is_its;
+        }
+        if server.alternate().is_heard {
+            server.flaws.retain(|flaw| *flaw != Flaw::OtherAddressSilent);
+        }
+        Some(number)
+    }
+
+    /// Records a response from an address that no server has.
+    pub(super) const fn set_heard(&mut self, now: Instant) {
+        self.heard_at = Some(now);
+        if self.first_heard_at.is_none() {
+            self.first_heard_at = Some(now);
+        }
+    }
+
+    /// Whether the path works for so short a time that the other servers may not have answered yet.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.first_heard_at.is_some_and(|at| now < at + SERVER_TIMEOUT)
+    }
+
+    /// Whether a datagram from a server has come.
+    pub(super) const fn is_heard(&self) -> bool {
+        self.heard_at.is_some()
+    }
+
+    /// Whether the path worked after a request was sent, so that the silence of its server is evidence.
+    pub(super) fn path_worked(&self, request: &RequestState) -> bool {
+        request.sent_at.zip(self.heard_at).is_some_and(|(sent, heard)| heard >= sent + PATH_CHECK)
+    }
+
+    /// Whether the silence of a request is no evidence, because the path was interrupted, and the request is sent again.
+    pub(super) fn is_interrupted(&self, request: &RequestState) -> bool {
+        request.outcome == Outcome::Waiting && !request.is_second && !self.path_worked(request)
+    }
+
+    /// The servers in use whose mapped addresses are trusted.
+    pub(super) fn trusted(&self) -> impl Iterator<Item = &ServerState> {
+        self.in_use().map(|(_, server)| server).filter(|server| server.is_trusted())
+    }
+
+    /// Whether a further response decides between a rebinding and a faulty server.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.trusted().any(|server| server.seen.is_doubtful() && !server.primary_is_over())
+    }
+
+    /// Whether no further response from a primary address comes.
+    pub(super) fn primaries_are_over(&self) -> bool {
+        self.in_use().all(|(_, server)| server.primary_is_over())
     }
 
     /// Adds the next server, if there is one.
@@ -219,7 +324,8 @@ impl Servers {
         let timeout = |server: &ServerState| {
             server.rtt.is_none().then_some(server.sent_at).flatten().map(|at| at + SERVER_TIMEOUT)
         };
-        self.in_use().filter_map(|(_, server)| timeout(server)).filter(|at| *at > now).min()
+        let fresh = self.first_heard_at.map(|at| at + SERVER_TIMEOUT);
+        self.in_use().filter_map(|(_, server)| timeout(server)).chain(fresh).filter(|at| *at > now).min()
     }
 
     /// Records the other address of a server. Only the first call for a server has an effect.

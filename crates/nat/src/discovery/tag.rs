@@ -31,6 +31,8 @@ impl Tag {
             Test::ChangeBoth { .. } => "filtering test, response from the other address and port",
             Test::ChangePort { .. } => "filtering test, response from the other port",
             Test::Proof { .. } => "CHANGE-REQUEST whose response no filter drops",
+            Test::Again { .. } => "check whether UDP passes while TCP does",
+            Test::Stream { .. } => "request over TCP",
             Test::Port { .. } => "port allocation test",
             Test::HairpinLearn => "mapped address of the hairpin socket",
             Test::HairpinOut => "hairpin test from the hairpin socket",
@@ -69,6 +71,16 @@ pub enum Test {
         /// The server's number.
         server: u8,
     },
+    /// From the mapping socket, after TCP has reached the silent server: the mapped address.
+    Again {
+        /// The server's number.
+        server: u8,
+    },
+    /// Over the TCP connection to a server that is silent over UDP.
+    Stream {
+        /// The server's number.
+        server: u8,
+    },
     /// From one of the sockets of the port allocation test.
     Port {
         /// The number of the socket.
@@ -89,6 +101,8 @@ impl Test {
             Self::Control { attempt } | Self::ChangeBoth { attempt } | Self::ChangePort { attempt } => Some(attempt),
             Self::Map { .. }
             | Self::Proof { .. }
+            | Self::Again { .. }
+            | Self::Stream { .. }
             | Self::Port { .. }
             | Self::HairpinLearn
             | Self::HairpinOut
@@ -132,6 +146,8 @@ impl fmt::Display for Tag {
             Test::ChangeBoth { attempt } => write!(f, "change-both/{attempt}"),
             Test::ChangePort { attempt } => write!(f, "change-port/{attempt}"),
             Test::Proof { server } => write!(f, "proof/{server}"),
+            Test::Again { server } => write!(f, "again/{server}"),
+            Test::Stream { server } => write!(f, "stream/{server}"),
             Test::Port { socket } => write!(f, "port/{socket}"),
             Test::HairpinLearn => f.write_str("hairpin-learn"),
             Test::HairpinOut => f.write_str("hairpin-out"),
@@ -167,6 +183,8 @@ impl FromStr for Tag {
             ("change-both", Some(attempt), None) => Test::ChangeBoth { attempt },
             ("change-port", Some(attempt), None) => Test::ChangePort { attempt },
             ("proof", Some(server), None) => Test::Proof { server },
+            ("again", Some(server), None) => Test::Again { server },
+            ("stream", Some(server), None) => Test::Stream { server },
             ("port", Some(socket), None) => Test::Port { socket },
             ("hairpin-learn", None, None) => Test::HairpinLearn,
             ("hairpin-out", None, None) => Test::HairpinOut,
@@ -192,6 +210,8 @@ mod tests {
             Test::ChangeBoth { attempt: 0 },
             Test::ChangePort { attempt: 0 },
             Test::Proof { server: 2 },
+            Test::Again { server: 1 },
+            Test::Stream { server: 0 },
             Test::Port { socket: 15 },
             Test::HairpinLearn,
             Test::HairpinOut,

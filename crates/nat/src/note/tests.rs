@@ -30,7 +30,7 @@ const REFUSALS: [Refusal; 11] = [
     Refusal::Unspecified,
 ];
 
-const FLAWS: [Flaw; 13] = [
+const FLAWS: [Flaw; 14] = [
     Flaw::Silent,
     Flaw::NoOtherAddress,
     Flaw::OtherAddressInvalid,
@@ -44,6 +44,7 @@ const FLAWS: [Flaw; 13] = [
     Flaw::Contradicted,
     Flaw::Error(400),
     Flaw::Garbage,
+    Flaw::MappedAddressInvalid,
 ];
 
 #[test]
@@ -99,6 +100,7 @@ fn discovery() -> Table {
             N::Caught { flaw: Flaw::Contradicted, .. },
             N::Caught { flaw: Flaw::Error(_), .. },
             N::Caught { flaw: Flaw::Garbage, .. },
+            N::Caught { flaw: Flaw::MappedAddressInvalid, .. },
             N::ProofAsked { .. },
             N::FilteringMoved { .. },
             N::TailSet { .. },

@@ -90,13 +90,16 @@ pub struct TranslatorConfig {
     pub range: PortRange,
     /// The choice of external addresses (RFC 4787 §4.1).
     pub pooling: Pooling,
+    /// With [`Pooling::Arbitrary`], whether the external address follows from a hash of the internal address and the
+    /// destination address, so that it is the same for each mapping of this pair. Otherwise it is random.
+    pub address_hash: bool,
     /// The handling of packets from inside to the NAT's own external endpoints (RFC 4787 §6).
     pub hairpin: Hairpin,
     /// The lifetimes of mappings (RFC 4787 §4.3).
     pub timers: Timers,
     /// The packets that refresh mappings (RFC 4787 §4.3).
     pub refresh: Refresh,
-    /// The largest number of mappings.
+    /// The largest number of mappings. The table of contacted endpoints has sixteen times as many places.
     pub table_size: u32,
     /// A generic ALG rewrites IPv4 addresses that it finds in payloads (RFC 4787 §7, against REQ-10).
     pub alg: bool,
@@ -114,6 +117,7 @@ impl TranslatorConfig {
             overloading: false,
             range: PortRange::UNPRIVILEGED,
             pooling: Pooling::Paired,
+            address_hash: false,
             hairpin: Hairpin::ExternalSource,
             timers: Timers::COMMON,
             refresh: Refresh::BOTH,
@@ -211,6 +215,15 @@ impl TranslatorConfig {
     pub const fn pooling(mut self, pooling: Pooling) -> Self {
         self.pooling = pooling;
         self
+    }
+
+    /// A NAT that balances over its external addresses, as a connection tracker does: each mapping has one destination and
+    /// keeps the internal port. `hash`: the address follows from a hash of both addresses, otherwise it is random.
+    #[must_use]
+    pub const fn balanced(hash: bool) -> Self {
+        let mut config = Self::new(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent);
+        (config.pooling, config.address_hash, config.overloading) = (Pooling::Arbitrary, hash, true);
+        config
     }
 
     /// Returns the same configuration with another hairpinning.

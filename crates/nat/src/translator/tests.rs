@@ -298,3 +298,53 @@ fn the_same_seed_gives_the_same_ports() {
     nat.reset(4);
     assert_ne!(SERVERS.map(|server| send(&mut nat, secs(0), "10.0.0.2:5000", server)), first);
 }
+
+#[test]
+fn the_table_of_contacts_is_bounded_and_released() {
+    let config = TranslatorConfig::home().table_size(4);
+    let mut nat = nat(config);
+    let to = |n: u16| SocketAddr::from(([192, 0, 2, 1], n));
+    let from = at("10.0.0.2:5000");
+    for n in 1..=64 {
+        assert!(nat.outbound(secs(0), from, to(n)).is_ok(), "{n}");
+    }
+    for n in 65..1_000 {
+        assert_eq!(nat.outbound(secs(1), from, to(n)), Err(DropReason::TableFull));
+    }
+    assert_eq!(nat.state.contacts.len(), 64);
+    assert!(nat.outbound(secs(1), from, to(1)).is_ok(), "a known contact needs no room");
+    assert!(nat.outbound(secs(1_000), from, to(65)).is_ok(), "the mapping has expired with its contacts");
+    assert_eq!(nat.state.contacts.len(), 1);
+}
+
+#[test]
+fn a_balanced_pool_keeps_the_port_and_chooses_an_address_for_each_destination() {
+    let pool: Vec<IpAddr> = (1..=4).map(|n| IpAddr::from([203, 0, 113, n])).collect();
+    let destinations: Vec<SocketAddr> = (1..=40).map(|n| SocketAddr::from(([192, 0, 2, n], 3478))).collect();
+    for hash in [false, true] {
+        let mut nat = Translator::new(TranslatorConfig::balanced(hash), &pool, 3);
+        let mut send = |to: SocketAddr| match nat.outbound(secs(0), at("10.0.0.2:5000"), to) {
+            Ok(Translation::Out { source, .. }) => source,
+            other => panic!("{other:?}"),
+        };
+        let first: Vec<SocketAddr> = destinations.iter().map(|to| send(*to)).collect();
+        assert!(first.iter().all(|source| source.port() == 5000));
+        assert!(pool.iter().all(|ip| first.iter().any(|source| source.ip() == *ip)), "{first:?}");
+        let again: Vec<SocketAddr> = destinations.iter().map(|to| send(*to)).collect();
+        assert_eq!(first, again, "a mapping keeps its address");
+        let other_port = destinations.iter().map(|to| send(SocketAddr::new(to.ip(), 3479)));
+        assert_eq!(other_port.eq(first.iter().copied()), hash, "the hash ignores ports");
+    }
+}
+
+#[test]
+fn a_flush_removes_all_mappings_and_the_choice_of_ports_goes_on() {
+    for ports in [PortAllocation::Random, PortAllocation::Sequential { step: 1 }, PortAllocation::Block { size: 64 }] {
+        let mut nat = nat(TranslatorConfig::home().ports(ports));
+        let before = send(&mut nat, secs(0), "10.0.0.2:5000", SERVERS[0]);
+        nat.flush();
+        assert!(nat.is_empty() && nat.state.contacts.len() == 0);
+        assert_eq!(nat.inbound(secs(0), at(SERVERS[0]), before), Err(DropReason::NoMapping));
+        assert_ne!(send(&mut nat, secs(0), "10.0.0.2:5000", SERVERS[0]), before);
+    }
+}

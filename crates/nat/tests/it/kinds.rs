@@ -17,7 +17,7 @@ fn every_pair_of_mapping_and_filtering_is_found_in_time() {
             assert_eq!(family.filtering.value(), Some(&filtering), "{context}");
             assert_eq!(family.nat, Some(NatKind::Nat), "{context}");
             assert_eq!(family.classic_type(), classic_name(NatKind::Nat, mapping, filtering));
-            let allowed = if filtering == Filtering::EndpointIndependent { 150 } else { 900 };
+            let allowed = if filtering == Filtering::EndpointIndependent { 200 } else { 900 };
             assert!(report.elapsed <= Duration::from_millis(allowed), "{mapping} {filtering}: {:?}", report.elapsed);
         }
     }

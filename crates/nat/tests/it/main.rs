@@ -11,10 +11,14 @@ extern crate alloc;
 
 mod defects;
 mod faults;
+mod interruptions;
 mod kinds;
 mod lifetime;
 mod model;
 mod paths;
+mod pools;
+mod reachability;
+mod rebinding;
 mod regressions;
 mod state;
 mod world;

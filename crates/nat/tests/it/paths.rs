@@ -96,7 +96,7 @@ fn the_budget_holds_with_many_faulty_servers() {
 }
 
 #[test]
-fn blocked_udp_is_found_within_two_seconds() {
+fn blocked_udp_is_found_within_three_seconds() {
     for sends_icmp in [false, true] {
         let report = World::behind(Barrier::Blocked { udp: true, tcp: false, sends_icmp }).report();
         let family = &report.families[0];
@@ -111,7 +111,7 @@ fn blocked_udp_is_found_within_two_seconds() {
                 |evidence: &Evidence| matches!(evidence, Evidence::TcpConnected { .. } | Evidence::TcpFailed { .. });
             assert!(family.mapping.evidence.iter().any(tcp));
         }
-        assert!(report.elapsed <= Duration::from_secs(2), "{:?}", report.elapsed);
+        assert!(report.elapsed <= Duration::from_secs(3), "{:?}", report.elapsed);
     }
 }
 
@@ -120,7 +120,7 @@ fn silence_of_udp_and_tcp_means_no_uplink() {
     let report = World::behind(Barrier::Blocked { udp: true, tcp: true, sends_icmp: false }).report();
     assert_eq!(report.families[0].reach, Reachability::Unavailable(Unavailable::Silent));
     assert!(report.is_offline());
-    assert!(report.elapsed <= Duration::from_secs(2), "{:?}", report.elapsed);
+    assert_eq!(report.elapsed, Duration::from_secs(4), "longer than the retransmissions of TCP and of ARP");
 }
 
 #[test]

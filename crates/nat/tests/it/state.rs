@@ -62,7 +62,7 @@ fn check<M: Machine<Command: Script> + core::fmt::Debug>(
 fn a_discovery_keeps_a_bounded_state_and_releases_it() {
     let servers = SERVERS.map(|server| StunServer { name: server.into(), addresses: vec![server.parse().unwrap()] });
     let config = DiscoveryConfig::new(servers.to_vec());
-    let limit = StateLimit { flooded: 7_000, tables: 2_900 };
+    let limit = StateLimit { flooded: 10_500, tables: 1_000 };
     check(|| Discovery::new(config.clone()).unwrap(), |event| matches!(event, DiscoveryEvent::Report(_)), 400, limit);
 }
 

@@ -22,7 +22,12 @@ pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) client: &'static str,
     pub(crate) change: fn(&mut DiscoveryConfig),
+    /// The number of public addresses of the gateway.
+    pub(crate) pool: u8,
 }
+
+/// A change of the network during a run.
+pub(crate) type Change<'a> = &'a dyn Fn(&mut Net<Discovery>, SegmentId);
 
 pub(crate) fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -44,7 +49,16 @@ impl World {
     pub(crate) fn behind(barrier: impl Into<Barrier>) -> Self {
         let servers = vec![full("one", 10), full("two", 20)];
         let rtt = Duration::from_millis(50);
-        Self { barrier: Some(barrier.into()), servers, rtt, loss: 0.0, seed: 1, client: CLIENT, change: |_| {} }
+        Self {
+            barrier: Some(barrier.into()),
+            servers,
+            rtt,
+            loss: 0.0,
+            seed: 1,
+            client: CLIENT,
+            change: |_| {},
+            pool: 1,
+        }
     }
 
     /// Returns the same network without a gateway.
@@ -89,7 +103,17 @@ impl World {
         self
     }
 
+    pub(crate) fn pool(mut self, addresses: u8) -> Self {
+        self.pool = addresses;
+        self
+    }
+
     pub(crate) fn net(&self) -> (Net<Discovery>, portolan_sim::HostId) {
+        let (net, host, _) = self.build();
+        (net, host)
+    }
+
+    fn build(&self) -> (Net<Discovery>, portolan_sim::HostId, SegmentId) {
         let given = |server: &Server| StunServer { name: "server".into(), addresses: vec![server.primary] };
         let mut config = DiscoveryConfig::new(self.servers.iter().map(given).collect());
         (self.change)(&mut config);
@@ -99,7 +123,8 @@ impl World {
         let (segment, address, link): (SegmentId, IpAddr, Link) = match &self.barrier {
             Some(barrier) => {
                 let is_firewall = matches!(barrier, Barrier::Translator(config) if config.kind() != portolan_nat::behavior::NatKind::Nat);
-                let gateway = Gateway::new("home", [public], *barrier);
+                let pool = (7..7 + self.pool).map(|n| IpAddr::from([198, 51, 100, n]));
+                let gateway = Gateway::new("home", pool, *barrier);
                 let inside = net.add_gateway(net.internet(), gateway, &link);
                 (inside, if is_firewall { public } else { self.client.parse().unwrap() }, Link::PERFECT)
             }
@@ -109,13 +134,27 @@ impl World {
         for server in &self.servers {
             net.add_server(net.internet(), server.clone(), &Link::PERFECT);
         }
-        (net, host)
+        (net, host, segment)
     }
 
     /// Runs a discovery and returns its report.
     pub(crate) fn report(&self) -> Report {
-        let (mut net, host) = self.net();
-        net.command(host, portolan_nat::discovery::MeasurementCommand::Start).unwrap();
+        self.report_with(&[])
+    }
+
+    /// Runs a discovery, changes the network at these times in milliseconds, and returns the report.
+    pub(crate) fn report_with(&self, changes: &[(u64, Change<'_>)]) -> Report {
+        let (mut net, host, segment) = self.build();
+        let start = |net: &mut Net<Discovery>| {
+            net.command(host, portolan_nat::discovery::MeasurementCommand::Start).unwrap();
+        };
+        let (first, later) = changes.split_at(changes.iter().take_while(|(at, _)| *at == 0).count());
+        first.iter().for_each(|(_, change)| change(&mut net, segment));
+        start(&mut net);
+        for (at, change) in later {
+            let _stop = net.run_until(Instant::from_millis(*at));
+            change(&mut net, segment);
+        }
         let _stop = net.run_until_event(Instant::ORIGIN + Duration::from_secs(30), |_, event| {
             matches!(event, DiscoveryEvent::Report(_))
         });

@@ -1,6 +1,7 @@
 //! Builds a net: adds hosts, gateways and servers, and changes them during a run.
 
 use super::{HostId, Net, SegmentId, ServerId};
+use crate::clock::nanos;
 use crate::entropy::{CountingRng, HostRng};
 use crate::gateway::{Gateway, GatewayState};
 use crate::host::{Host, Inbox, Routing, Sockets, StreamStats, System, Timer};
@@ -9,7 +10,7 @@ use crate::map::{Map, Owner, Segment};
 use crate::server::{Fault, Server, ServerState};
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use portolan_machine::{Machine, SocketIds};
+use portolan_machine::{Instant, Machine, SocketIds};
 
 impl<M: Machine> Net<M> {
     /// The Internet: the segment of public addresses.
@@ -153,6 +154,28 @@ impl<M: Machine> Net<M> {
         let gateway = gateway.and_then(|gateway| self.map.gateways.get(gateway));
         if let Some(interface) = gateway.and_then(|gateway| self.map.interfaces.get_mut(gateway.interface)) {
             (interface.up, interface.down) = (WireState::new(&link.up), WireState::new(&link.down));
+        }
+    }
+
+    /// Holds back all packets on the link of a segment's gateway, in both directions, from now until `end`. Then they
+    /// travel on in their order. Packets in transit are not affected.
+    pub fn hold_uplink(&mut self, inside: SegmentId, end: Instant) {
+        let end = nanos(end - Instant::ORIGIN);
+        let gateway = self.map.segments.get(inside.0).and_then(|segment| segment.gateway);
+        let gateway = gateway.and_then(|gateway| self.map.gateways.get(gateway));
+        if let Some(interface) = gateway.and_then(|gateway| self.map.interfaces.get_mut(gateway.interface)) {
+            interface.up.hold_until(end);
+            interface.down.hold_until(end);
+        }
+    }
+
+    /// Removes all mappings of a segment's gateway, as a restarted connection tracker does ([`Translator::flush`]).
+    ///
+    /// [`Translator::flush`]: portolan_nat::translator::Translator::flush
+    pub fn flush_gateway(&mut self, inside: SegmentId) {
+        let gateway = self.map.segments.get(inside.0).and_then(|segment| segment.gateway);
+        if let Some(gateway) = gateway.and_then(|gateway| self.map.gateways.get_mut(gateway)) {
+            gateway.flush();
         }
     }
 

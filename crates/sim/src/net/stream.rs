@@ -200,7 +200,7 @@ impl<M: Machine> Net<M> {
 
     /// The least time that a segment of this pipe takes.
     pub(super) fn stream_delay(&self, id: StreamId, pipe: usize) -> Nanos {
-        self.streams.pipe(id, pipe).map_or(0, |pipe| self.map.delay(&pipe.hops))
+        self.streams.pipe(id, pipe).map_or(0, |pipe| self.map.delay(&pipe.hops, self.clock.now()))
     }
 
     /// Starts to connect a stream that is bound to `local`.
@@ -214,7 +214,7 @@ impl<M: Machine> Net<M> {
             Ok(Owner::Gateway(_)) | Err(_) => EndOwner::Closed,
         };
         let far = End { owner, local: path.destination, remote: path.source };
-        let delay = self.map.delay(&path.hops);
+        let delay = self.map.delay(&path.hops, self.clock.now());
         let back = path.hops.iter().rev().map(|hop| Hop { up: !hop.up, ..*hop }).collect();
         let pipes = [path.hops, back].map(|hops| Pipe { hops, ..Pipe::default() });
         let id = self.streams.add(Stream { ends: [near, far], pipes });

@@ -62,6 +62,10 @@ pub enum Fault {
     OnlyMapped,
     /// The success responses have no mapped address.
     NoMapped,
+    /// The responses have a mapped IPv4 address in the form of an IPv6 address (RFC 4291 §2.5.5.2).
+    Ipv4MappedAddress,
+    /// The responses have a wrong FINGERPRINT.
+    WrongFingerprint,
     /// The server answers each request with this error code, 300 to 699. With 300 (RFC 8489 §10) the response has an
     /// ALTERNATE-SERVER, 203.0.113.99:3478 or `[2001:db8::99]:3478`.
     Error(u16),
@@ -89,7 +93,7 @@ pub enum Bogus {
 
 impl Fault {
     /// One fault of each kind, for exhaustive tests.
-    pub const EACH: [Self; 28] = [
+    pub const EACH: [Self; 30] = [
         Self::None,
         Self::Silent,
         Self::IgnoresChangeRequest,
@@ -116,6 +120,8 @@ impl Fault {
         Self::OnlyXorMapped,
         Self::OnlyMapped,
         Self::NoMapped,
+        Self::Ipv4MappedAddress,
+        Self::WrongFingerprint,
         Self::Error(ErrorCode::SERVER_ERROR),
         Self::DropsEvery(3),
     ];
@@ -153,6 +159,8 @@ impl fmt::Display for Fault {
             Self::OnlyXorMapped => f.write_str("knows XOR-MAPPED-ADDRESS only"),
             Self::OnlyMapped => f.write_str("knows MAPPED-ADDRESS only"),
             Self::NoMapped => f.write_str("answers without a mapped address"),
+            Self::Ipv4MappedAddress => f.write_str("reports IPv4 addresses as IPv6 addresses"),
+            Self::WrongFingerprint => f.write_str("computes FINGERPRINT wrongly"),
             Self::Error(code) => write!(f, "answers each request with {code}"),
             Self::DropsEvery(n) => write!(f, "ignores every request number {n}"),
         }
@@ -209,6 +217,13 @@ pub(super) fn change(
             Fault::OnlyXorMapped => *mapped = None,
             Fault::OnlyMapped => (*xor_mapped, *mapped) = (None, *xor_mapped),
             Fault::NoMapped => (*xor_mapped, *mapped) = (None, None),
+            Fault::Ipv4MappedAddress => {
+                for address in [xor_mapped, mapped].into_iter().flatten() {
+                    if let IpAddr::V4(ip) = address.ip() {
+                        *address = SocketAddr::new(ip.to_ipv6_mapped().into(), address.port());
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -236,6 +251,16 @@ pub(super) fn corrupt<'b>(
         _ => {}
     }
     Some(bytes)
+}
+
+/// Appends a wrong FINGERPRINT to the message in the first `length` bytes (RFC 8489 §14.7). Returns the new length.
+pub(super) fn append_wrong_fingerprint(buffer: &mut [u8], length: usize) -> Option<usize> {
+    const FINGERPRINT: [u8; 8] = [0x80, 0x28, 0, 4, 0, 0, 0, 0];
+    buffer.get_mut(length..)?.first_chunk_mut().map(|end| *end = FINGERPRINT)?;
+    let end = length + FINGERPRINT.len();
+    let body = u16::try_from(end.checked_sub(portolan_stun::HEADER_LEN)?).ok()?;
+    buffer.get_mut(2..4)?.copy_from_slice(&body.to_be_bytes());
+    Some(end)
 }
 
 impl Bogus {

@@ -163,8 +163,7 @@ fn responder() -> Table {
     use RejectionKind as K;
     use ResponderDropped as D;
     use ResponderNote as N;
-    let (asked_by, to, from) = (HERE, HERE, HERE);
-    let other = SocketAddr::new(HERE.ip(), 9);
+    let (asked_by, to, from, other) = (HERE, HERE, HERE, SocketAddr::new(HERE.ip(), 9));
     let undecodable = Message::decode(&[]).unwrap_err();
     let mut samples: Vec<ResponderNote> = [
         N::Replied { asked_by, to, code: None },
@@ -191,11 +190,13 @@ fn responder() -> Table {
     let dropped = [
         D::Undecodable(undecodable),
         D::Fingerprint(undecodable),
+        D::NoCookie,
         D::Unaddressable,
         D::RateLimited,
         D::QueueFull,
         D::Unwritable,
         D::NotARequest,
+        D::NotStun,
         D::Framing,
     ];
     samples.extend(dropped.map(|why| N::Dropped { from, why }));
@@ -217,11 +218,13 @@ fn responder() -> Table {
             N::Rejected { why: Rejection { kind: K::NotARequest, .. }, .. },
             N::Dropped { why: D::Undecodable(_), .. },
             N::Dropped { why: D::Fingerprint(_), .. },
+            N::Dropped { why: D::NoCookie, .. },
             N::Dropped { why: D::Unaddressable, .. },
             N::Dropped { why: D::RateLimited, .. },
             N::Dropped { why: D::QueueFull, .. },
             N::Dropped { why: D::Unwritable, .. },
             N::Dropped { why: D::NotARequest, .. },
+            N::Dropped { why: D::NotStun, .. },
             N::Dropped { why: D::Framing, .. },
             N::StreamsFull { .. },
             N::Paused { .. },

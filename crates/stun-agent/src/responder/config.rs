@@ -133,6 +133,9 @@ impl ResponderConfig {
         if self.listen.is_empty() {
             return Err(ResponderConfigError::NoAddress);
         }
+        for &local in self.listen.iter().chain(&self.alternate) {
+            check_local(local)?;
+        }
         let mut endpoints: Vec<_> = self.listen.iter().map(|&listen| (listen, None)).collect();
         for &alternate in &self.alternate {
             let free =
@@ -147,9 +150,21 @@ impl ResponderConfig {
                 return Err(ResponderConfigError::Twice { local });
             }
         }
-        for &(local, public) in &self.advertise {
+        self.check_advertised(&endpoints, &locals)?;
+        Ok(endpoints)
+    }
+
+    fn check_advertised(
+        &self,
+        endpoints: &[(SocketAddr, Option<SocketAddr>)],
+        locals: &[SocketAddr],
+    ) -> Result<(), ResponderConfigError> {
+        for (n, &(local, public)) in self.advertise.iter().enumerate() {
             if local.is_ipv4() != public.is_ipv4() {
                 return Err(ResponderConfigError::AdvertisedFamily { local, public });
+            }
+            if [local, public].iter().any(|ip| ip.is_unspecified() || !is_unicast(*ip)) {
+                return Err(ResponderConfigError::AdvertisedInvalid { local, public });
             }
             let known = |socket: &SocketAddr| {
                 socket.ip() == local || socket.ip().is_unspecified() && socket.is_ipv4() == local.is_ipv4()
@@ -157,8 +172,19 @@ impl ResponderConfig {
             if !locals.iter().any(known) {
                 return Err(ResponderConfigError::AdvertisedUnknown { local });
             }
+            if self.advertise.iter().skip(n + 1).any(|(other, _)| *other == local) {
+                return Err(ResponderConfigError::AdvertisedTwice { local });
+            }
         }
-        Ok(endpoints)
+        let is_advertised = |ip: IpAddr| self.advertise.iter().any(|(local, _)| *local == ip);
+        for (listen, alternate) in endpoints {
+            let Some(pair) = alternate.map(|alternate| [listen.ip(), alternate.ip()]) else { continue };
+            let [advertised, missing] = if is_advertised(pair[0]) { pair } else { [pair[1], pair[0]] };
+            if is_advertised(advertised) && !is_advertised(missing) {
+                return Err(ResponderConfigError::AdvertisedHalf { advertised, missing });
+            }
+        }
+        Ok(())
     }
 
     fn check_pair(&self, listen: SocketAddr, alternate: SocketAddr) -> Result<(), ResponderConfigError> {
@@ -176,6 +202,24 @@ impl ResponderConfig {
         }
         Ok(())
     }
+}
+
+/// Checks that a socket on this address can receive datagrams for one host, and can send responses from the address.
+fn check_local(local: SocketAddr) -> Result<(), ResponderConfigError> {
+    if !is_unicast(local.ip()) {
+        return Err(ResponderConfigError::NotUnicast { local });
+    }
+    match local {
+        SocketAddr::V6(six) if six.ip().is_unicast_link_local() && six.scope_id() == 0 => {
+            Err(ResponderConfigError::NoZone { local })
+        }
+        SocketAddr::V4(_) | SocketAddr::V6(_) => Ok(()),
+    }
+}
+
+/// Whether an address is neither a multicast nor the broadcast address.
+const fn is_unicast(ip: IpAddr) -> bool {
+    !ip.is_multicast() && !matches!(ip, IpAddr::V4(ip) if ip.is_broadcast())
 }
 
 /// The local addresses of a group: one, or four in the order A1:P1, A2:P1, A1:P2, A2:P2.

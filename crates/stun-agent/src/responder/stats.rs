@@ -10,7 +10,7 @@ use portolan_stun::ErrorCode;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Binding requests, over UDP and TCP.
+    /// Binding requests over UDP and TCP, including those without the magic cookie.
     pub requests: u64,
     /// Success responses.
     pub successes: u64,
@@ -20,13 +20,13 @@ pub struct Stats {
     pub unknown_attributes: u64,
     /// Error responses because of credentials, if credentials are required.
     pub rejected: RejectedStats,
-    /// Requests without a reply.
+    /// Messages without a reply.
     pub dropped: DroppedStats,
     /// TCP streams accepted and refused.
     pub streams: StreamStats,
 }
 
-/// Requests without a reply, by reason.
+/// Messages without a reply, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DroppedStats {
@@ -36,10 +36,16 @@ pub struct DroppedStats {
     pub undecodable: u64,
     /// Requests with an invalid FINGERPRINT.
     pub fingerprint: u64,
+    /// Binding requests without the magic cookie, of RFC 3489 clients. Over UDP only.
+    pub no_cookie: u64,
     /// Requests from a source address that cannot receive a reply.
     pub unaddressable: u64,
     /// Requests whose reply did not fit into the output queue, or could not be encoded.
     pub overload: u64,
+    /// STUN messages that are not Binding requests. Not counted in [`Stats::requests`].
+    pub not_requests: u64,
+    /// Datagrams that are not STUN. Not counted in [`Stats::requests`].
+    pub not_stun: u64,
 }
 
 /// Error responses because of credentials, by reason (RFC 8489 §9.1.3, §9.2.4).
@@ -79,8 +85,6 @@ pub struct StreamStats {
     pub refused: u64,
     /// Streams that were closed because their bytes were not STUN, or a message was too long.
     pub broken: u64,
-    /// Whole messages on streams that were not Binding requests.
-    pub not_requests: u64,
     /// Streams that were closed for a new stream.
     pub displaced: u64,
     /// Pauses of streams because of the rate of their source.
@@ -120,7 +124,9 @@ impl Stats {
             ResponderDropped::Fingerprint(_) => &mut self.dropped.fingerprint,
             ResponderDropped::Unaddressable => &mut self.dropped.unaddressable,
             ResponderDropped::QueueFull | ResponderDropped::Unwritable => &mut self.dropped.overload,
-            ResponderDropped::NotARequest => &mut self.streams.not_requests,
+            ResponderDropped::NoCookie => &mut self.dropped.no_cookie,
+            ResponderDropped::NotARequest => &mut self.dropped.not_requests,
+            ResponderDropped::NotStun => &mut self.dropped.not_stun,
             ResponderDropped::Framing => &mut self.streams.broken,
         } += 1;
     }
@@ -138,26 +144,34 @@ impl Stats {
 }
 
 impl fmt::Display for Stats {
-    /// Prints one line, for the end of a run.
+    /// Prints one line, for the log of a server.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dropped, streams) = (self.dropped, self.streams);
         write!(
             f,
-            "{} requests: {} answered, {} bad (400), {} not understood (420), {} over the rate, {} undecodable, {} with a \
-             wrong fingerprint, {} from no address, {} in overload; {} streams, {} refused, {} displaced, {} broken",
+            "{} request{}: {} answered, {} bad (400), {} not understood (420), {} over the rate, {} without the magic \
+             cookie (RFC 3489), {} undecodable, {} with a wrong fingerprint, {} from no address, {} in overload; \
+             other messages: {} not Binding requests, {} not STUN; \
+             {} stream{}, {} refused, {} displaced, {} broken, {} paused",
             self.requests,
+            plural(self.requests),
             self.successes,
             self.bad_requests,
             self.unknown_attributes,
             dropped.rate_limited,
+            dropped.no_cookie,
             dropped.undecodable,
             dropped.fingerprint,
             dropped.unaddressable,
             dropped.overload,
+            dropped.not_requests,
+            dropped.not_stun,
             streams.accepted,
+            plural(streams.accepted),
             streams.refused,
             streams.displaced,
             streams.broken,
+            streams.paused,
         )?;
         let rejected = self.rejected;
         if rejected.total() == 0 {
@@ -175,4 +189,8 @@ impl fmt::Display for Stats {
             rejected.algorithms,
         )
     }
+}
+
+const fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }

@@ -11,6 +11,7 @@ mod chunks;
 mod credentials_client;
 mod credentials_server;
 mod credentials_together;
+mod drops;
 mod laws;
 mod load;
 mod nonces;

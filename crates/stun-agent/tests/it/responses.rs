@@ -4,13 +4,13 @@ use crate::world::{World, addr, message};
 use core::net::SocketAddr;
 use portolan_machine::{Closure, Input, Output, Refusal, SocketEvent, SocketId, Transmit, Verdict};
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, Message, Method, TransactionId, Writer};
-use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderError};
+use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderError, Stats};
 
 pub(crate) type Server = World<Responder>;
 
-const CLIENT: &str = "198.51.100.7:40000";
+pub(crate) const CLIENT: &str = "198.51.100.7:40000";
 const CLIENT6: &str = "[2001:db8:1::7]:40000";
-const ID: [u8; 12] = [7; 12];
+pub(crate) const ID: [u8; 12] = [7; 12];
 /// Two addresses × two ports in each family, and one IPv4 address and port without alternate.
 const LOCALS: [&str; 9] = [
     "192.0.2.1:3478",
@@ -42,7 +42,7 @@ fn server() -> Server {
     World::new(Responder::over(&everything(), socket_of).unwrap())
 }
 
-fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
+pub(crate) fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
     message(Class::Request, ID.into(), attributes)
 }
 
@@ -324,11 +324,12 @@ fn responses_indications_and_other_methods_are_never_answered() {
 }
 
 #[test]
-fn requests_without_magic_cookie_are_not_mine() {
+fn requests_without_magic_cookie_on_a_socket_of_the_owner_are_not_mine() {
     let mut world = server();
     let mut old = request(&[]);
     old[4..8].copy_from_slice(&[1, 2, 3, 4]);
     assert_eq!(world.datagram(0, CLIENT, &old), Verdict::NotMine);
+    assert_eq!(world.machine.stats(), Stats::default());
 }
 
 #[test]
@@ -418,7 +419,6 @@ fn invalid_addresses_are_refused() {
     assert!(matches!(advertised("192.0.2.1", "2001:db8::1"), Err(ResponderConfigError::AdvertisedFamily { .. })));
     assert!(matches!(advertised("192.0.2.9", "203.0.113.1"), Err(ResponderConfigError::AdvertisedUnknown { .. })));
     assert!(matches!(advertised("192.0.2.1", "192.0.2.2"), Err(ResponderConfigError::SameAddress { .. })));
-    assert_eq!(advertised("192.0.2.1", "203.0.113.1"), Ok(()));
 }
 
 #[test]
@@ -528,6 +528,45 @@ fn each_request_is_counted_by_its_result() {
     assert_eq!((stats.successes, stats.unknown_attributes, stats.bad_requests), (1, 1, 1));
     assert_eq!(stats.dropped.undecodable, 1);
     assert!(stats.to_string().starts_with("4 requests: 1 answered, 1 bad (400), 1 not understood (420)"));
+}
+
+#[test]
+fn addresses_that_are_not_those_of_one_host_are_refused() {
+    use ResponderConfigError as E;
+    let refused = |listen: &[&str], alternate: &[&str]| Responder::new(&config(listen, alternate)).unwrap_err();
+    for address in ["224.0.0.1:1", "239.255.255.255:1", "255.255.255.255:1", "[ff02::1]:1"] {
+        let local = addr(address);
+        assert_eq!(refused(&[address], &[]), E::NotUnicast { local });
+        let listen = if local.is_ipv4() { "192.0.2.1:2" } else { "[2001:db8::1]:2" };
+        assert_eq!(refused(&[listen], &[address]), E::NotUnicast { local });
+    }
+    let local = addr("[fe80::1]:3478");
+    assert_eq!(refused(&["[fe80::1]:3478"], &[]), E::NoZone { local });
+    assert_eq!(
+        E::NoZone { local }.to_string(),
+        "[fe80::1]:3478 is link-local and has no zone; add the interface, such as [fe80::1%eth0]:3478"
+    );
+    assert!(Responder::new(&config(&["[fe80::1%2]:3478"], &[])).is_ok());
+    let pair = |advertised: &[(&str, &str)]| {
+        let config = config(&["10.0.0.5:1"], &["10.0.0.6:2"]);
+        let config = advertised
+            .iter()
+            .fold(config, |config, (local, public)| config.advertise(local.parse().unwrap(), public.parse().unwrap()));
+        Responder::new(&config).map(drop)
+    };
+    let [one, two] = ["10.0.0.5", "10.0.0.6"];
+    let ip = |text: &str| text.parse().unwrap();
+    assert_eq!(pair(&[(one, "203.0.113.5"), (two, "203.0.113.6")]), Ok(()));
+    assert_eq!(pair(&[(one, "203.0.113.5"), (two, two)]), Ok(()), "the second address is public already");
+    assert_eq!(pair(&[(one, "203.0.113.5")]), Err(E::AdvertisedHalf { advertised: ip(one), missing: ip(two) }));
+    assert_eq!(pair(&[(two, "203.0.113.5")]), Err(E::AdvertisedHalf { advertised: ip(two), missing: ip(one) }));
+    assert_eq!(
+        pair(&[(one, "203.0.113.5"), (one, "203.0.113.7"), (two, two)]),
+        Err(E::AdvertisedTwice { local: ip(one) })
+    );
+    for public in ["0.0.0.0", "255.255.255.255", "224.0.0.1"] {
+        assert_eq!(pair(&[(one, public)]), Err(E::AdvertisedInvalid { local: ip(one), public: ip(public) }));
+    }
 }
 
 #[test]

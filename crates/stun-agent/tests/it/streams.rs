@@ -129,7 +129,7 @@ fn other_messages_on_a_stream_are_skipped() {
     let bytes = [message(Class::Indication, ID.into(), &[]), success(ID.into()), request(&[])].concat();
     assert_eq!(world.stream(10, CLIENT, &bytes), Verdict::Mine);
     assert_eq!(world.lines().len(), 1);
-    assert_eq!(world.machine.stats().streams.not_requests, 2);
+    assert_eq!(world.machine.stats().dropped.not_requests, 2);
 }
 
 #[test]

@@ -68,12 +68,14 @@ impl NoStream {
         }
     }
 
-    /// Increments the counter of a rejected stream.
+    /// Increments the counter of a stream that was rejected or not accepted.
     pub(crate) const fn add_to(self, counters: &mut Counters) {
         match self {
             Self::Rejected(_, Resource::Stream) => counters.too_many_streams += 1,
             Self::Rejected(_, Resource::Handshake) => counters.too_many_handshakes += 1,
-            Self::Failed(..) | Self::TimedOut(_) | Self::Refused(_) => {}
+            Self::Refused(Refusal::TooManySockets) => counters.no_descriptors += 1,
+            Self::Refused(_) => counters.accept_failed += 1,
+            Self::Failed(..) | Self::TimedOut(_) => {}
         }
     }
 }
@@ -271,6 +273,27 @@ mod tests {
     use core::future::poll_fn;
     use core::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::Mutex;
+
+    #[test]
+    fn each_stream_that_is_not_accepted_has_one_counter() {
+        let remote = ([127, 0, 0, 1], 9).into();
+        let counted = |why: NoStream| {
+            let mut counters = Counters::default();
+            why.add_to(&mut counters);
+            counters
+        };
+        for (why, expected) in [
+            (NoStream::Rejected(remote, Resource::Stream), Counters { too_many_streams: 1, ..Counters::default() }),
+            (
+                NoStream::Rejected(remote, Resource::Handshake),
+                Counters { too_many_handshakes: 1, ..Counters::default() },
+            ),
+            (NoStream::Refused(Refusal::TooManySockets), Counters { no_descriptors: 1, ..Counters::default() }),
+            (NoStream::Refused(Refusal::Unspecified), Counters { accept_failed: 1, ..Counters::default() }),
+        ] {
+            assert_eq!(counted(why), expected, "{why:?}");
+        }
+    }
 
     #[tokio::test]
     async fn bytes_of_one_peer_cause_the_poll_of_one_handshake() {

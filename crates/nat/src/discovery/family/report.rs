@@ -4,15 +4,18 @@ use crate::behavior::{Filtering, Mapping};
 use crate::profile::{Conclusion, Details, Evidence, FamilyReport, Path, Reachability, Unknown};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
+use portolan_machine::Instant;
 
 use super::super::address;
 use super::super::allocation::{self, Sample};
 use super::super::doubt;
+use super::super::mapping::Observation;
 use super::FamilyRun;
 
 impl FamilyRun {
-    /// The report; the run must be over. `hairpin`: whether hairpinning was to be tested.
-    pub(in super::super) fn report(&self, hairpin: bool) -> FamilyReport {
+    /// The report; the run must be over. `now`: the end of the run. `hairpin`: whether hairpinning was to be tested.
+    pub(in super::super) fn report(&self, now: Instant, hairpin: bool) -> FamilyReport {
         let reach = self.state.end.unwrap_or(Reachability::Unknown);
         let tally = self.tally();
         FamilyReport {
@@ -21,8 +24,8 @@ impl FamilyRun {
             public: self.mapping.public(&self.servers),
             local: self.mapping.local,
             nat: self.nat().or_else(|| self.untested_nat()),
-            mapping: self.mapping.verdict.clone().unwrap_or_else(|| self.unmeasured::<Mapping>(reach)),
-            filtering: self.filtering.verdict.clone().unwrap_or_else(|| self.unfiltered(reach)),
+            mapping: self.mapping.verdict.clone().unwrap_or_else(|| self.unmapped(now, reach)),
+            filtering: self.filtering.verdict.clone().unwrap_or_else(|| self.unfiltered(now, reach)),
             details: self.details(hairpin),
             path: Path { rtt: self.filtering_rtt(), sent: tally.sent, answered: tally.answered },
             servers: self.servers.report(),
@@ -50,18 +53,26 @@ impl FamilyRun {
         }
     }
 
-    fn unmeasured<T>(&self, reach: Reachability) -> Conclusion<T> {
+    /// The mapping of a run that ended before its conclusion.
+    fn unmapped(&self, now: Instant, reach: Reachability) -> Conclusion<Mapping> {
+        match self.mapping.reason_so_far(&self.servers) {
+            Some(why) => Conclusion::unknown(why, self.mapping.evidence(&self.servers)),
+            None => self.unmeasured(now, reach),
+        }
+    }
+
+    fn unmeasured<T>(&self, now: Instant, reach: Reachability) -> Conclusion<T> {
         let unreachable = self
             .servers
             .in_use()
             .filter_map(|(_, server)| Some(Evidence::Unreachable { to: server.address, why: server.unreachable? }));
         let mut evidence: Vec<Evidence> = unreachable.collect();
-        evidence.extend(self.tcp.evidence());
+        evidence.extend(self.tcp.evidence(now));
         Conclusion::unknown(self.why_not(reach), evidence)
     }
 
-    fn unfiltered(&self, reach: Reachability) -> Conclusion<Filtering> {
-        let mut verdict = self.unmeasured(reach);
+    fn unfiltered(&self, now: Instant, reach: Reachability) -> Conclusion<Filtering> {
+        let mut verdict = self.unmeasured(now, reach);
         verdict.evidence.extend(self.filtering.evidence(&self.servers));
         verdict
     }
@@ -93,9 +104,10 @@ impl FamilyRun {
         }
     }
 
-    /// Each mapping of this run, once.
-    fn samples(&self) -> Vec<Sample> {
+    /// Each mapping of this run, once, with the first server that showed it. Only mappings of one local address compare.
+    pub(super) fn samples(&self) -> Vec<Sample> {
         let mut samples: Vec<Sample> = Vec::new();
+        let is_same_interface = |other: SocketAddr| self.mapping.local.is_some_and(|local| local.ip() == other.ip());
         let mut add = |sample: Sample| {
             if samples.iter().all(|other| other.local != sample.local || other.external != sample.external) {
                 samples.push(sample);
@@ -103,15 +115,22 @@ impl FamilyRun {
         };
         if let Some(local) = self.mapping.local {
             for seen in self.mapping.observations.iter().filter(|seen| self.servers.is_trusted(seen.server)) {
-                add(Sample { local: local.port(), external: seen.mapped, order: seen.order });
+                let Observation { server, mapped: external, order, .. } = *seen;
+                add(Sample { server, local: local.port(), external, order });
             }
         }
         for attempt in self.filtering.attempts.iter().filter(|attempt| self.servers.is_trusted(attempt.server)) {
-            if let (Some(local), Some(external)) = (attempt.local, attempt.control.mapped) {
-                add(Sample { local: local.port(), external, order: 0 });
+            if let (Some(local), Some(external)) = (attempt.local, attempt.control.seen.first())
+                && is_same_interface(local)
+            {
+                add(Sample { server: attempt.server, local: local.port(), external, order: 0 });
             }
         }
-        self.ports.samples().for_each(add);
+        let ports = self
+            .ports
+            .samples()
+            .filter(|(local, sample)| is_same_interface(*local) && self.servers.is_trusted(sample.server));
+        ports.for_each(|(_, sample)| add(sample));
         samples
     }
 

@@ -1,6 +1,6 @@
 //! The steps of [`FamilyRun::advance`](super::FamilyRun), one function each.
 
-use crate::behavior::NatKind;
+use crate::behavior::{NatKind, Pooling};
 use crate::event::DiscoveryEvent;
 use crate::note::{DiscoveryNote, ExtraServerReason};
 use crate::profile::{Conclusion, Reachability, Unavailable, Unknown};
@@ -9,10 +9,11 @@ use portolan_machine::{Deadline, Instant, SocketId, Unreachability};
 use portolan_stun::TransactionId;
 
 use super::super::action::{Action, Actions};
+use super::super::allocation;
 use super::super::config::DiscoveryConfig;
 use super::super::doubt::Tally;
-use super::super::mapping_run;
-use super::super::plan::{SERVER_TIMEOUT, TCP_TIMEOUT, UDP_TIMEOUT};
+use super::super::mapping_run::{self, Others};
+use super::super::plan::{OFFLINE_TIMEOUT, SERVER_TIMEOUT, UDP_TIMEOUT};
 use super::super::tag::Target;
 use super::FamilyRun;
 
@@ -38,7 +39,7 @@ impl FamilyRun {
             return actions;
         }
         if waited >= UDP_TIMEOUT {
-            actions = self.tcp.start(next_socket, &self.servers);
+            actions = self.tcp.start(now, next_socket, &self.servers);
         }
         if !self.tcp.is_started() {
             return actions;
@@ -47,10 +48,12 @@ impl FamilyRun {
         if port_closed {
             // ICMP reported a closed port: a packet left, and the report came back.
             self.state.end = Some(Reachability::Unknown);
-        } else if self.tcp.is_reachable() {
+        } else if self.tcp.is_blocked() {
             self.state.end = Some(Reachability::Blocked);
-        } else if self.tcp.is_over() || waited >= TCP_TIMEOUT {
-            self.state.end = Some(Reachability::Unavailable(Unavailable::Silent));
+        } else if self.tcp.is_over() || waited >= OFFLINE_TIMEOUT {
+            let silent = Reachability::Unavailable(Unavailable::Silent);
+            // One silent server whose host TCP reaches shows nothing about UDP.
+            self.state.end = Some(if self.tcp.is_reachable() { Reachability::Unknown } else { silent });
         }
         actions
     }
@@ -65,12 +68,25 @@ impl FamilyRun {
 
     /// Judges the mapping. Returns whether the servers contradict each other, and the actions.
     pub(super) fn judge_mapping(&mut self, now: Instant) -> (bool, Actions) {
-        let had_verdict = self.mapping.verdict.is_some();
-        let steady = self.filtering.attempts.iter().any(|a| a.control.answers >= 2 || a.control.over);
-        let (contradiction, flaw) = self.mapping.judge(now, &mut self.servers, steady);
-        let verdict = self.mapping.verdict.as_ref().filter(|_| !had_verdict);
+        let before = self.mapping.verdict.as_ref().map(|verdict| verdict.finding);
+        let others = self.others();
+        let (contradiction, flaw) = self.mapping.judge(now, &mut self.servers, others);
+        // A flaw changes what the other sockets show, and a conclusion is compared with that.
+        self.state.dirty |= flaw.is_some() || (before.is_none() && self.mapping.verdict.is_some());
+        let verdict = self.mapping.verdict.as_ref().filter(|verdict| Some(verdict.finding) != before);
         let event = verdict.map(|verdict| Action::Event(mapping_run::event(self.family, verdict)));
         (contradiction, flaw.into_iter().chain(event).collect())
+    }
+
+    /// The facts that the filtering sockets, and those of the port allocation test, show about the mapping.
+    fn others(&self) -> Others {
+        let attempts = self.filtering.attempts.iter();
+        let mut trusted = attempts.clone().filter(|attempt| self.servers.is_trusted(attempt.server));
+        Others {
+            is_steady: attempts.clone().any(|a| a.control.answers >= 2 || a.control.over),
+            is_rebound: trusted.any(|attempt| attempt.control.seen.is_rebound(attempt.control.over)),
+            is_pooled: allocation::pooling(&self.samples()).value() == Some(&Pooling::Arbitrary),
+        }
     }
 
     /// Adds further servers if those in use are silent, contradict each other, or are not capable.
@@ -162,11 +178,10 @@ impl FamilyRun {
     /// Starts the measurements that the configuration requests.
     pub(super) fn extras(&mut self, next_socket: &mut impl FnMut() -> SocketId, config: &DiscoveryConfig) -> Actions {
         let mut actions = Actions::new();
-        let Some(first) = self.servers.in_use().find(|(_, server)| server.rtt.is_some()).map(|(_, s)| s.address) else {
-            return actions;
-        };
+        let answered = self.servers.in_use().find(|(_, server)| server.rtt.is_some());
+        let Some((number, first)) = answered.map(|(number, server)| (number, server.address)) else { return actions };
         if config.ports {
-            actions = self.ports.start(next_socket, first);
+            actions = self.ports.start(next_socket, number, first);
         }
         let Some(verdict) = self.mapping.verdict.as_ref().filter(|_| config.hairpin) else { return actions };
         let translated = self.mapping.is_translated(&self.servers) == Some(true);
@@ -217,7 +232,7 @@ impl FamilyRun {
             self.mapping.deadline(now, &self.servers).map(|at| Deadline::new(at, "alternate address timeout")),
             without_response(SERVER_TIMEOUT).map(|at| Deadline::new(at, "unreachable check")),
             without_response(UDP_TIMEOUT).map(|at| Deadline::new(at, "UDP timeout")),
-            without_response(TCP_TIMEOUT).map(|at| Deadline::new(at, "TCP timeout")),
+            without_response(OFFLINE_TIMEOUT).map(|at| Deadline::new(at, "offline timeout")),
         ];
         deadlines.into_iter().fold(None, Deadline::earliest)
     }
