@@ -19,7 +19,7 @@ mod text;
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
-use crate::output;
+use crate::output::{self, OutputError};
 use crate::signals::StopSignal;
 use capture::{Capture, CaptureError, Packet};
 use clap::Args;
@@ -227,7 +227,7 @@ impl Printer {
     }
 
     /// Prints or keeps messages. Returns whether standard output still has a reader.
-    fn add(&mut self, messages: Vec<Message>) -> Result<bool, output::OutputError> {
+    fn add(&mut self, messages: Vec<Message>) -> Result<bool, OutputError> {
         let mut text = String::new();
         for message in messages {
             self.count += 1;

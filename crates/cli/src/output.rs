@@ -39,16 +39,16 @@ pub(crate) fn print_diagnostic(line: impl core::fmt::Display) {
     let _ = write_to(anstream::stderr().lock(), &format!("portolan: {line}\n"));
 }
 
-/// Returns a number with its noun: `1 server`, `2 servers`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 /// Prints a line on standard error if standard input is a terminal, on which the command waits for `what`.
 pub(crate) fn announce_terminal_input(what: &str) {
     if io::stdin().is_terminal() {
         print_diagnostic(format_args!("waiting for {what} on the terminal; end the input with Ctrl-D"));
     }
+}
+
+/// Returns a number with its noun: `1 server`, `2 servers`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Returns a duration in milliseconds, rounded to the microsecond, as the JSON documents have it.
