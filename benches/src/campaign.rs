@@ -230,11 +230,9 @@ impl Network {
         }
         let end = Instant::ORIGIN + Duration::from_secs(10);
         let _stop = self.net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
-        let found = self.net.events().iter().find_map(|record| match &record.event {
-            DiscoveryEvent::Report(report) => Some(Report::clone(report)),
-            _ => None,
-        });
-        found
+        self.net.events().iter().find_map(|record| {
+            if let DiscoveryEvent::Report(report) = &record.event { Some(Report::clone(report)) } else { None }
+        })
     }
 
     fn measure(&mut self, kind: Kind, seed: u64, row: &mut Row) {

@@ -137,7 +137,7 @@ impl Run {
                 self.expect(kind.family, "/type", &"blocked".into())?;
                 self.expect(kind.family, "/mapping/value", &Value::Null)?;
                 self.expect(kind.family, "/filtering/value", &Value::Null)?;
-                self.expect_within(Duration::from_millis(3_500))
+                self.expect_within(Duration::from_secs(3))
             }
             Classification::Behavior { presence, mapping, filtering, classic } => {
                 self.expect(kind.family, "/nat", &presence.word().into())?;
