@@ -160,9 +160,10 @@ impl Scrubber {
         };
         out.extend_from_slice(line.text().get(..line.text().len() - value.len()).unwrap_or_default());
         let (before, rest) = value.split_at_checked(kept_until.max(private_at)).unwrap_or((value, &[]));
-        match line.kind() {
-            Kind::Origin => self.aliases.mask(before, Kept::Nothing, out),
-            _ => self.aliases.replace_addresses(before, out),
+        if line.kind() == Kind::Origin {
+            self.aliases.mask(before, Kept::Nothing, out);
+        } else {
+            self.aliases.replace_addresses(before, out);
         }
         self.aliases.mask(rest, kept, out);
         true

@@ -221,6 +221,9 @@ flaws! {
         /// The tag.
         tag: u32,
     } => "RFC 4568" "5.1.3";
+    /// `a=tls-id` was not offered.
+    #[error("a=tls-id is answered, and was not offered")]
+    TlsIdNotOffered => "RFC 8842" "5.3";
     /// There is DTLS, but no fingerprint.
     #[error("DTLS without a=fingerprint")]
     NoFingerprint => "RFC 9429" "5.8.3", NoFingerprint;
@@ -278,6 +281,9 @@ flaws! {
     /// Simulcast streams are answered that were not offered, or not in that direction.
     #[error("a=simulcast answers what was not offered")]
     SimulcastNotOffered => "RFC 8853" "5.3.2";
+    /// There is more than one `a=simulcast`.
+    #[error("a second a=simulcast in the section")]
+    SimulcastTwice => "RFC 8853" "5.2";
     /// A simulcast stream has no `a=rid` with its direction.
     #[error("a=simulcast names a version that no a=rid describes")]
     SimulcastWithoutRid => "RFC 9429" "5.8.3", SimulcastUnknownRid;

@@ -224,6 +224,7 @@ impl<'s> Exchange<'_, 's> {
             (_, None) => report.add_if(is_dtls && is_owner, "m=", Flaw::NoSetup),
             (_, Some(_)) => {}
         }
+        report.add_if(ours.has_tls_id && !theirs.has_tls_id, "tls-id", Flaw::TlsIdNotOffered);
         let has_half = ours.fragment.is_some() != ours.password.is_some();
         let half = if ours.fragment.is_some() { "ice-ufrag" } else { "ice-pwd" };
         report.add_if(has_half, half, Flaw::HalfIce);
@@ -423,6 +424,10 @@ fn simulcast(report: &mut Report<'_>, offered: &MediaSection<'_>, answered: &Med
             // The column of the value in `a=rid:`.
             report.add_at(rid.line, 7, Flaw::RidNotReversed);
         }
+    }
+    for second in ours.simulcasts.iter().skip(1) {
+        // The column of the value in `a=simulcast:`.
+        report.add_at(second.line, 13, Flaw::SimulcastTwice);
     }
     let Some(simulcast) = ours.simulcast() else { return };
     let (send, recv) = theirs.simulcast().map_or((None, None), |theirs| (theirs.send, theirs.recv));

@@ -147,7 +147,9 @@ type Case = (&'static str, &'static str, &'static [(&'static str, usize, &'stati
 const UNREADABLE: &str = "Unreadable";
 
 #[rustfmt::skip]
-const CASES: [Case; 21] = [
+const CASES: [Case; 23] = [
+    ("a=simulcast:recv f;h", "a=x-first\na=simulcast:recv f\na=simulcast:recv h", &[("a=simulcast:recv h", 13, "SimulcastTwice")]),
+    ("a=setup:active", "a=setup:active\na=tls-id:abc3de65cddef001be82", &[("a=tls-id:", 10, "TlsIdNotOffered")]),
     ("a=simulcast:recv f;h", "a=simulcast:recv f;h recv f;h", &[("a=simulcast:", 22, UNREADABLE)]),
     ("a=rid:f recv", "a=rid:f receive", &[("a=rid:f", 9, UNREADABLE)]),
     ("a=rtcp-fb:96 nack", "a=rtcp-fb:300 nack", &[("a=rtcp-fb:", 11, UNREADABLE)]),
