@@ -166,7 +166,7 @@ impl Aliases {
             out.extend_from_slice(text.as_bytes());
         } else if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !name.is_empty() {
             self.mask_address(text.as_bytes(), out);
-        } else if !is_name {
+        } else if !is_name || is_value(text) {
             self.write(Class::Value, text.as_bytes(), out);
         } else if name.ends_with(".local") {
             self.write(Class::MulticastHost, name.as_bytes(), out);
@@ -381,4 +381,9 @@ fn key(number: usize, value: &[u8]) -> alloc::string::String {
     let least = digits.len() + end.len() + padding;
     let fill = length.checked_sub(digits.len()).unwrap_or(least.next_multiple_of(4) - least);
     format!("{:A<fill$}{digits}{end}{:=<padding$}", "", "")
+}
+
+/// Whether the text is a stand-in of [`Class::Value`]. It stays one, so that scrubbing twice changes nothing.
+fn is_value(text: &str) -> bool {
+    text.strip_prefix("value-").is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
