@@ -52,6 +52,7 @@ pub use capabilities::{
     MuxPolicy, Order, Role, Transport,
 };
 pub use codecs::OmissionReason;
+pub(crate) use codecs::of_static;
 pub use explanation::{Decision, Explanation, Refusal, SectionOutcome};
 pub use flaw::{Finding, Flaw};
 pub use validate::validate;

@@ -2,9 +2,9 @@
 //!
 //! The text has colours. The output removes them where there is no terminal.
 
+use super::ReportData;
 use super::confidence::in_words;
 use super::sentence::{Sentence, plain};
-use super::{ReportData, json};
 use clap::builder::styling::{AnsiColor, Style};
 use core::fmt::{self, Display, Write};
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
@@ -207,7 +207,7 @@ fn nat_line(family: &FamilyReport) -> &'static str {
         Some(NatKind::Nat) => "yes, addresses are translated",
         Some(NatKind::Firewall) => "no, but a firewall filters",
         Some(NatKind::None) => "no, and no firewall was detected",
-        None => json::nat(family),
+        None => family.device(),
     }
 }
 

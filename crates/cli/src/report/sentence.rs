@@ -259,7 +259,7 @@ mod tests {
         for family in sample::offline().families {
             assert!(Sentence::of(&family).is.starts_with("offline: "));
         }
-        let silent = sample::nothing(Family::V4, Unknown::ServerSilent);
+        let silent = FamilyReport::new(Family::V4, Unknown::ServerSilent);
         assert!(Sentence::of(&silent).is.starts_with("No server responded"));
     }
 }

@@ -355,7 +355,7 @@ impl Format<'_> {
 }
 
 /// Returns name, clock rate and channels of a static payload type without `a=rtpmap` (RFC 3551 §6).
-pub(super) const fn of_static(payload: u8) -> Option<(&'static str, u32, u32)> {
+pub(crate) const fn of_static(payload: u8) -> Option<(&'static str, u32, u32)> {
     Some(match payload {
         0 => ("PCMU", 8000, 1),
         3 => ("GSM", 8000, 1),

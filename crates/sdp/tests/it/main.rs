@@ -23,4 +23,5 @@ mod sdp_types;
 mod sessions;
 mod values;
 mod vectors;
+mod view;
 mod webrtc;
