@@ -51,6 +51,8 @@ pub mod note;
 mod plan;
 pub mod probe;
 pub mod report;
+#[cfg(feature = "serde")]
+mod serialize;
 
 pub use audit::{Audit, AuditCommand, AuditConfig};
 pub use check::{Check, Implausible, Outcome, UnknownReason, Violation};
@@ -58,4 +60,4 @@ pub use error::AuditError;
 pub use event::AuditEvent;
 pub use note::AuditNote;
 pub use probe::{Probe, UnknownProbe};
-pub use report::{Amplification, ControlStats, Credentials, Finding, Report, Traffic};
+pub use report::{Amplification, ControlStats, Credentials, Finding, Report, Summary, Traffic};

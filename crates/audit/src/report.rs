@@ -3,7 +3,7 @@
 //! ```
 //! use portolan_audit::{Check, Finding, Outcome};
 //!
-//! let finding = Finding { check: Check::Tcp, outcome: Outcome::NotSupported };
+//! let finding = Finding::new(Check::Tcp, Outcome::NotSupported);
 //! assert_eq!(finding.to_string(), "a Binding request over TCP is answered: not supported (RFC 8489 §6.2.2)");
 //! ```
 
@@ -18,11 +18,20 @@ use portolan_stun_agent::nonce::Features;
 
 /// The outcome of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The check.
     pub check: Check,
     /// The outcome.
     pub outcome: Outcome,
+}
+
+impl Finding {
+    /// The outcome of a check.
+    #[must_use]
+    pub const fn new(check: Check, outcome: Outcome) -> Self {
+        Self { check, outcome }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -33,6 +42,7 @@ impl fmt::Display for Finding {
 
 /// The amplification of one kind of request.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Amplification {
     /// The request.
     pub probe: Probe,
@@ -54,6 +64,8 @@ impl Amplification {
 
 /// The datagrams of an audit and their bytes, without UDP and IP headers. The stream is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Traffic {
     /// Datagrams sent.
     pub sent: u32,
@@ -67,17 +79,22 @@ pub struct Traffic {
 
 /// The statistics of the control, a bare request that is repeated during the whole audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct ControlStats {
     /// The number of sends.
     pub sent: u32,
     /// The number of sends without a response.
     pub lost: u32,
     /// The shortest round trip of any request that was answered after its first send.
+    // `serde`: a field of the whole report, in milliseconds.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub rtt: Option<Duration>,
 }
 
 /// The challenge of a server that requires long-term credentials (RFC 8489 §9.2.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Credentials {
     /// REALM.
     pub realm: Option<Box<str>>,
@@ -85,6 +102,21 @@ pub struct Credentials {
     pub features: Option<Features>,
     /// The numbers of PASSWORD-ALGORITHMS, in the server's order of preference; empty if the attribute is missing.
     pub algorithms: Vec<u16>,
+}
+
+/// The numbers of findings, by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Summary {
+    /// Clauses that the server honours.
+    pub honoured: usize,
+    /// Clauses that the server violates.
+    pub violated: usize,
+    /// Optional features that the server does not have.
+    pub not_supported: usize,
+    /// Clauses about which nothing is known.
+    pub unknown: usize,
 }
 
 /// The result of an audit.
@@ -118,6 +150,21 @@ impl Report {
     #[must_use]
     pub fn outcome(&self, check: Check) -> Option<Outcome> {
         self.findings.iter().find(|finding| finding.check == check).map(|finding| finding.outcome)
+    }
+
+    /// The numbers of findings, by outcome.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for finding in &self.findings {
+            *match finding.outcome {
+                Outcome::Honoured => &mut summary.honoured,
+                Outcome::Violated(_) => &mut summary.violated,
+                Outcome::NotSupported => &mut summary.not_supported,
+                Outcome::Unknown(_) => &mut summary.unknown,
+            } += 1;
+        }
+        summary
     }
 
     /// The findings that are violations.

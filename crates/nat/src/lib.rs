@@ -17,6 +17,10 @@
 //! * [`lifetime`]: the machine that measures how long mappings live.
 //! * [`profile`]: the results. [`event`], [`note`] and [`error`]: events, diagnostics and errors of the caller.
 //!
+//! # Features
+//!
+//! `serde`: reports implement `Serialize`. The names of the fields are those of the command's JSON, `docs/json.md`.
+//!
 //! # A NAT in ten lines
 //!
 //! ```
@@ -46,4 +50,6 @@ pub mod event;
 pub mod lifetime;
 pub mod note;
 pub mod profile;
+#[cfg(feature = "serde")]
+mod serialize;
 pub mod translator;

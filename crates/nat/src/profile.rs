@@ -68,6 +68,7 @@ impl fmt::Display for Family {
 
 /// The results of one run.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
     /// One entry for each family that was measured, IPv4 first.
     pub families: Vec<FamilyReport>,
@@ -76,6 +77,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report of these families.
+    #[must_use]
+    pub const fn new(families: Vec<FamilyReport>, elapsed: Duration) -> Self {
+        Self { families, elapsed }
+    }
+
     /// Whether all families are unavailable.
     #[must_use]
     pub fn is_offline(&self) -> bool {
@@ -94,6 +101,7 @@ impl Report {
 
 /// The results for one family.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct FamilyReport {
     /// The family.
     pub family: Family,
@@ -118,6 +126,23 @@ pub struct FamilyReport {
 }
 
 impl FamilyReport {
+    /// A report in which everything is unknown, for one reason.
+    #[must_use]
+    pub const fn new(family: Family, why: Unknown) -> Self {
+        Self {
+            family,
+            reach: Reachability::Unknown,
+            public: Vec::new(),
+            local: None,
+            nat: None,
+            mapping: Conclusion::unknown(why, Vec::new()),
+            filtering: Conclusion::unknown(why, Vec::new()),
+            details: Details::new(why),
+            path: Path { rtt: None, sent: 0, answered: 0 },
+            servers: Vec::new(),
+        }
+    }
+
     /// The old name of RFC 3489, an alias of the pair of mapping and filtering.
     ///
     /// A destination-dependent mapping behind a NAT is `symmetric`, even if the kind of dependence is unknown.
@@ -132,6 +157,16 @@ impl FamilyReport {
             (_, Some(mapping), None) if behind_nat && mapping.is_destination_dependent() => ClassicType::Symmetric,
             (_, None, _) if behind_nat && self.mapping.reason() == Some(Unknown::Dependent) => ClassicType::Symmetric,
             _ => ClassicType::Unknown,
+        }
+    }
+
+    /// The word that reports use for the device: that of [`NatKind`], `unavailable` without a route, or `unknown`.
+    #[must_use]
+    pub const fn device(&self) -> &'static str {
+        match (self.reach, self.nat) {
+            (Reachability::Unavailable(_), _) => "unavailable",
+            (Reachability::Available | Reachability::Blocked | Reachability::Unknown, Some(kind)) => kind.as_str(),
+            (Reachability::Available | Reachability::Blocked | Reachability::Unknown, None) => "unknown",
         }
     }
 
@@ -183,6 +218,7 @@ impl fmt::Display for Unavailable {
 
 /// The conclusions about a device besides mapping and filtering.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Details {
     /// Whether hosts inside reach each other by external endpoints (RFC 4787 §6).
     pub hairpin: Conclusion<Hairpin>,
@@ -202,6 +238,20 @@ pub struct Details {
 }
 
 impl Details {
+    /// Conclusions that are all unknown, for one reason.
+    #[must_use]
+    pub const fn new(why: Unknown) -> Self {
+        Self {
+            hairpin: Conclusion::unknown(why, Vec::new()),
+            port_allocation: Conclusion::unknown(why, Vec::new()),
+            port_preservation: Conclusion::unknown(why, Vec::new()),
+            pooling: Conclusion::unknown(why, Vec::new()),
+            alg: Conclusion::unknown(why, Vec::new()),
+            multi_homed: Conclusion::unknown(why, Vec::new()),
+            double_nat: Conclusion::unknown(why, Vec::new()),
+        }
+    }
+
     fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
         self.hairpin.replace_addresses(replace);
         self.port_allocation.replace_addresses(replace);
@@ -215,6 +265,7 @@ impl Details {
 
 /// The path during the measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Path {
     /// The shortest round trip to the server of the filtering test.
     pub rtt: Option<Duration>,
@@ -226,6 +277,7 @@ pub struct Path {
 
 /// The results for one server.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ServerReport {
     /// Its place in the given list.
     pub server: usize,
@@ -237,6 +289,14 @@ pub struct ServerReport {
     pub other_address: Option<SocketAddr>,
     /// Its flaws.
     pub flaws: Vec<Flaw>,
+}
+
+impl ServerReport {
+    /// A report of a server that has not answered, and has no flaw.
+    #[must_use]
+    pub const fn new(server: usize, address: SocketAddr) -> Self {
+        Self { server, address, rtt: None, other_address: None, flaws: Vec::new() }
+    }
 }
 
 /// A fault of a server, or a function that it does not have.
@@ -297,6 +357,7 @@ impl fmt::Display for Flaw {
 
 /// The conclusion about one axis, its evidence, and the probability that it is wrong.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Conclusion<T> {
     /// The value, or the reason why there is none.
     pub finding: Finding<T>,

@@ -16,3 +16,9 @@ pub struct Readme;
 #[doc = include_str!("../../../docs/book/one-packet-by-hand.md")]
 #[derive(Debug)]
 pub struct OnePacketByHand;
+
+/// The guide for users of other SDP crates.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/moving-to-portolan-sdp.md")]
+#[derive(Debug)]
+pub struct MovingToPortolanSdp;

@@ -12,6 +12,8 @@
 //! * [`Session`] is the tree of lines. An unedited session writes exactly the bytes that were read; an edit changes one
 //!   line.
 //! * [`SessionBuilder`] builds a session from parts. A strict reader accepts every session that it builds.
+//! * [`Section`] has getters for the effective attributes of a media section: direction, `mid`, ICE credentials,
+//!   fingerprints, `setup`, codecs, candidates, extensions, bundle, `rtcp-mux`. They inherit from the session.
 //! * [`value`] and [`attribute`] are typed values. They are parsed on demand and borrow from the text; each reports its
 //!   own error.
 //! * [`explain`] describes each line in plain words. [`diff`](mod@diff) lists the changes in meaning between two
@@ -66,13 +68,8 @@ pub use attribute::Attribute;
 pub use candidate::Candidate;
 pub use diagnostic::Diagnostic;
 pub use error::{Citation, Span, TypedError, ValueError};
-pub use media::Section;
+pub use media::{IceCredentials, PayloadFormat, Section};
 pub use reader::{Limits, Reader, Reading};
 pub use session::{EditError, Session};
 pub use value::{AttributeValue, Value};
 pub use writer::{BuildError, MediaBuilder, SessionBuilder};
-
-/// The guide for users of other SDP crates. Its code runs as doctests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/moving-to-portolan-sdp.md")]
-mod moving {}

@@ -13,6 +13,25 @@
 //! assert_eq!((bandwidth.kind, bandwidth.amount), (BandwidthKind::As, 64));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
+//!
+//! The getters that are named after an attribute return the effective value: they inherit from the session.
+//!
+//! ```
+//! use portolan_sdp::{Session, attribute::{Direction, Setup}};
+//!
+//! let session = Session::read(b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\na=sendonly\r\na=setup:actpass\r\n\
+//!     m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\n")?;
+//! let audio = session.media(0).ok_or("it has one")?;
+//! assert_eq!((audio.direction()?, audio.setup()?), (Direction::SendOnly, Some(Setup::ActPass)));
+//! let names = audio.codecs()?.map(|codec| Ok(codec?.rtpmap.map_or("", |map| map.encoding)));
+//! assert_eq!(names.collect::<Result<Vec<_>, portolan_sdp::TypedError>>()?, ["opus", "PCMU"]);
+//! assert!(audio.rtcp_mux()? && audio.mid()? == Some("0"));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+mod view;
+
+pub use view::{IceCredentials, PayloadFormat};
 
 use crate::error::TypedError;
 use crate::line::{Kind, Line};

@@ -31,7 +31,7 @@ pub use value::{
     AddressErrorCode, AddressFamily, ChangeRequest, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm,
     PasswordAlgorithms, Text, UnknownAttributes,
 };
-pub(crate) use write::Cursor;
+pub(crate) use write::{Cursor, algorithm_len};
 
 /// A decoded attribute. [`Message`](crate::Message) returns it, and [`Writer::add`](crate::Writer::add) takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,6 +158,24 @@ pub enum Attribute<'a> {
 pub struct AttributeType(u16);
 
 impl AttributeType {
+    /// The comprehension-required types of RFC 8489 §18.3. A Binding server processes or ignores these types. It
+    /// refuses every other comprehension-required type that it does not implement; see [`Message::not_understood`].
+    ///
+    /// [`Message::not_understood`]: crate::Message::not_understood
+    pub const BASE: &'static [Self] = &[
+        Self::MAPPED_ADDRESS,
+        Self::USERNAME,
+        Self::MESSAGE_INTEGRITY,
+        Self::ERROR_CODE,
+        Self::UNKNOWN_ATTRIBUTES,
+        Self::REALM,
+        Self::NONCE,
+        Self::MESSAGE_INTEGRITY_SHA256,
+        Self::PASSWORD_ALGORITHM,
+        Self::USERHASH,
+        Self::XOR_MAPPED_ADDRESS,
+    ];
+
     /// An attribute type by its number. Every number is valid.
     #[must_use]
     #[inline]

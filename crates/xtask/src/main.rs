@@ -8,6 +8,7 @@
 //! * `cargo xtask language` counts words that the style rule replaces, and measures sentences.
 //! * `cargo xtask notes` checks that each enum of notes has a table in `docs/notes.md`.
 //! * `cargo xtask sweep` lists the requirement sentences of an RFC's text, and compares them with the RFC's table.
+//! * `cargo xtask package` packs the crates, and builds and tests what was packed.
 //! * `cargo xtask fuzz` runs the fuzz targets, and checks that they find seeded bugs.
 
 #![expect(clippy::std_instead_of_alloc, reason = "a program with std has no second name for its collections")]
@@ -20,6 +21,7 @@ mod fuzz;
 mod language;
 mod no_std;
 mod notes;
+mod package;
 mod rfc;
 mod sweep;
 
@@ -32,6 +34,10 @@ checks:
   notes    each enum of notes has a table in docs/notes.md
   rfc      the tests named in docs/rfc/*.md exist, and each sentence of a swept RFC has a row
   language few words are left that the style rule replaces; prints the length of the sentences in doc comments
+
+package [--minimal]
+  packs each crate, lists its contents, and builds and tests the unpacked libraries outside the workspace
+  --minimal  checks them with the lowest versions that their manifests allow (needs a nightly toolchain)
 
 sweep RFC.txt…
   lists each sentence with a requirement (MUST, SHOULD, …), and compares the sentences with docs/rfc/*.md
@@ -51,6 +57,8 @@ fn main() -> ExitCode {
         ["layers"] => dependencies::run(&root),
         ["no-std"] => no_std::run(&root),
         ["notes"] => notes::run(&root),
+        ["package"] => package::run(&root, false),
+        ["package", "--minimal"] => package::run(&root, true),
         ["rfc"] => rfc::run(&root),
         ["language"] => language::run(&root),
         ["sweep", texts @ ..] if !texts.is_empty() => sweep::run(&root, texts),
@@ -93,7 +101,7 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))
 }
 
-/// Returns all files with the extension below `directory`, except in `target` folders, sorted by path.
+/// Returns all files with the extension (empty: all files) below `directory`, except in `target` folders, sorted by path.
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_path_buf()];
@@ -104,7 +112,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
                 if entry.file_name() != "target" {
                     open.push(path);
                 }
-            } else if path.extension().is_some_and(|its| its == extension) {
+            } else if extension.is_empty() || path.extension().is_some_and(|its| its == extension) {
                 found.push(path);
             }
         }

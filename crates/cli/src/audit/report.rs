@@ -3,8 +3,7 @@
 use crate::output::{self, milliseconds};
 use core::fmt::Write;
 use core::net::SocketAddr;
-use portolan_audit::{Credentials, Finding, Outcome, Report};
-use portolan_stun_agent::nonce::Features;
+use portolan_audit::{Amplification, ControlStats, Credentials, Finding, Outcome, Report, Summary, Traffic};
 use serde::Serialize;
 
 const SCHEMA: &str = "portolan.audit/1";
@@ -18,11 +17,11 @@ struct Json<'a> {
     mapped: Option<SocketAddr>,
     rtt_ms: Option<f64>,
     software: Option<&'a str>,
-    credentials: Option<JsonCredentials<'a>>,
-    control: Control,
+    credentials: Option<&'a Credentials>,
+    control: ControlStats,
     summary: Summary,
-    findings: Vec<JsonFinding>,
-    amplification: Vec<JsonAmplification>,
+    findings: &'a [Finding],
+    amplification: &'a [Amplification],
     traffic: Traffic,
     elapsed_ms: f64,
 }
@@ -33,139 +32,22 @@ struct Server<'a> {
     address: SocketAddr,
 }
 
-/// The challenge of a server that requires credentials.
-#[derive(Serialize)]
-struct JsonCredentials<'a> {
-    realm: Option<&'a str>,
-    nonce_cookie: bool,
-    password_algorithms: &'a [u16],
-    username_anonymity: bool,
-}
-
-impl<'a> JsonCredentials<'a> {
-    fn of(credentials: &'a Credentials) -> Self {
-        let features = credentials.features;
-        Self {
-            realm: credentials.realm.as_deref(),
-            nonce_cookie: features.is_some(),
-            password_algorithms: &credentials.algorithms,
-            username_anonymity: features.is_some_and(|bits| bits.contains(Features::USERNAME_ANONYMITY)),
-        }
-    }
-}
-
-/// The repeated control request: requests sent and requests lost.
-#[derive(Serialize)]
-struct Control {
-    sent: u32,
-    lost: u32,
-}
-
-/// The number of checks with each outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct Summary {
-    honoured: usize,
-    violated: usize,
-    not_supported: usize,
-    unknown: usize,
-}
-
-#[derive(Serialize)]
-struct JsonFinding {
-    check: &'static str,
-    rfc: u16,
-    section: &'static str,
-    outcome: &'static str,
-    /// The violation, or the reason why the outcome is unknown.
-    why: Option<String>,
-    meaning: &'static str,
-}
-
-#[derive(Serialize)]
-struct JsonAmplification {
-    probe: String,
-    request_bytes: u32,
-    reply_bytes: u32,
-    replies: f64,
-    factor: f64,
-}
-
-#[derive(Serialize)]
-struct Traffic {
-    sent: u32,
-    sent_bytes: u64,
-    received: u32,
-    received_bytes: u64,
-}
-
-impl Summary {
-    fn of(report: &Report) -> Self {
-        let mut summary = Self::default();
-        for finding in &report.findings {
-            *match finding.outcome {
-                Outcome::Honoured => &mut summary.honoured,
-                Outcome::Violated(_) => &mut summary.violated,
-                Outcome::NotSupported => &mut summary.not_supported,
-                Outcome::Unknown(_) => &mut summary.unknown,
-            } += 1;
-        }
-        summary
-    }
-}
-
-impl JsonFinding {
-    fn of(finding: &Finding) -> Self {
-        let clause = finding.check.clause();
-        Self {
-            check: finding.check.name(),
-            rfc: clause.rfc,
-            section: clause.section,
-            outcome: finding.outcome.word(),
-            why: why(finding.outcome),
-            meaning: finding.check.meaning(),
-        }
-    }
-}
-
-/// The violation, or the reason why the outcome is unknown.
-fn why(outcome: Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Violated(what) => Some(what.to_string()),
-        Outcome::Unknown(why) => Some(why.to_string()),
-        Outcome::Honoured | Outcome::NotSupported => None,
-    }
-}
-
 /// Formats the report as JSON, in one line.
 pub(super) fn json(name: &str, report: &Report) -> String {
-    let traffic = report.traffic;
-    let control = report.control;
-    let amplification = report.amplification.iter().map(|kind| JsonAmplification {
-        probe: kind.probe.to_string(),
-        request_bytes: kind.request_bytes,
-        reply_bytes: kind.reply_bytes,
-        replies: f64::from(kind.replies_per_ten) / 10.0,
-        factor: (kind.factor() * 100.0).round() / 100.0,
-    });
     let json = Json {
         schema: SCHEMA,
         server: Server { name, address: report.server },
         answered: report.is_answered(),
         local: report.local,
         mapped: report.mapped,
-        rtt_ms: control.rtt.map(milliseconds),
+        rtt_ms: report.control.rtt.map(milliseconds),
         software: report.software.as_deref(),
-        credentials: report.credentials.as_ref().map(JsonCredentials::of),
-        control: Control { sent: control.sent, lost: control.lost },
-        summary: Summary::of(report),
-        findings: report.findings.iter().map(JsonFinding::of).collect(),
-        amplification: amplification.collect(),
-        traffic: Traffic {
-            sent: traffic.sent,
-            sent_bytes: traffic.sent_bytes,
-            received: traffic.received,
-            received_bytes: traffic.received_bytes,
-        },
+        credentials: report.credentials.as_ref(),
+        control: report.control,
+        summary: report.summary(),
+        findings: &report.findings,
+        amplification: &report.amplification,
+        traffic: report.traffic,
         elapsed_ms: milliseconds(report.elapsed),
     };
     // Serialization cannot fail: every map key is text.
@@ -249,7 +131,7 @@ fn head(text: &mut String, name: &str, report: &Report) -> core::fmt::Result {
 }
 
 fn foot(text: &mut String, report: &Report) -> core::fmt::Result {
-    let Summary { honoured, violated, not_supported, unknown } = Summary::of(report);
+    let Summary { honoured, violated, not_supported, unknown, .. } = report.summary();
     let traffic = report.traffic;
     let control = report.control;
     writeln!(
@@ -292,12 +174,12 @@ mod tests {
 
     #[test]
     fn findings_that_are_unknown_for_one_reason_are_one_line() {
-        let unknown = |check, why| Finding { check, outcome: Outcome::Unknown(why) };
+        let unknown = |check, why| Finding::new(check, Outcome::Unknown(why));
         let mut all = vec![
             unknown(Check::Tcp, UnknownReason::Loss),
             unknown(Check::Software, UnknownReason::Loss),
             unknown(Check::ChangePort, UnknownReason::Loss),
-            Finding { check: Check::UnknownRequired, outcome: Outcome::Honoured },
+            Finding::new(Check::UnknownRequired, Outcome::Honoured),
         ];
         let text = |findings: &[Finding]| {
             let mut text = String::new();
@@ -315,7 +197,7 @@ mod tests {
     #[test]
     fn a_finding_has_its_clause_meaning_and_evidence() {
         let check_line = |check, outcome| {
-            let finding = Finding { check, outcome };
+            let finding = Finding::new(check, outcome);
             format!("{} {}", mark(outcome), line(&finding))
         };
         assert_eq!(check_line(Check::Tcp, Outcome::Honoured), "✓ §6.2.2   a Binding request over TCP is answered");

@@ -113,7 +113,7 @@ fn facts(report: &Report) -> Vec<Fact> {
         public.sort_unstable();
         public.dedup();
         let public: Vec<String> = public.iter().map(ToString::to_string).collect();
-        add("nat", json::nat(family).to_owned());
+        add("nat", family.device().to_owned());
         add("public", if public.is_empty() { "none".to_owned() } else { public.join(" ") });
         add("mapping", word(&family.mapping));
         add("filtering", word(&family.filtering));

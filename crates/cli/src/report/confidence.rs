@@ -22,7 +22,7 @@ pub(crate) fn in_words(p_wrong: f64) -> String {
 }
 
 /// Rounds to two significant digits: a probability based on a few packets has no more.
-pub(crate) fn two_digits(figure: f64) -> f64 {
+fn two_digits(figure: f64) -> f64 {
     if figure <= 0.0 || !figure.is_finite() {
         return 0.0;
     }

@@ -2,10 +2,10 @@
 //!
 //! The text has colours. The output removes them where there is no terminal.
 
+use super::ReportData;
 use super::confidence::in_words;
 use super::sentence::{Sentence, plain};
 use super::steps::{self, StepDetail};
-use super::{ReportData, json};
 use crate::options::ExplainLevel;
 use crate::vantage::Vantage;
 use clap::builder::styling::{AnsiColor, Style};
@@ -231,7 +231,7 @@ fn nat_line(family: &FamilyReport) -> &'static str {
         Some(NatKind::Nat) => "yes, addresses are translated",
         Some(NatKind::Firewall) => "no, but a firewall filters",
         Some(NatKind::None) => "no, and no firewall was detected",
-        None => json::nat(family),
+        None => family.device(),
     }
 }
 

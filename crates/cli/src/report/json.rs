@@ -8,13 +8,13 @@ mod lifetime;
 pub(crate) use lifetime::event as lifetime_event;
 
 use super::ReportData;
-use super::confidence::two_digits;
+use crate::output::milliseconds;
 use crate::vantage::Vantage;
-use core::fmt;
 use core::net::SocketAddr;
-use core::time::Duration;
+use portolan_nat::behavior::{ClassicType, Filtering, Hairpin, Mapping, Pooling, PortAllocation};
 use portolan_nat::event::DiscoveryEvent;
-use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Flaw, Path, Reachability, ServerReport};
+use portolan_nat::lifetime::LifetimeReport;
+use portolan_nat::profile::{Conclusion, Family as Measured, FamilyReport, Flaw, Path, Reachability, ServerReport};
 use serde::Serialize;
 
 /// The name of the schema.
@@ -42,16 +42,14 @@ pub(crate) fn event(event: &DiscoveryEvent) -> Option<String> {
             text(&Line { event: "nat", family: family.as_str(), rest: Nat { nat: nat.as_str() } })
         }
         DiscoveryEvent::Mapping { family, conclusion } => {
-            text(&Line { event: "mapping", family: family.as_str(), rest: word(conclusion) })
+            text(&Line { event: "mapping", family: family.as_str(), rest: conclusion })
         }
         DiscoveryEvent::Filtering { family, conclusion } => {
-            text(&Line { event: "filtering", family: family.as_str(), rest: word(conclusion) })
+            text(&Line { event: "filtering", family: family.as_str(), rest: conclusion })
         }
-        DiscoveryEvent::Flaw { family, server, flaw } => text(&Line {
-            event: "flaw",
-            family: family.as_str(),
-            rest: Caught { server: *server, flaw: flaw_code(*flaw) },
-        }),
+        DiscoveryEvent::Flaw { family, server, flaw } => {
+            text(&Line { event: "flaw", family: family.as_str(), rest: Caught { server: *server, flaw: *flaw } })
+        }
         DiscoveryEvent::Report(_) => return None,
         // The enum may grow. Unknown events are skipped.
         _ => return None,
@@ -90,7 +88,7 @@ struct Nat {
 #[derive(Serialize)]
 struct Caught {
     server: SocketAddr,
-    flaw: String,
+    flaw: Flaw,
 }
 
 #[derive(Serialize)]
@@ -109,7 +107,7 @@ struct Document<'a> {
     elapsed_ms: u64,
     simulated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    lifetime: Option<lifetime::Lives>,
+    lifetime: Option<&'a LifetimeReport>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     story: &'a [String],
 }
@@ -122,7 +120,7 @@ impl<'a> Document<'a> {
             families: data.report.families.iter().map(|family| Family::of(family, data)).collect(),
             elapsed_ms: u64::try_from(data.report.elapsed.as_millis()).unwrap_or(u64::MAX),
             simulated: data.simulation.is_some(),
-            lifetime: data.lifetime.as_ref().map(lifetime::Lives::of),
+            lifetime: data.lifetime.as_ref(),
             story: &data.story,
         }
     }
@@ -130,25 +128,25 @@ impl<'a> Document<'a> {
 
 #[derive(Serialize)]
 struct Family<'a> {
-    family: &'static str,
+    family: Measured,
     vantage: Option<&'static str>,
     nat: &'static str,
     public: &'a [SocketAddr],
     local: Option<SocketAddr>,
-    mapping: Axis<&'static str>,
-    filtering: Axis<&'static str>,
+    mapping: &'a Conclusion<Mapping>,
+    filtering: &'a Conclusion<Filtering>,
     #[serde(rename = "type")]
-    kind: &'static str,
-    hairpin: Axis<&'static str>,
-    port_allocation: Axis<String>,
-    port_preservation: Axis<bool>,
-    pooling: Axis<&'static str>,
-    alg: Axis<bool>,
-    multi_homed: Axis<bool>,
-    double_nat: Axis<bool>,
+    kind: ClassicType,
+    hairpin: &'a Conclusion<Hairpin>,
+    port_allocation: &'a Conclusion<PortAllocation>,
+    port_preservation: &'a Conclusion<bool>,
+    pooling: &'a Conclusion<Pooling>,
+    alg: &'a Conclusion<bool>,
+    multi_homed: &'a Conclusion<bool>,
+    double_nat: &'a Conclusion<bool>,
     unavailable: Option<String>,
     rtt_ms: Option<f64>,
-    loss: Loss,
+    loss: Path,
     servers: Vec<Server<'a>>,
 }
 
@@ -156,70 +154,29 @@ impl<'a> Family<'a> {
     fn of(report: &'a FamilyReport, data: &'a ReportData) -> Self {
         let details = &report.details;
         Self {
-            family: report.family.as_str(),
+            family: report.family,
             vantage: Vantage::of(report).map(Vantage::as_str),
-            nat: nat(report),
+            nat: report.device(),
             public: &report.public,
             local: report.local,
-            kind: report.classic_type().as_str(),
-            mapping: axis(&report.mapping, |mapping| mapping.as_str()),
-            filtering: axis(&report.filtering, |filtering| filtering.as_str()),
-            hairpin: axis(&details.hairpin, |hairpin| hairpin.as_str()),
-            port_allocation: axis(&details.port_allocation, ToString::to_string),
-            port_preservation: axis(&details.port_preservation, |kept| *kept),
-            pooling: axis(&details.pooling, |pooling| pooling.as_str()),
-            alg: axis(&details.alg, |rewrites| *rewrites),
-            multi_homed: axis(&details.multi_homed, |several| *several),
-            double_nat: axis(&details.double_nat, |two| *two),
+            kind: report.classic_type(),
+            mapping: &report.mapping,
+            filtering: &report.filtering,
+            hairpin: &details.hairpin,
+            port_allocation: &details.port_allocation,
+            port_preservation: &details.port_preservation,
+            pooling: &details.pooling,
+            alg: &details.alg,
+            multi_homed: &details.multi_homed,
+            double_nat: &details.double_nat,
             unavailable: match report.reach {
                 Reachability::Unavailable(why) => Some(why.to_string()),
                 Reachability::Available | Reachability::Blocked | Reachability::Unknown => None,
             },
             rtt_ms: report.path.rtt.map(milliseconds),
-            loss: Loss::of(report.path),
+            loss: report.path,
             servers: report.servers.iter().map(|server| Server::of(server, data)).collect(),
         }
-    }
-}
-
-/// Returns the word for the kind of NAT.
-pub(crate) fn nat(report: &FamilyReport) -> &'static str {
-    match (report.reach, report.nat) {
-        (Reachability::Unavailable(_), _) => "unavailable",
-        (Reachability::Available | Reachability::Blocked | Reachability::Unknown, Some(kind)) => kind.as_str(),
-        (Reachability::Available | Reachability::Blocked | Reachability::Unknown, None) => "unknown",
-    }
-}
-
-#[derive(Serialize)]
-struct Axis<T> {
-    value: Option<T>,
-    unknown: Option<&'static str>,
-    p_wrong: Option<f64>,
-    evidence: Vec<String>,
-}
-
-fn axis<T, U>(verdict: &Conclusion<T>, describe: impl Fn(&T) -> U) -> Axis<U> {
-    let (value, unknown, p_wrong) = match &verdict.finding {
-        Finding::Value { value, p_wrong } => (Some(describe(value)), None, Some(two_digits(*p_wrong))),
-        Finding::Unknown(why) => (None, Some(why.as_str()), None),
-    };
-    Axis { value, unknown, p_wrong, evidence: verdict.evidence.iter().map(ToString::to_string).collect() }
-}
-
-fn word<T: fmt::Display>(verdict: &Conclusion<T>) -> Axis<String> {
-    axis(verdict, ToString::to_string)
-}
-
-#[derive(Serialize)]
-struct Loss {
-    sent: u32,
-    answered: u32,
-}
-
-impl Loss {
-    const fn of(path: Path) -> Self {
-        Self { sent: path.sent, answered: path.answered }
     }
 }
 
@@ -229,46 +186,19 @@ struct Server<'a> {
     address: SocketAddr,
     rtt_ms: Option<f64>,
     other_address: Option<SocketAddr>,
-    flaws: Vec<String>,
+    flaws: &'a [Flaw],
 }
 
 impl<'a> Server<'a> {
-    fn of(report: &ServerReport, data: &'a ReportData) -> Self {
+    fn of(report: &'a ServerReport, data: &'a ReportData) -> Self {
         Self {
             name: data.server(report.server),
             address: report.address,
             rtt_ms: report.rtt.map(milliseconds),
             other_address: report.other_address,
-            flaws: report.flaws.iter().map(|flaw| flaw_code(*flaw)).collect(),
+            flaws: &report.flaws,
         }
     }
-}
-
-/// Converts to milliseconds, rounded to the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn flaw_code(flaw: Flaw) -> String {
-    let code = match flaw {
-        Flaw::Silent => "silent",
-        Flaw::NoOtherAddress => "no-other-address",
-        Flaw::OtherAddressInvalid => "other-address-invalid",
-        Flaw::OtherAddressSilent => "other-address-silent",
-        Flaw::ChangeRequestIgnored => "change-request-ignored",
-        Flaw::ChangeRequestRefused(code) => return format!("change-request-refused-{code}"),
-        Flaw::ChangeRequestUnanswered => "change-request-unanswered",
-        Flaw::AnswersFromElsewhere => "answers-from-elsewhere",
-        Flaw::Unstable => "unstable",
-        Flaw::Contradicted => "contradicted",
-        Flaw::Error(code) => return format!("error-{code}"),
-        Flaw::Garbage => "garbage",
-        Flaw::SameForAll => "same-for-all",
-        Flaw::MappedAddressInvalid => "mapped-address-invalid",
-        // The enum may grow. An unknown flaw is named by its `Display` text.
-        other => return other.to_string().replace(' ', "-"),
-    };
-    code.to_owned()
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 use core::time::Duration;
 use portolan_machine::{Refusal, Unreachability};
 use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::lifetime::{LifetimeRange, LifetimeReport, RefreshReport};
+use portolan_nat::lifetime::{LifetimeRange, LifetimeReport};
 use portolan_nat::profile::{
-    Conclusion, Details, Evidence, Family, FamilyReport, Flaw, Path, Question, Reachability, Report, ServerReport,
-    Unavailable, Unknown,
+    Conclusion, Evidence, Family, FamilyReport, Flaw, Question, Reachability, Report, ServerReport, Unavailable,
+    Unknown,
 };
 
 /// A home router, measured with two servers, IPv4 only.
 pub(crate) fn home() -> Report {
     let seen = |to: &str| Evidence::Seen { to: address(to), mapped: address("203.0.113.9:40000") };
-    let mut family = nothing(Family::V4, Unknown::NotTested);
+    let mut family = FamilyReport::new(Family::V4, Unknown::NotTested);
     family.reach = Reachability::Available;
     family.public = vec![address("203.0.113.9:40000")];
     family.local = Some(address("192.168.1.7:40000"));
@@ -37,24 +37,15 @@ pub(crate) fn home() -> Report {
         vec![Evidence::Mapped { local: 40000, external: address("203.0.113.9:40000") }],
     );
     family.details.port_allocation = Conclusion::value_with(PortAllocation::Preserving, 0.001, vec![]);
-    family.path = Path { rtt: Some(Duration::from_micros(48_250)), sent: 14, answered: 13 };
-    family.servers = vec![
-        ServerReport {
-            server: 0,
-            address: address("198.51.100.10:3478"),
-            rtt: Some(Duration::from_micros(48_250)),
-            other_address: Some(address("198.51.100.11:3479")),
-            flaws: vec![],
-        },
-        ServerReport {
-            server: 1,
-            address: address("198.51.100.20:3478"),
-            rtt: Some(Duration::from_millis(51)),
-            other_address: None,
-            flaws: vec![Flaw::NoOtherAddress, Flaw::Error(500)],
-        },
-    ];
-    Report { families: vec![family], elapsed: Duration::from_millis(853) }
+    (family.path.rtt, family.path.sent, family.path.answered) = (Some(Duration::from_micros(48_250)), 14, 13);
+    let mut capable = ServerReport::new(0, address("198.51.100.10:3478"));
+    capable.rtt = Some(Duration::from_micros(48_250));
+    capable.other_address = Some(address("198.51.100.11:3479"));
+    let mut plain = ServerReport::new(1, address("198.51.100.20:3478"));
+    plain.rtt = Some(Duration::from_millis(51));
+    plain.flaws = vec![Flaw::NoOtherAddress, Flaw::Error(500)];
+    family.servers = vec![capable, plain];
+    Report::new(vec![family], Duration::from_millis(853))
 }
 
 /// The mappings of a common home router.
@@ -63,67 +54,35 @@ pub(crate) fn lifetime() -> LifetimeReport {
         at_least: Duration::from_secs(least),
         at_most: most.map(Duration::from_secs),
     };
-    LifetimeReport {
-        family: Family::V4,
-        server: address("198.51.100.10:3478"),
-        translated: Some(true),
-        replied: Conclusion::value_with(
-            range(115, Some(121)),
-            0.000_1,
-            vec![Evidence::Loss { sent: 80, answered: 79 }],
-        ),
-        unreplied: Conclusion::value_with(range(25, Some(31)), 0.000_1, vec![]),
-        absolute: Conclusion::value_with(range(185, None), 0.0, vec![]),
-        refresh: RefreshReport {
-            outbound: Conclusion::value_with(true, 0.0, vec![]),
-            inbound: Conclusion::unknown(Unknown::HighLoss, vec![]),
-        },
-        recommended_keepalive: Some(Duration::from_secs(57)),
-        path: Path { rtt: Some(Duration::from_millis(48)), sent: 80, answered: 79 },
-        elapsed: Duration::from_secs(195),
-    }
+    let mut report = LifetimeReport::new(Family::V4, address("198.51.100.10:3478"), Unknown::HighLoss);
+    report.translated = Some(true);
+    report.replied =
+        Conclusion::value_with(range(115, Some(121)), 0.000_1, vec![Evidence::Loss { sent: 80, answered: 79 }]);
+    report.unreplied = Conclusion::value_with(range(25, Some(31)), 0.000_1, vec![]);
+    report.absolute = Conclusion::value_with(range(185, None), 0.0, vec![]);
+    report.refresh.outbound = Conclusion::value_with(true, 0.0, vec![]);
+    report.recommended_keepalive = Some(Duration::from_secs(57));
+    (report.path.rtt, report.path.sent, report.path.answered) = (Some(Duration::from_millis(48)), 80, 79);
+    report.elapsed = Duration::from_secs(195);
+    report
 }
 
 /// A network that allows TCP but no UDP.
 pub(crate) fn blocked() -> Report {
-    let mut family = nothing(Family::V4, Unknown::Blocked);
+    let mut family = FamilyReport::new(Family::V4, Unknown::Blocked);
     family.reach = Reachability::Blocked;
     family.local = Some(address("192.168.1.7:40000"));
     family.mapping.evidence = vec![Evidence::TcpConnected { to: address("198.51.100.10:443") }];
-    Report { families: vec![family], elapsed: Duration::from_millis(1_350) }
+    Report::new(vec![family], Duration::from_millis(1_350))
 }
 
 /// No network in either family.
 pub(crate) fn offline() -> Report {
-    let mut v4 = nothing(Family::V4, Unknown::Offline);
+    let mut v4 = FamilyReport::new(Family::V4, Unknown::Offline);
     v4.reach = Reachability::Unavailable(Unavailable::Unreachable(Unreachability::Network));
-    let mut v6 = nothing(Family::V6, Unknown::Offline);
+    let mut v6 = FamilyReport::new(Family::V6, Unknown::Offline);
     v6.reach = Reachability::Unavailable(Unavailable::Refused(Refusal::NoRoute));
-    Report { families: vec![v4, v6], elapsed: Duration::from_millis(3) }
-}
-
-/// A family whose results are all unknown, for one reason.
-pub(crate) fn nothing(family: Family, why: Unknown) -> FamilyReport {
-    FamilyReport {
-        family,
-        reach: Reachability::Unknown,
-        public: vec![],
-        local: None,
-        nat: None,
-        mapping: Conclusion::unknown(why, vec![]),
-        filtering: Conclusion::unknown(why, vec![]),
-        details: Details {
-            hairpin: Conclusion::unknown(why, vec![]),
-            port_allocation: Conclusion::unknown(why, vec![]),
-            port_preservation: Conclusion::unknown(why, vec![]),
-            pooling: Conclusion::unknown(why, vec![]),
-            alg: Conclusion::unknown(why, vec![]),
-            multi_homed: Conclusion::unknown(why, vec![]),
-            double_nat: Conclusion::unknown(why, vec![]),
-        },
-        path: Path::default(),
-        servers: vec![],
-    }
+    Report::new(vec![v4, v6], Duration::from_millis(3))
 }
 
 fn address(text: &str) -> core::net::SocketAddr {

@@ -339,7 +339,7 @@ mod tests {
             (Unreachability::Host, "host unreachable", "Check the route"),
             (Unreachability::Prohibited, "forbidden by a filter", "Check the route"),
         ] {
-            let mut report = sample::nothing(Family::V4, Unknown::ServerSilent);
+            let mut report = FamilyReport::new(Family::V4, Unknown::ServerSilent);
             let evidence = Evidence::Unreachable { to: "192.0.2.1:9".parse().unwrap(), why };
             report.mapping.evidence = vec![evidence];
             report.filtering.evidence = vec![evidence];
@@ -355,7 +355,7 @@ mod tests {
         for family in sample::offline().families {
             assert!(Sentence::of(&family).is.starts_with("offline: "));
         }
-        let silent = sample::nothing(Family::V4, Unknown::ServerSilent);
+        let silent = FamilyReport::new(Family::V4, Unknown::ServerSilent);
         assert!(Sentence::of(&silent).is.starts_with("No server responded"));
     }
 }

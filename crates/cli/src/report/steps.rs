@@ -306,7 +306,8 @@ mod tests {
         for family in sample::offline().families {
             assert!(text(&family, StepDetail::Main).starts_with(" 1 Can this host send packets?\n     No: "));
         }
-        let silent = text(&sample::nothing(portolan_nat::profile::Family::V4, Unknown::ServerSilent), StepDetail::All);
+        let silent =
+            text(&FamilyReport::new(portolan_nat::profile::Family::V4, Unknown::ServerSilent), StepDetail::All);
         assert!(silent.contains("No server was asked."), "{silent}");
     }
 }

@@ -2,7 +2,8 @@
 
 use super::LifetimeRange;
 use super::event::write_finding;
-use crate::profile::{Conclusion, Family, Path};
+use crate::profile::{Conclusion, Family, Path, Unknown};
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -13,6 +14,7 @@ use core::time::Duration;
 /// mappings earlier. If the absolute end comes before the idle lifetime, the mappings of idle sockets expire at the
 /// absolute end. Then `replied` has this time too: no silent mapping lives longer.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LifetimeReport {
     /// The family.
     pub family: Family,
@@ -39,6 +41,26 @@ pub struct LifetimeReport {
 }
 
 impl LifetimeReport {
+    /// A report in which everything is unknown, for one reason.
+    #[must_use]
+    pub const fn new(family: Family, server: SocketAddr, why: Unknown) -> Self {
+        Self {
+            family,
+            server,
+            translated: None,
+            replied: Conclusion::unknown(why, Vec::new()),
+            unreplied: Conclusion::unknown(why, Vec::new()),
+            absolute: Conclusion::unknown(why, Vec::new()),
+            refresh: RefreshReport {
+                outbound: Conclusion::unknown(why, Vec::new()),
+                inbound: Conclusion::unknown(why, Vec::new()),
+            },
+            recommended_keepalive: None,
+            path: Path { rtt: None, sent: 0, answered: 0 },
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// Replaces every address by the result of `replace`, for reports that leave the host.
     #[must_use]
     pub fn with_addresses(mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) -> Self {
@@ -55,6 +77,7 @@ impl LifetimeReport {
 
 /// The packets that refresh a mapping (RFC 4787 §4.3).
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RefreshReport {
     /// Whether packets from inside refresh; RFC 4787 REQ-6 requires it.
     pub outbound: Conclusion<bool>,
@@ -120,8 +143,6 @@ pub(super) fn recommended_keepalive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Unknown;
-    use alloc::vec::Vec;
 
     fn range(least: u64) -> Conclusion<LifetimeRange> {
         let range = LifetimeRange { at_least: Duration::from_secs(least), at_most: None };

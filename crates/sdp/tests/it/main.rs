@@ -25,4 +25,5 @@ mod sdp_types;
 mod sessions;
 mod values;
 mod vectors;
+mod view;
 mod webrtc;

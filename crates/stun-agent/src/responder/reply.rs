@@ -59,25 +59,6 @@ impl Unknown {
     }
 }
 
-/// The known attributes that are ignored: they have no meaning in a Binding request, or were checked before (RFC 8489
-/// §6.3).
-///
-/// The list has no attributes of ICE and TURN, because this server supports neither. It has no RESPONSE-ADDRESS of
-/// RFC 3489, by which a client could send replies to any address.
-const IGNORED: [AttributeType; 11] = [
-    AttributeType::MAPPED_ADDRESS,
-    AttributeType::USERNAME,
-    AttributeType::MESSAGE_INTEGRITY,
-    AttributeType::ERROR_CODE,
-    AttributeType::UNKNOWN_ATTRIBUTES,
-    AttributeType::REALM,
-    AttributeType::NONCE,
-    AttributeType::MESSAGE_INTEGRITY_SHA256,
-    AttributeType::PASSWORD_ALGORITHM,
-    AttributeType::USERHASH,
-    AttributeType::XOR_MAPPED_ADDRESS,
-];
-
 /// Selects the reply to a Binding request.
 pub(super) fn plan<T: Checked>(request: &Message<'_, T>, capabilities: Capabilities) -> Plan {
     let (mut change, mut response_port, mut padding) = (None, None, None);
@@ -104,7 +85,9 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, capabilities: Capabilit
             }
             AttributeType::PADDING if padding.is_none() => padding = Some(field.value.len()),
             AttributeType::CHANGE_REQUEST | AttributeType::RESPONSE_PORT | AttributeType::PADDING => {}
-            kind if kind.is_comprehension_required() && !IGNORED.contains(&kind) => unknown.add(kind),
+            // This server supports no attributes of ICE and TURN, and no RESPONSE-ADDRESS of RFC 3489, by which a client
+            // could send replies to any address.
+            kind if kind.is_comprehension_required() && !AttributeType::BASE.contains(&kind) => unknown.add(kind),
             _ => {}
         }
     }

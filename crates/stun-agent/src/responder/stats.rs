@@ -8,6 +8,7 @@ use portolan_stun::ErrorCode;
 
 /// The counters of requests and replies. Every request is counted in `requests` and in one other counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct Stats {
     /// Binding requests over UDP and TCP, including those without the magic cookie.
@@ -28,6 +29,7 @@ pub struct Stats {
 
 /// Messages without a reply, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct DroppedStats {
     /// Requests above the rate of their source. Over UDP only, because a stream is paused instead.
@@ -50,6 +52,7 @@ pub struct DroppedStats {
 
 /// Error responses because of credentials, by reason (RFC 8489 §9.1.3, §9.2.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct RejectedStats {
     /// 401: requests without integrity, like the first request of each client in the long-term mechanism.
@@ -77,6 +80,7 @@ impl RejectedStats {
 
 /// The counters of TCP streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct StreamStats {
     /// Accepted streams.
@@ -193,4 +197,21 @@ impl fmt::Display for Stats {
 
 const fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_written_and_read_by_their_names() {
+        let mut stats = Stats { requests: 3, successes: 2, ..Stats::default() };
+        stats.dropped.rate_limited = 1;
+        let json = serde_json::to_value(stats).unwrap();
+        assert_eq!((&json["requests"], &json["dropped"]["rate_limited"]), (&3.into(), &1.into()));
+        assert_eq!(serde_json::from_value::<Stats>(json).unwrap(), stats);
+        // A counter that an older version did not write is 0.
+        let older: Stats = serde_json::from_str(r#"{"requests":3,"streams":{"accepted":4}}"#).unwrap();
+        assert_eq!((older.requests, older.streams.accepted, older.dropped), (3, 4, DroppedStats::default()));
+    }
 }

@@ -307,7 +307,7 @@ fn check_text(kind: AttributeType, text: Text<'_>, limit: Limit) -> Result<(), E
 }
 
 /// The encoded size of one algorithm, with the padding of its parameters.
-const fn algorithm_len(algorithm: PasswordAlgorithm<'_>) -> usize {
+pub(crate) const fn algorithm_len(algorithm: PasswordAlgorithm<'_>) -> usize {
     4 + algorithm.parameters.len().next_multiple_of(4)
 }
 

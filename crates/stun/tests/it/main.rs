@@ -7,6 +7,7 @@ mod corpus;
 mod explain;
 mod framing;
 mod integrity;
+mod length;
 mod messages;
 mod model;
 mod registry;

@@ -1,10 +1,9 @@
-//! The lifetimes of mappings as JSON.
+//! The events of a lifetime measurement as JSON.
 
-use super::{Axis, Loss, axis, text};
+use super::text;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::lifetime::{LifetimeEvent, LifetimeRange, LifetimeReport};
-use portolan_nat::profile::Conclusion;
+use portolan_nat::lifetime::LifetimeEvent;
 use serde::Serialize;
 
 /// Formats an event of the measurement as one line of JSON; `None` for events whose data is in the report.
@@ -55,50 +54,6 @@ struct Point {
     series: String,
     idle_s: f64,
     alive: bool,
-}
-
-/// The whole measurement.
-#[derive(Serialize)]
-pub(super) struct Lives {
-    family: &'static str,
-    server: SocketAddr,
-    translated: Option<bool>,
-    replied: Axis<Range>,
-    unreplied: Axis<Range>,
-    absolute: Axis<Range>,
-    refresh_outbound: Axis<bool>,
-    refresh_inbound: Axis<bool>,
-    keepalive_s: Option<f64>,
-    loss: Loss,
-    elapsed_ms: u64,
-}
-
-#[derive(Serialize)]
-struct Range {
-    at_least_s: f64,
-    at_most_s: Option<f64>,
-}
-
-impl Lives {
-    pub(super) fn of(report: &LifetimeReport) -> Self {
-        Self {
-            family: report.family.as_str(),
-            server: report.server,
-            translated: report.translated,
-            replied: range(&report.replied),
-            unreplied: range(&report.unreplied),
-            absolute: range(&report.absolute),
-            refresh_outbound: axis(&report.refresh.outbound, |does| *does),
-            refresh_inbound: axis(&report.refresh.inbound, |does| *does),
-            keepalive_s: report.recommended_keepalive.map(seconds),
-            loss: Loss::of(report.path),
-            elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-}
-
-fn range(verdict: &Conclusion<LifetimeRange>) -> Axis<Range> {
-    axis(verdict, |range| Range { at_least_s: seconds(range.at_least), at_most_s: range.at_most.map(seconds) })
 }
 
 /// Converts to seconds, rounded to the millisecond.

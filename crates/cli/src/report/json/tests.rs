@@ -1,5 +1,6 @@
 use super::*;
 use crate::report::{Comparison, Simulation, sample};
+use core::time::Duration;
 use portolan_nat::behavior::{Mapping, NatKind};
 use portolan_nat::profile::{Evidence, Family as Measured, Report, Unknown};
 use serde_json::Value;
@@ -146,4 +147,26 @@ fn lifetimes_are_in_the_report_if_requested() {
     });
     let line = r#"{"event":"lifetime-point","series":"unreplied","idle_s":30.25,"alive":false}"#;
     assert_eq!(point.as_deref(), Some(line));
+}
+
+#[test]
+fn the_reports_of_the_library_have_the_fields_and_values_of_the_command() {
+    for sample in [sample::home(), sample::blocked(), sample::offline()] {
+        let library = serde_json::to_value(&sample).unwrap();
+        let command = parsed(&report(&report_data(sample)));
+        assert_eq!(library["elapsed_ms"], command["elapsed_ms"]);
+        let (library, command) = (library["families"].as_array().unwrap(), command["families"].as_array().unwrap());
+        assert_eq!(library.len(), command.len());
+        for (library, command) in library.iter().zip(command) {
+            // The library knows the place of a server in the list of the caller; the command knows its name.
+            let (mut library, mut command) = (library.clone(), command.clone());
+            for (place, server) in library["servers"].as_array_mut().unwrap().iter_mut().enumerate() {
+                assert_eq!(server.as_object_mut().unwrap().remove("server"), Some(Value::from(place)));
+            }
+            for server in command["servers"].as_array_mut().unwrap() {
+                assert!(server.as_object_mut().unwrap().remove("name").is_some());
+            }
+            assert_eq!(library, command);
+        }
+    }
 }
