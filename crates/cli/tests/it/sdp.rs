@@ -226,9 +226,10 @@ fn an_invalid_option_of_answer_is_reported_as_that_option() {
         ("--plain", "192.0.2.1:0", "port 0 refuses a section"),
         ("--plain", "192.0.2.1", "such as 192.0.2.7:5004"),
     ] {
-        let finished = run_with_input(&["sdp", "answer", option, value], OFFER.as_bytes());
+        // The options are checked before the offer is read.
+        let finished = run(&["sdp", "answer", option, value, "/nowhere/offer.sdp"]);
         assert_refused(&finished, &[option, expected]);
-        assert!(!finished.stderr.contains("<stdin>"), "{finished:?}");
+        assert!(!finished.stderr.contains("offer.sdp"), "{finished:?}");
     }
 }
 
