@@ -183,6 +183,10 @@ fn expected_outcomes(fault: Fault) -> Vec<(Check, Outcome)> {
         Fault::NoMapped => vec![(Check::XorMappedAddress, violated(Violation::Missing))],
         Fault::Error(code) => vec![(Check::Binding, violated(Violation::Error(code)))],
         Fault::DropsEvery(_) => vec![(Check::Retransmission, Outcome::Unknown(UnknownReason::Loss))],
+        Fault::Ipv4MappedAddress => {
+            vec![(Check::XorMappedAddress, violated(Violation::WrongAddress(at("[::ffff:198.51.100.7]:55184"))))]
+        }
+        Fault::WrongFingerprint => vec![(Check::Fingerprint, violated(Violation::Wrong))],
         fault => panic!("no outcome is expected for {fault}"),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Rules of this file: it decides when to judge and when to send further requests; `mapping` judges observations. One
 //! socket sends to all servers, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1). The
-//! requests to the primary addresses are repeated. So a change of the mapping during the run is seen, and a mapping
-//! that depends on the destination is concluded only if the first destination still shows its first endpoint.
+//! requests to the primary addresses are repeated, so a change of the mapping during the run is seen. A mapping that
+//! depends on the destination is concluded only if the first destination still shows its first endpoint.
 
 use crate::behavior::{Mapping, NatKind};
 use crate::event::DiscoveryEvent;

@@ -46,9 +46,10 @@ pub(super) const MAPPING: Schedule = Schedule::at_millis(MAPPING_MILLIS)
     .jitter(MAPPING_JITTER)
     .tail(SHORTEST_TAIL);
 
-/// The request to a primary address, or to the other address and port. It is repeated after a response: a later response
-/// shows whether the mapping has changed and whether the path works, and a filter lets the destination's packets in
-/// even if the NAT has lost its mappings.
+/// The request to a primary address, or to the other address and port. It is repeated after a response.
+///
+/// A later response shows whether the mapping has changed and whether the path works. A repeated request also opens the
+/// filter again if the NAT has lost its mappings.
 pub(super) const MAPPING_REPEATED: Schedule = MAPPING.repeat(true);
 
 /// The request to a server that TCP has reached: seven sends in 1.2 s. Silence means that UDP does not pass.

@@ -166,6 +166,8 @@ fn the_reports_of_the_library_have_the_fields_and_values_of_the_command() {
             for server in command["servers"].as_array_mut().unwrap() {
                 assert!(server.as_object_mut().unwrap().remove("name").is_some());
             }
+            // The command adds the vantage of the servers.
+            assert!(command.as_object_mut().unwrap().remove("vantage").is_some());
             assert_eq!(library, command);
         }
     }
