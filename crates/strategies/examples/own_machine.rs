@@ -16,11 +16,19 @@ use proptest::prelude::*;
 const SOCKETS: [SocketId; 1] = [SocketId(1)];
 
 /// Answers `ping` by `pong`, and reports the number of pings of each second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pong<const FAULTY: bool> {
+    /// The socket that the owner handed in, until it is closed.
+    socket: Option<SocketId>,
     out: Outbox<u32>,
     pings: u32,
     report: Option<Instant>,
+}
+
+impl<const FAULTY: bool> Pong<FAULTY> {
+    fn new() -> Self {
+        Self { socket: SOCKETS.first().copied(), out: Outbox::new(), pings: 0, report: None }
+    }
 }
 
 impl<const FAULTY: bool> Machine for Pong<FAULTY> {
@@ -34,7 +42,7 @@ impl<const FAULTY: bool> Machine for Pong<FAULTY> {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
-            Input::Datagram(datagram) if datagram.payload == b"ping" => {
+            Input::Datagram(datagram) if self.socket == Some(datagram.socket) && datagram.payload == b"ping" => {
                 let pong = Transmit::new(datagram.socket, datagram.remote, b"pong".as_slice().into());
                 if FAULTY {
                     // The fault: a flood of pings fills the queue without a bound.
@@ -46,13 +54,17 @@ impl<const FAULTY: bool> Machine for Pong<FAULTY> {
                 self.report.get_or_insert(cx.now() + Duration::from_secs(1));
                 Verdict::Mine
             }
+            Input::Socket(socket, SocketEvent::Closed(_) | SocketEvent::Refused(_)) if self.socket == Some(socket) => {
+                self.socket = None;
+                Verdict::Mine
+            }
             Input::Timeout if self.report.is_some_and(|at| at <= cx.now()) => {
                 self.report = None;
                 self.out.push(Output::Event(core::mem::take(&mut self.pings)));
                 Verdict::Mine
             }
             Input::Timeout => Verdict::Mine,
-            Input::Socket(_, SocketEvent::Opened { .. }) | Input::Socket(..) | Input::Datagram(_) => Verdict::NotMine,
+            Input::Socket(..) | Input::Datagram(_) => Verdict::NotMine,
         }
     }
 
@@ -68,10 +80,10 @@ fn main() {
     let scripts = Scripts::new(payloads).sockets(&SOCKETS);
     let (correct, faulty) = (LawsConfig::for_sockets(&SOCKETS), LawsConfig::for_sockets(&SOCKETS));
 
-    assert_laws(&Pong::<false>::default, &scripts, &correct);
+    assert_laws(&Pong::<false>::new, &scripts, &correct);
     println!("the correct machine keeps all {} laws", Law::ALL.len());
 
-    match find_violation(&Pong::<true>::default, &scripts, &faulty) {
+    match find_violation(&Pong::<true>::new, &scripts, &faulty) {
         Some(failure) => println!("the faulty machine breaks a law: {failure}"),
         None => panic!("the fault was not found"),
     }

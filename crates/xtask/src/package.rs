@@ -91,7 +91,8 @@ fn pack(root: &Path, metadata: &Metadata, packages: &[&Package]) -> Result<Unpac
     for package in packages {
         let name = format!("{}-{}", package.name, package.version);
         let archive = target.join("package").join(format!("{name}.crate"));
-        run_program(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&unpacked))?;
+        // `-m`: the archive has one old time for all files, by which cargo would not see that a file has changed.
+        run_program(Command::new("tar").arg("-xmzf").arg(archive).arg("-C").arg(&unpacked))?;
         folders.push(unpacked.join(name));
     }
     let manifest = workspace_manifest(&read(&root.join("Cargo.toml"))?, packages);
@@ -116,14 +117,13 @@ fn workspace_manifest(root: &str, packages: &[&Package]) -> String {
 }
 
 impl Unpacked {
-    /// Builds each library alone, with the features of its own manifest, and runs its unit tests. The examples are built
-    /// too.
+    /// Builds each library alone, with the features of its own manifest, and then runs all unit tests. The examples are
+    /// built too.
     fn build(&self, libraries: &[&str]) -> Result<(), String> {
         for library in libraries {
-            self.cargo(&self.target, &["build", "--offline", "--package", library])?;
-            self.cargo(&self.target, &["test", "--offline", "--package", library, "--lib", "--examples"])?;
+            self.cargo(&["build", "--package", library])?;
         }
-        Ok(())
+        self.cargo(&["test", "--workspace", "--lib", "--examples"])
     }
 
     /// Checks each library with the lowest versions of its direct dependencies.
@@ -141,8 +141,10 @@ impl Unpacked {
         run_program(rustup.env("CARGO_TARGET_DIR", self.target.join("minimal")))
     }
 
-    fn cargo(&self, target: &Path, arguments: &[&str]) -> Result<(), String> {
-        run_program(cargo(&self.root).args(arguments).arg("--quiet").env("CARGO_TARGET_DIR", target))
+    fn cargo(&self, arguments: &[&str]) -> Result<(), String> {
+        run_program(
+            cargo(&self.root).args(arguments).args(["--offline", "--quiet"]).env("CARGO_TARGET_DIR", &self.target),
+        )
     }
 }
 

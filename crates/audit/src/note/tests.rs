@@ -1,6 +1,5 @@
 //! Each note of this crate has a unique code, which `docs/notes.md` lists.
 
-#[path = "../../../machine/tests/support/notes.rs"]
 mod notes;
 
 use super::*;

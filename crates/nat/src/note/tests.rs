@@ -1,6 +1,5 @@
 //! Tests that every note of this crate has a unique code, and that `docs/notes.md` lists the code.
 
-#[path = "../../../machine/tests/support/notes.rs"]
 mod notes;
 
 use super::{DiscoveryNote, ExtraServerReason};

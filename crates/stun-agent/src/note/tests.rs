@@ -1,6 +1,5 @@
 //! Checks that every note of this crate has a unique code, and that `docs/notes.md` lists it.
 
-#[path = "../../../machine/tests/support/notes.rs"]
 mod notes;
 
 use super::{Dropped, ResponderDropped, ResponderNote, TransactionEnd, TransactionNote};

@@ -1,6 +1,5 @@
 //! Every note of this crate has a unique code, and `docs/notes.md` lists the code.
 
-#[path = "../../../machine/tests/support/notes.rs"]
 mod notes;
 
 use super::DriverNote;
