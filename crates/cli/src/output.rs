@@ -19,7 +19,7 @@ pub(crate) fn print(text: &str) -> Result<(), OutputError> {
     arrived(write_to(anstream::stdout().lock(), text))
 }
 
-/// Writes a part of the output, like [`print`]. Returns whether standard output still has a reader.
+/// Writes a part of the output, like [`print()`]. Returns whether standard output still has a reader.
 pub(crate) fn print_part(text: &str) -> Result<bool, OutputError> {
     match write_to(anstream::stdout().lock(), text) {
         Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(false),
