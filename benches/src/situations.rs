@@ -179,7 +179,7 @@ impl Situation {
     fn add(self, network: &mut Network, kind: Kind, seed: u64, changes: &[(Duration, &Change<'_>)], row: &mut Row) {
         row.runs += 1;
         let report = network.report(seed, changes);
-        let Some(Report { families, elapsed }) = report else {
+        let Some(Report { families, elapsed, .. }) = report else {
             row.blames += 1;
             return;
         };
