@@ -117,11 +117,11 @@ fn workspace_manifest(root: &str, packages: &[&Package]) -> String {
 }
 
 impl Unpacked {
-    /// Builds each library alone, with the features of its own manifest, and then runs all unit tests. The examples are
-    /// built too.
+    /// Checks each library alone, with the features of its own manifest. Then builds all libraries and examples, and runs
+    /// the unit tests.
     fn build(&self, libraries: &[&str]) -> Result<(), String> {
         for library in libraries {
-            self.cargo(&["build", "--package", library])?;
+            self.cargo(&["check", "--package", library])?;
         }
         self.cargo(&["test", "--workspace", "--lib", "--examples"])
     }
