@@ -147,6 +147,8 @@ impl FamilyRun {
         if !self.owns(socket) {
             let (ended, reached) = self.tcp.socket_event(cx.now(), socket, event)?;
             actions = ended;
+            // Without an open mapping socket no request can show whether UDP passes.
+            let reached = reached.filter(|_| self.mapping.local.is_some());
             actions.extend(reached.map(|(server, to)| self.mapping.plan_again(server, to)));
         }
         if self.is_over() {

@@ -77,3 +77,21 @@ fn a_discovery_handles_a_round_trip_of_the_maximum_duration() {
     run.start();
     assert!(run.respond_to_all(LAST) > 0);
 }
+
+/// A TCP connection opened before the mapping socket. The requests that follow a connection need the mapping socket.
+#[test]
+fn a_discovery_sends_nothing_on_a_mapping_socket_that_is_not_open() {
+    let servers = ["192.0.2.1:3478", "192.0.2.2:3478"];
+    let server = |name: &&str| StunServer { name: (*name).into(), addresses: vec![name.parse().unwrap()] };
+    let mut run = Run::new(Discovery::new(DiscoveryConfig::new(servers.iter().map(server).collect())).unwrap());
+    run.start();
+    let udp: Vec<SocketId> = run.opened.drain(..).map(|(socket, _)| socket).collect();
+    run.input(Instant::from_millis(1_000), Input::Timeout);
+    assert!(!run.opened.is_empty(), "the TCP connections");
+    for (socket, _) in core::mem::take(&mut run.opened) {
+        let local = "10.0.0.2:40000".parse().unwrap();
+        run.input(Instant::from_millis(1_100), Input::Socket(socket, SocketEvent::Opened { local }));
+    }
+    run.input(Instant::from_millis(2_000), Input::Timeout);
+    assert!(run.sent.iter().all(|sent| !udp.contains(&sent.socket)), "{:?}", run.sent);
+}
