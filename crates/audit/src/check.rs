@@ -231,16 +231,16 @@ pub enum Violation {
     #[error("not answered")]
     NotAnswered,
     /// The server sent a response, but must not send one.
-    #[error("answered, where silence is due")]
+    #[error("answered, although the message must be dropped")]
     Answered,
     /// The server sent a success response that neither has the requested effect nor refuses it.
-    #[error("answered as if it had not been asked for")]
+    #[error("answered as if the attribute were absent")]
     Ignored,
     /// The server refused a request that it offers or must serve.
     #[error("answered with error {0}")]
     Error(u16),
     /// The response is not a STUN message.
-    #[error("the answer cannot be read")]
+    #[error("the response is not a STUN message")]
     Unreadable,
     /// The server sent the request back.
     #[error("the request was sent back unchanged")]

@@ -72,8 +72,8 @@ fn violations_are_reported_with_exit_code_1() {
     let report: Value = serde_json::from_str(&finished.stdout).expect("one line of JSON");
     for (check, why) in [
         ("xor-mapped-address", "the attribute is missing"),
-        ("indication", "answered, where silence is due"),
-        ("unknown-required", "answered as if it had not been asked for"),
+        ("indication", "answered, although the message must be dropped"),
+        ("unknown-required", "answered as if the attribute were absent"),
     ] {
         let finding = outcome(&report, check);
         assert_eq!((&finding["outcome"], &finding["why"]), (&"violated".into(), &why.into()), "{finding}");
@@ -83,7 +83,10 @@ fn violations_are_reported_with_exit_code_1() {
     assert_eq!(outcome(&report, "tcp")["outcome"], "not-supported", "{report}");
     let invalid = audit(|_| vec![0xff; 40]);
     let report: Value = serde_json::from_str(&invalid.stdout).expect("one line of JSON");
-    assert_eq!((invalid.code, &outcome(&report, "binding")["why"]), (Some(1), &"the answer cannot be read".into()));
+    assert_eq!(
+        (invalid.code, &outcome(&report, "binding")["why"]),
+        (Some(1), &"the response is not a STUN message".into())
+    );
 }
 
 #[test]
