@@ -339,7 +339,7 @@ impl Lifetime {
             probe.place.gone = true;
         }
         if index > CONTROL {
-            self.spoil(cx, index, Unknown::TooFewSamples);
+            self.set_unusable(cx, index, Unknown::TooFewSamples);
         } else {
             self.finish(cx.now(), Unknown::Offline);
         }

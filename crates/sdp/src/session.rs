@@ -66,7 +66,7 @@ pub(crate) enum Place {
     /// The text that was read; the ending follows the line there.
     Read,
     /// The text that was read, but the line now has another ending.
-    EndsAnew,
+    ReadWithNewEnding,
     /// The text that edits added, without the ending.
     Added,
 }

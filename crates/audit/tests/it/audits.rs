@@ -449,14 +449,14 @@ fn an_rfc_3489_response_is_matched_by_its_sixteen_byte_id() {
 
 #[test]
 fn a_wrong_fingerprint_and_a_missing_one_have_different_outcomes() {
-    let with = |spoil: u8| {
+    let with = |mask: u8| {
         audit_of("192.0.2.1:3478", move |bytes| {
             let mut buffer = [0; 64];
             let id: [u8; 12] = bytes[8..20].try_into().unwrap();
             let mut writer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id.into()).unwrap();
             writer.add(&Attribute::XorMappedAddress(at(MAPPED))).unwrap();
             let mut answer = writer.fingerprint().unwrap().finish().to_vec();
-            *answer.last_mut().unwrap() ^= spoil;
+            *answer.last_mut().unwrap() ^= mask;
             vec![answer]
         })
     };

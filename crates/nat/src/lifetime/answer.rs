@@ -88,7 +88,7 @@ impl Lifetime {
         };
         let unreplied = matches!(probe.role, Role::Unreplied { .. });
         if unreplied && requester.is_some_and(|requester| requester.socket != facts.socket) {
-            return self.spoil(cx, index, Unknown::ResponsePortIgnored);
+            return self.set_unusable(cx, index, Unknown::ResponsePortIgnored);
         }
         // A request that was sent more than once may get several responses. The last one comes about as late again.
         let again = if facts.sends > 1 { now - facts.sent.earliest } else { Duration::ZERO };
@@ -108,7 +108,7 @@ impl Lifetime {
                 .is_none_or(|requester| requester.ip() != external.ip()) =>
             {
                 // The response would go to the external address of the request socket; the mapping has another.
-                self.spoil(cx, index, Unknown::MultiPath);
+                self.set_unusable(cx, index, Unknown::MultiPath);
             }
             _ => self.rest(cx, index, external),
         }
@@ -167,7 +167,7 @@ impl Lifetime {
         {
             // The request socket has another external address now, so silence of a probe is no evidence.
             for index in self.in_state(State::Doubted).into_iter().chain(self.in_state(State::Checking)) {
-                self.spoil(cx, index, Unknown::Rebinding);
+                self.set_unusable(cx, index, Unknown::Rebinding);
             }
         } else if on_control && facts.seen.is_ok() {
             self.proof.answered = Some(cx.now());
@@ -218,7 +218,7 @@ impl Lifetime {
                 probe.forget_doubt();
                 probe.become_state(State::Stale);
             } else {
-                self.spoil(cx, index, Unknown::HighLoss);
+                self.set_unusable(cx, index, Unknown::HighLoss);
             }
         }
     }
@@ -242,7 +242,7 @@ impl Lifetime {
         // The response that came in through the new owner's mapping may have refreshed that mapping.
         let owner = self.probes.iter().position(|probe| probe.place.socket == facts.socket && probe.is_open());
         if let Some(owner) = owner.filter(|owner| *owner > CONTROL) {
-            self.spoil(cx, owner, Unknown::Rebinding);
+            self.set_unusable(cx, owner, Unknown::Rebinding);
         }
     }
 
@@ -282,14 +282,14 @@ impl Lifetime {
             cx.note(|| LifetimeNote::Remade { before, after: external });
             if before.ip() != external.ip() {
                 // The network path has changed, not only the mapping.
-                return self.spoil(cx, index, Unknown::Rebinding);
+                return self.set_unusable(cx, index, Unknown::Rebinding);
             }
             return self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
         }
         if matches!(probe.role, Role::Touched { .. }) {
             if facts.socket == probe.place.socket {
                 // The response came in through the mapping, so the refresh was not only outbound.
-                return self.spoil(cx, index, Unknown::ResponsePortIgnored);
+                return self.set_unusable(cx, index, Unknown::ResponsePortIgnored);
             }
             probe.life.touched = Some(facts.sent);
             probe.due = NEVER;
@@ -324,7 +324,7 @@ impl Lifetime {
                     probe.due = now;
                     probe.become_state(State::Resting);
                 } else {
-                    self.spoil(cx, index, why);
+                    self.set_unusable(cx, index, why);
                 }
             }
             (Purpose::Prove, _) => self.proof_ended(cx, sends, 0),
@@ -350,7 +350,7 @@ impl Lifetime {
             }
         }
         if probe.doubt.rounds >= ROUNDS_MAX {
-            return self.spoil(cx, index, Unknown::HighLoss);
+            return self.set_unusable(cx, index, Unknown::HighLoss);
         }
         probe.become_state(State::Doubted);
         if let Some(external) = probe.place.external {
@@ -366,7 +366,7 @@ impl Lifetime {
         }
         let first_touch = matches!(probe.role, Role::Touched { .. }) && probe.life.touched.is_none();
         // The mapping was dead before the test touched it: the test is impossible.
-        self.over(cx, index, if first_touch { Outcome::Spoilt(Unknown::TooShort) } else { outcome });
+        self.over(cx, index, if first_touch { Outcome::Unusable(Unknown::TooShort) } else { outcome });
     }
 
     /// Takes the result of a probe, and closes its socket.
@@ -381,7 +381,7 @@ impl Lifetime {
         let point = match outcome {
             Outcome::Alive { after } => Some((after, true)),
             Outcome::Dead { after, .. } => Some((after, false)),
-            Outcome::Pending | Outcome::Spoilt(_) => None,
+            Outcome::Pending | Outcome::Unusable(_) => None,
         };
         self.close(cx, index);
         if let (Some(series), Some((idle, alive))) = (series, point) {
@@ -389,19 +389,19 @@ impl Lifetime {
         }
     }
 
-    pub(super) fn spoil(&mut self, cx: &mut Cx<'_>, index: usize, why: Unknown) {
+    pub(super) fn set_unusable(&mut self, cx: &mut Cx<'_>, index: usize, why: Unknown) {
         if let Some(port) = self.probes.get(index).map(|probe| probe.place.port) {
-            cx.note(|| LifetimeNote::Spoilt { port, why });
+            cx.note(|| LifetimeNote::Unusable { port, why });
         }
-        self.over(cx, index, Outcome::Spoilt(why));
+        self.over(cx, index, Outcome::Unusable(why));
     }
 
     fn spoil_or_reject(&mut self, cx: &mut Cx<'_>, index: usize, why: Unknown) {
-        if index > CONTROL { self.spoil(cx, index, why) } else { self.reject(cx, why) }
+        if index > CONTROL { self.set_unusable(cx, index, why) } else { self.reject(cx, why) }
     }
 
     pub(super) fn spoil_or_finish(&mut self, cx: &mut Cx<'_>, index: usize, why: Unknown) {
-        if index > CONTROL { self.spoil(cx, index, why) } else { self.finish(cx.now(), why) }
+        if index > CONTROL { self.set_unusable(cx, index, why) } else { self.finish(cx.now(), why) }
     }
 
     /// Rejects the server. Tests the next one, or ends the run.

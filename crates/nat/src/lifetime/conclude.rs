@@ -6,7 +6,7 @@
 
 use super::probe::{NEVER, Probe, Role, Side, State};
 use super::report::recommended_keepalive;
-use super::series::{Judgement, Outcome, bounds, judge, spoilt};
+use super::series::{Judgement, Outcome, bounds, judge, unusable_reason};
 use super::{Lifetime, LifetimeEvent, LifetimeNote, LifetimeRange, LifetimeReport, RefreshReport, Stage};
 use crate::profile::{Conclusion, Evidence, Family, Question, Unknown};
 use alloc::boxed::Box;
@@ -154,7 +154,7 @@ impl Lifetime {
             |probe: &&Probe, after| (probe.life.made.earliest + after).since(probe.life.refreshed) < silent_lived;
         let deaths = watchers().filter_map(|probe| match probe.outcome {
             Outcome::Dead { after, sends, p } if refreshed(&probe, after) => Some((after, probe.life.lived, sends, p)),
-            Outcome::Pending | Outcome::Alive { .. } | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
+            Outcome::Pending | Outcome::Alive { .. } | Outcome::Dead { .. } | Outcome::Unusable(_) => None,
         });
         if let Some((after, lived, sends, p)) = deaths.min_by_key(|(after, ..)| *after) {
             // A silent mapping that outlives the refreshed one is a contradiction.
@@ -170,7 +170,7 @@ impl Lifetime {
         }
         let at_least = self.longest(is_watcher);
         if at_least.is_zero() {
-            let why = watchers().find_map(|probe| spoilt(&probe.outcome)).unwrap_or(Unknown::HighLoss);
+            let why = watchers().find_map(|probe| unusable_reason(&probe.outcome)).unwrap_or(Unknown::HighLoss);
             return Some(Conclusion::unknown(why, self.evidence()));
         }
         // An end between a check and the refresh a round trip later is not detected if the port is preserved.
@@ -210,11 +210,11 @@ impl Lifetime {
                     if alive && (due + rounds).since(touched.earliest) < range.at_least {
                         probe.due = due;
                     } else {
-                        self.spoil(cx, index, why);
+                        self.set_unusable(cx, index, why);
                     }
                 }
                 (State::Unmapped | State::Opening | State::Mapping | State::Resting, _) if most < touch_after => {
-                    self.spoil(cx, index, why);
+                    self.set_unusable(cx, index, why);
                 }
                 _ => {}
             }
@@ -224,7 +224,7 @@ impl Lifetime {
     fn spoil_touched(&mut self, cx: &mut Cx<'_>, why: Unknown) {
         for index in 0..self.probes.len() {
             if self.probes.get(index).is_some_and(|probe| is_touched(probe) && probe.state() != State::Over) {
-                self.spoil(cx, index, why);
+                self.set_unusable(cx, index, why);
             }
         }
     }
@@ -240,11 +240,11 @@ impl Lifetime {
         let p_range = self.so_far().map_or(0.0, |(_, p)| p);
         let lived = outcomes().find_map(|outcome| match outcome {
             Outcome::Alive { after } => Some(after),
-            Outcome::Pending | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
+            Outcome::Pending | Outcome::Dead { .. } | Outcome::Unusable(_) => None,
         });
         let died = outcomes().find_map(|outcome| match outcome {
             Outcome::Dead { after, sends, p } => Some((after, sends, p)),
-            Outcome::Pending | Outcome::Alive { .. } | Outcome::Spoilt(_) => None,
+            Outcome::Pending | Outcome::Alive { .. } | Outcome::Unusable(_) => None,
         });
         evidence.extend(lived.map(|after| Evidence::Lived { after }));
         evidence.extend(died.map(|(after, sends, _)| Evidence::Died { after, sends }));
@@ -255,7 +255,7 @@ impl Lifetime {
                 // The mapping may have reached its absolute end, or the refresh had no effect. The refresh had no
                 // effect only if the mappings of all watchers lived longer: a single watcher may have a new mapping.
                 let watchers = self.probes.iter().filter(|probe| is_watcher(probe));
-                let mut sound = watchers.filter(|probe| !matches!(probe.outcome, Outcome::Spoilt(_)));
+                let mut sound = watchers.filter(|probe| !matches!(probe.outcome, Outcome::Unusable(_)));
                 if sound.clone().next().is_none() {
                     return Some(Conclusion::unknown(Unknown::NoEvidence, evidence));
                 }
@@ -266,7 +266,7 @@ impl Lifetime {
                 Conclusion::value_with(false, p + p_range, evidence)
             }
             (None, None) => {
-                let why = outcomes().find_map(|outcome| spoilt(&outcome));
+                let why = outcomes().find_map(|outcome| unusable_reason(&outcome));
                 Conclusion::unknown(why.unwrap_or(Unknown::NoEvidence), evidence)
             }
         })

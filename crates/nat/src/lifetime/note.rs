@@ -88,7 +88,7 @@ pub enum LifetimeNote {
         after: SocketAddr,
     },
     /// A socket cannot be used.
-    Spoilt {
+    Unusable {
         /// Its local port.
         port: u16,
         /// The reason.
@@ -118,7 +118,7 @@ impl fmt::Display for LifetimeNote {
             }
             Self::NewOwner { external } => write!(f, "{external} has a new owner, so the old mapping has expired"),
             Self::Remade { before, after } => write!(f, "{before} became {after} in spite of refreshes"),
-            Self::Spoilt { port, why } => write!(f, "the socket on port {port} cannot be used: {why}"),
+            Self::Unusable { port, why } => write!(f, "the socket on port {port} cannot be used: {why}"),
         }
     }
 }
@@ -173,7 +173,7 @@ impl Explain for LifetimeNote {
             Self::Dead { .. } => "mapping-expired",
             Self::NewOwner { .. } => "external-port-reassigned",
             Self::Remade { .. } => "mapping-changed",
-            Self::Spoilt { why, .. } => unknown_code!("socket-unusable", *why),
+            Self::Unusable { why, .. } => unknown_code!("socket-unusable", *why),
         }
     }
 
@@ -185,7 +185,7 @@ impl Explain for LifetimeNote {
             Self::Mapped { .. } | Self::Alive { .. } | Self::Silent { .. } => Clause::new(5780, "4.6"),
             Self::Dead { .. } | Self::Remade { .. } => Clause::new(4787, "4.3"),
             Self::NewOwner { .. } => Clause::new(5780, "4.6"),
-            Self::Spoilt { .. } => return None,
+            Self::Unusable { .. } => return None,
         })
     }
 }

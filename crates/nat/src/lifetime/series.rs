@@ -19,7 +19,7 @@ pub(super) enum Outcome {
     /// The mapping let no response in after at most this time. Loss explains that with probability `p`.
     Dead { after: Duration, sends: u32, p: f64 },
     /// No result, for this reason.
-    Spoilt(Unknown),
+    Unusable(Unknown),
 }
 
 /// The result of a series so far, its points in the order of their idle times.
@@ -43,7 +43,7 @@ pub(super) fn judge(points: &[Outcome]) -> Judgement {
         return Judgement::Open;
     }
     // The next result confirms or contradicts the first dead point.
-    match after.iter().skip(1).find(|point| !matches!(point, Outcome::Spoilt(_))) {
+    match after.iter().skip(1).find(|point| !matches!(point, Outcome::Unusable(_))) {
         Some(Outcome::Pending) => Judgement::Open,
         _ => bounds(points),
     }
@@ -67,7 +67,7 @@ pub(super) fn bounds(points: &[Outcome]) -> Judgement {
         (Some(at_least), None) => {
             Judgement::Settled { range: LifetimeRange { at_least, at_most: None }, p: 0.0, sends: 0 }
         }
-        (None, None) => Judgement::Unknown(points.iter().find_map(spoilt).unwrap_or(Unknown::TooFewSamples)),
+        (None, None) => Judgement::Unknown(points.iter().find_map(unusable_reason).unwrap_or(Unknown::TooFewSamples)),
     }
 }
 
@@ -95,20 +95,20 @@ fn is_dead(point: &Outcome) -> bool {
 fn alive(point: &Outcome) -> Option<Duration> {
     match point {
         Outcome::Alive { after } => Some(*after),
-        Outcome::Pending | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
+        Outcome::Pending | Outcome::Dead { .. } | Outcome::Unusable(_) => None,
     }
 }
 
 fn died(point: &Outcome) -> Option<(Duration, u32, f64)> {
     match *point {
         Outcome::Dead { after, sends, p } => Some((after, sends, p)),
-        Outcome::Pending | Outcome::Alive { .. } | Outcome::Spoilt(_) => None,
+        Outcome::Pending | Outcome::Alive { .. } | Outcome::Unusable(_) => None,
     }
 }
 
-pub(super) fn spoilt(point: &Outcome) -> Option<Unknown> {
+pub(super) fn unusable_reason(point: &Outcome) -> Option<Unknown> {
     match point {
-        Outcome::Spoilt(why) => Some(*why),
+        Outcome::Unusable(why) => Some(*why),
         Outcome::Pending | Outcome::Dead { .. } | Outcome::Alive { .. } => None,
     }
 }
@@ -127,7 +127,7 @@ mod tests {
         let range = LifetimeRange { at_least: Duration::from_secs(least), at_most: Some(Duration::from_secs(most)) };
         Judgement::Settled { range, p: 1e-7, sends: 7 }
     }
-    const LOST: Outcome = Outcome::Spoilt(Unknown::HighLoss);
+    const LOST: Outcome = Outcome::Unusable(Unknown::HighLoss);
 
     #[test]
     fn an_expiry_is_settled_when_all_points_before_it_and_the_next_one_are_known() {

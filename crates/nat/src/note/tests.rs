@@ -158,7 +158,7 @@ fn lifetime() -> Table {
         N::NewOwner { external },
         N::Remade { before: ADDRESS, after: ADDRESS },
     ]);
-    samples.extend(UNKNOWN.map(|why| N::Spoilt { port, why }));
+    samples.extend(UNKNOWN.map(|why| N::Unusable { port, why }));
     table!(
         LifetimeNote,
         samples,
@@ -201,7 +201,7 @@ fn lifetime() -> Table {
             N::Dead { .. },
             N::NewOwner { .. },
             N::Remade { .. },
-            N::Spoilt { .. },
+            N::Unusable { .. },
         ]
     )
 }

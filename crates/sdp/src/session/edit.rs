@@ -248,7 +248,7 @@ impl Session<'_> {
         if ending != line.ending {
             line.ending = ending;
             if line.place == Place::Read {
-                line.place = Place::EndsAnew;
+                line.place = Place::ReadWithNewEnding;
             }
         }
     }
