@@ -1,9 +1,9 @@
 //! The bytes of streams between the driver and the machine.
 //!
 //! Rules of this file: bytes are handed in until the machine has taken them. The machine gets no bytes while it has
-//! paused the stream, while the stream is full, and after it has closed the stream. A stream is full from
-//! [`SocketEvent::Full`] to [`SocketEvent::Writable`]: more than 64 KiB wait to be sent. The end of a stream is
-//! reported after its last bytes.
+//! paused the stream, and after it has closed the stream. It gets no bytes of an accepted stream while that stream is
+//! full: from [`SocketEvent::Full`] to [`SocketEvent::Writable`], more than 64 KiB wait to be sent. It gets the bytes of
+//! all other full streams. The end of a stream is reported after its last bytes.
 
 use super::script::OwnedDatagram;
 use alloc::collections::BTreeMap;
@@ -20,6 +20,8 @@ struct Stream {
     /// Bytes that have arrived and that the machine has not taken, with their addresses.
     waiting: Option<OwnedDatagram>,
     paused: bool,
+    /// Whether a listener accepted the stream.
+    accepted: bool,
     full: bool,
     closed: bool,
     /// The end of the stream, reported after its last bytes.
@@ -30,7 +32,7 @@ struct Stream {
 
 impl Stream {
     const fn is_blocked(&self) -> bool {
-        self.paused || self.full || self.closed
+        self.paused || self.accepted && self.full || self.closed
     }
 
     const fn has_bytes(&self) -> bool {
@@ -57,7 +59,9 @@ impl Inbound {
         match event {
             SocketEvent::Full => self.stream(id).full = true,
             SocketEvent::Writable => self.stream(id).full = false,
-            SocketEvent::Accepted { socket, .. } => drop(self.streams.remove(&socket)),
+            SocketEvent::Accepted { socket, .. } => {
+                self.streams.insert(socket, Stream { accepted: true, ..Stream::default() });
+            }
             SocketEvent::Closed(_) => {
                 let stream = self.stream(id);
                 if stream.has_bytes() {
@@ -139,7 +143,7 @@ impl Inbound {
         self.streams.values().any(Stream::has_bytes)
     }
 
-    /// Whether the machine has paused or closed the stream, or the stream is full.
+    /// Whether the machine has paused or closed the stream, or it is accepted and full.
     pub(super) fn is_blocked(&self, id: SocketId) -> bool {
         self.get(id).is_some_and(Stream::is_blocked)
     }
