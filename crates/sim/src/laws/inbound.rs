@@ -156,3 +156,36 @@ impl Inbound {
         self.streams.entry(id).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_accepted_stream_waits_while_it_is_full() {
+        let mut inbound = Inbound::default();
+        let (local, remote) = (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+        let (listener, accepted, opened) = (SocketId(1), SocketId(2), SocketId(3));
+        inbound.apply(listener, SocketEvent::Accepted { socket: accepted, local, remote });
+        for socket in [accepted, opened] {
+            inbound.apply(socket, SocketEvent::Full);
+            inbound.arrive(&OwnedDatagram { socket, local, remote, payload: b"bytes".to_vec() });
+        }
+        assert_eq!((inbound.next(accepted, 9), inbound.ready()), (None, Some(opened)));
+        inbound.take(opened, 5);
+        assert_eq!(inbound.ready(), None);
+        inbound.apply(accepted, SocketEvent::Writable);
+        assert_eq!(inbound.next(accepted, 9).map(|chunk| chunk.payload), Some(b"bytes".to_vec()));
+    }
+
+    #[test]
+    fn every_stream_waits_while_it_is_paused() {
+        let mut inbound = Inbound::default();
+        let (local, remote) = (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+        inbound.arrive(&OwnedDatagram { socket: SocketId(3), local, remote, payload: b"bytes".to_vec() });
+        inbound.learn(&[Output::<()>::Socket(SocketOrder::Pause(SocketId(3)))]);
+        assert!(inbound.is_blocked(SocketId(3)) && inbound.ready().is_none());
+        inbound.learn(&[Output::<()>::Socket(SocketOrder::Resume(SocketId(3)))]);
+        assert_eq!(inbound.ready(), Some(SocketId(3)));
+    }
+}

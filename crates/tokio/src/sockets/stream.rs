@@ -183,7 +183,8 @@ impl Stream {
 
     /// Whether the stream may be read.
     pub(crate) const fn is_readable(&self) -> bool {
-        !self.paused && !self.owner_has_bytes && !(self.full && self.is_accepted())
+        let waits_for_peer = self.full && self.is_accepted();
+        !self.paused && !self.owner_has_bytes && !waits_for_peer
     }
 
     /// Keeps bytes that were read and not taken, for the next [`poll_read`](Self::poll_read).

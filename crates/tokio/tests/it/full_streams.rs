@@ -257,7 +257,11 @@ async fn a_relay_moves_10_mb_in_both_directions_at_once() {
         }
         let (mut last, mut unchanged) = ([0; 2], 0);
         while unchanged < 2_000 {
-            poll_fn(|cx| Poll::Ready(relayed.poll(cx, TOTAL))).await;
+            poll_fn(|cx| {
+                relayed.poll(cx, TOTAL);
+                Poll::Ready(())
+            })
+            .await;
             tokio::task::yield_now().await;
             let sent = [0, 1].map(|nth| relayed.peers[nth].sent);
             unchanged = if sent == last { unchanged + 1 } else { 0 };
