@@ -360,8 +360,8 @@ pub enum Closure {
     Reset,
     /// More than 256 KiB waited to be sent.
     Overflow,
-    /// The machine took no byte of it twice in a row, although the driver may read the stream: it was not paused, and
-    /// it was not both accepted and full.
+    /// The machine took no byte of it twice in a row, although the stream was not paused. While an accepted stream is
+    /// full, its bytes are not handed in.
     NotRead,
     /// No packet arrived from the peer for too long.
     TimedOut,
