@@ -44,7 +44,7 @@ pub struct Indication<'a> {
 /// The bytes of an indication before its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    bytes: [u8; Head::LEN],
+    bytes: [u8; Self::LEN],
     len: usize,
 }
 
