@@ -24,6 +24,7 @@
 //! * [`Authenticator`]: the server side of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4). It returns the user
 //!   of a request or the reason of its rejection. It is pure and usable without a responder.
 //!   [`ResponderConfig::credentials`] sets the authenticator of a responder.
+//! * [`binding`]: the response to a Binding request. It is pure and usable without a responder.
 //! * [`framing`]: splits a byte stream into STUN messages and ChannelData. It is pure and usable alone.
 //! * [`nonce`]: nonces for which a server stores no state. It is pure and usable alone.
 //! * [`alternate`]: detects redirection loops for a client. It is pure and usable alone.
@@ -71,6 +72,7 @@ extern crate std;
 
 pub mod alternate;
 pub mod authenticator;
+pub mod binding;
 pub mod credential;
 pub mod error;
 pub mod event;
