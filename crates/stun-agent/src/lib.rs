@@ -26,6 +26,8 @@
 //!   [`ResponderConfig::credentials`] sets the authenticator of a responder.
 //! * [`binding`]: the response to a Binding request. It is pure and usable without a responder.
 //! * [`framing`]: splits a byte stream into STUN messages and ChannelData. It is pure and usable alone.
+//! * [`rate::Limiter`] and [`source::Source`]: the token buckets of all sources of a server, and what counts as one
+//!   source.
 //! * [`nonce`]: nonces for which a server stores no state. It is pure and usable alone.
 //! * [`alternate`]: detects redirection loops for a client. It is pure and usable alone.
 //!
@@ -84,7 +86,7 @@ pub mod query;
 pub mod rate;
 pub mod responder;
 pub mod schedule;
-mod source;
+pub mod source;
 pub mod transaction;
 
 pub use authenticator::{Authenticator, Users};
