@@ -28,6 +28,7 @@
 //! * [`framing`]: splits a byte stream into STUN messages and ChannelData. It is pure and usable alone.
 //! * [`rate::Limiter`] and [`source::Source`]: the token buckets of all sources of a server, and what counts as one
 //!   source.
+//! * [`TimedKeys`](authenticator::TimedKeys): keys of time-limited credentials, without a table of users.
 //! * [`nonce`]: nonces for which a server stores no state. It is pure and usable alone.
 //! * [`alternate`]: detects redirection loops for a client. It is pure and usable alone.
 //!
