@@ -141,7 +141,7 @@ impl<'a> Indication<'a> {
 mod tests {
     use super::*;
     use portolan_stun::{Attribute, Writer};
-    use std::vec::Vec;
+    use alloc::vec::Vec;
 
     #[test]
     fn a_head_and_its_data_are_the_message_that_the_writer_encodes() {
