@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
-extern crate std;
+extern crate alloc;
 
 pub mod indication;
 
