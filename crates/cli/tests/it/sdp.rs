@@ -397,11 +397,12 @@ fn reports_fit_the_width_and_lines_with_carets_are_cut_instead_of_broken() {
     let [offer, bad, wrong] = files.each_ref().map(String::as_str);
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     // A line of SDP in `sdp explain`: its number is in the first four columns.
-    let is_line = |line: &str| line.starts_with(' ') && line.chars().take(4).any(|c| c.is_ascii_digit());
+    let is_line = |line: &str, is_explained: bool| is_explained && line.chars().take(4).any(|c| c.is_ascii_digit());
     // The words of a report without quoted lines of SDP and carets.
-    let prose = |text: &str| -> Vec<String> {
-        let is_quoted =
-            |line: &str| line.contains(" | ") || line.ends_with(" |") || line.trim() == "^" || is_line(line);
+    let prose = |text: &str, is_explained: bool| -> Vec<String> {
+        let is_quoted = |line: &str| {
+            line.contains(" | ") || line.ends_with(" |") || line.trim() == "^" || is_line(line, is_explained)
+        };
         text.lines().filter(|line| !is_quoted(line)).flat_map(words).collect()
     };
     let marked = |text: &str| -> Vec<Option<char>> {
@@ -416,7 +417,7 @@ fn reports_fit_the_width_and_lines_with_carets_are_cut_instead_of_broken() {
         (&["sdp", "diff", offer, wrong], 0),
         (&["sdp", "answer", bad], 0),
     ] {
-        let wide = run_at_width(arguments, WIDE);
+        let (wide, is_explained) = (run_at_width(arguments, WIDE), arguments[1] == "explain");
         let report =
             |finished: &Finished| if arguments[1] == "answer" { &finished.stderr } else { &finished.stdout }.clone();
         assert!(marked(&report(&wide)).len() >= carets, "{}", report(&wide));
@@ -425,14 +426,15 @@ fn reports_fit_the_width_and_lines_with_carets_are_cut_instead_of_broken() {
             let text = report(&finished);
             assert_eq!(finished.code, wide.code, "{arguments:?}");
             assert_eq!(
-                (prose(&text), marked(&text)),
-                (prose(&report(&wide)), marked(&report(&wide))),
+                (prose(&text, is_explained), marked(&text)),
+                (prose(&report(&wide), is_explained), marked(&report(&wide))),
                 "{columns}:\n{text}"
             );
             // A word may be longer than the terminal, and a line of `sdp explain` without a caret stays as it is.
             let longest_word = |line: &str| line.split_whitespace().map(str::len).max().unwrap_or_default();
-            let fits =
-                |line: &str| line.chars().count() <= columns || longest_word(line) + 8 > columns || is_line(line);
+            let fits = |line: &str| {
+                line.chars().count() <= columns || longest_word(line) + 8 > columns || is_line(line, is_explained)
+            };
             assert_eq!(text.lines().find(|line| !fits(line)), None, "{arguments:?} {columns}:\n{text}");
             if arguments[1] == "answer" {
                 assert_eq!(finished.stdout, wide.stdout, "the answer is not wrapped");
