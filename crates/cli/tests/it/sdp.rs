@@ -397,7 +397,9 @@ fn reports_fit_the_width_and_lines_with_carets_are_cut_instead_of_broken() {
     let [offer, bad, wrong] = files.each_ref().map(String::as_str);
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     // A line of SDP in `sdp explain`: its number is in the first four columns.
-    let is_line = |line: &str, is_explained: bool| is_explained && line.chars().take(4).any(|c| c.is_ascii_digit());
+    let is_line = |line: &str, is_explained: bool| {
+        is_explained && line.starts_with(' ') && line.chars().take(4).any(|c| c.is_ascii_digit())
+    };
     // The words of a report without quoted lines of SDP and carets.
     let prose = |text: &str, is_explained: bool| -> Vec<String> {
         let is_quoted = |line: &str| {
