@@ -3,13 +3,20 @@
 //! # Contents
 //!
 //! * [`indication`]: the Send and Data indications, which carry one datagram between client and server.
+//! * [`policy`]: the addresses that a server relays to.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[allow(dead_code, reason = "the maps of the server use it")]
+mod hash;
 pub mod indication;
+mod server;
 
 pub use indication::{Indication, IndicationKind};
+pub use server::policy;
+pub use server::policy::{Cidr, CidrError, Denial, OwnAddresses, PeerPolicy};
