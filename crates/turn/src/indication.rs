@@ -140,8 +140,8 @@ impl<'a> Indication<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use portolan_stun::{Attribute, Writer};
-    use std::vec::Vec;
 
     #[test]
     fn a_head_and_its_data_are_the_message_that_the_writer_encodes() {
@@ -181,13 +181,9 @@ mod tests {
         let unknown = Attribute::Unknown { kind: AttributeType::new(0x7fff), value: &[] };
         let optional = Attribute::Unknown { kind: AttributeType::new(0xffff), value: &[] };
         let (address, data) = (Attribute::XorPeerAddress(peer), Attribute::Data(b"x"));
-        assert!(Indication::decode(&encode(&[address.clone(), data.clone(), optional])).is_some());
-        assert!(
-            Indication::decode(&encode(&[address.clone(), data.clone(), Attribute::DontFragment]))
-                .unwrap()
-                .dont_fragment
-        );
-        for invalid in [&[address.clone(), data.clone(), unknown][..], &[address], &[data], &[]] {
+        assert!(Indication::decode(&encode(&[address, data, optional])).is_some());
+        assert!(Indication::decode(&encode(&[address, data, Attribute::DontFragment])).unwrap().dont_fragment);
+        for invalid in [&[address, data, unknown][..], &[address], &[data], &[]] {
             assert_eq!(Indication::decode(&encode(invalid)), None);
         }
     }

@@ -10,7 +10,7 @@
 
 extern crate alloc;
 #[cfg(test)]
-extern crate std;
+extern crate alloc;
 
 #[allow(dead_code, reason = "the maps of the server use it")]
 mod hash;
