@@ -30,6 +30,13 @@ pub enum ServerNote {
         /// The method of the request.
         method: Method,
     },
+    /// A response to a Binding request was sent.
+    Bound {
+        /// The client.
+        client: SocketAddr,
+        /// The error code; `None` for a success response.
+        code: Option<u16>,
+    },
     /// An error response was sent to an authenticated request.
     Refused {
         /// The client.
@@ -382,6 +389,10 @@ impl fmt::Display for ServerNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered { client, method } => write!(f, "{method} request from {client} answered"),
+            Self::Bound { client, code: None } => write!(f, "Binding request from {client} answered"),
+            Self::Bound { client, code: Some(code) } => {
+                write!(f, "Binding request from {client} answered with error {code}")
+            }
             Self::Refused { client, method, why } => {
                 write!(f, "{method} request from {client} refused with error {}: {why}", why.error_code())
             }
@@ -398,6 +409,7 @@ impl Explain for ServerNote {
     fn code(&self) -> &'static str {
         match self {
             Self::Answered { .. } => "request-answered",
+            Self::Bound { .. } => "binding-answered",
             Self::Refused { why, .. } => why.code(),
             Self::Rejected { why, .. } => rejected(why.kind),
             Self::RelayRefused { .. } => "relay-socket-refused",
@@ -414,6 +426,7 @@ impl Explain for ServerNote {
                 Method::CHANNEL_BIND => Clause::new(8656, "12.2"),
                 _ => Clause::new(8489, "6.3.1.1"),
             }),
+            Self::Bound { .. } => Some(Clause::new(8489, "6.3.1")),
             Self::Refused { why, .. } => Some(why.rfc()),
             Self::Rejected { why, .. } => Some(why.clause()),
             Self::RelayRefused { .. } => Some(Clause::new(8656, "7.2")),
@@ -423,7 +436,7 @@ impl Explain for ServerNote {
 
     fn is_routine(&self) -> bool {
         match self {
-            Self::Answered { .. } => true,
+            Self::Answered { .. } | Self::Bound { .. } => true,
             // The first request of each client has no integrity (RFC 8489 §9.2.3).
             Self::Rejected { why, .. } => matches!(why.kind, RejectionKind::Unsigned),
             Self::Refused { .. } | Self::RelayRefused { .. } | Self::Dropped { .. } => false,
@@ -440,6 +453,7 @@ const fn rejected(why: RejectionKind) -> &'static str {
         RejectionKind::Algorithms => "rejected-algorithms",
         RejectionKind::UnknownUser => "rejected-unknown-user",
         RejectionKind::Integrity(_) => "rejected-integrity",
+        RejectionKind::Expired => "rejected-expired",
         RejectionKind::NotARequest | _ => "rejected",
     }
 }

@@ -45,9 +45,10 @@ use portolan_machine::{
     Closure, Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Outbox, Output, Refusal, Script, ScriptError,
     SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
 };
-use portolan_stun::{AddressFamily, Attribute, Class, Message, Method, ResponseClass, Writer, is_stun};
-use portolan_stun_agent::Authenticator;
+use portolan_stun::{AddressFamily, Attribute, Class, Message, Method, is_stun};
 use portolan_stun_agent::authenticator::{Admitted, Judgement, Rejection};
+use portolan_stun_agent::rate::Limiter;
+use portolan_stun_agent::{Authenticator, binding};
 use quota::Quotas;
 use relay::Relayed;
 use reply::{Asked, Reply, Unknown};
@@ -63,6 +64,8 @@ pub struct Server {
     table: Table,
     pool: Pool,
     quotas: Quotas,
+    /// The rate of replies to sources without valid credentials.
+    limiter: Option<Limiter>,
     ids: TransactionIds,
     out: Outbox<ServerEvent>,
     stats: ServerStats,
@@ -149,6 +152,7 @@ impl Server {
             table: Table::default(),
             pool: Pool::new(config),
             quotas: Quotas::default(),
+            limiter: config.rate.map(Limiter::new),
             ids: TransactionIds::new(),
             out: Outbox::new(),
             stats: ServerStats::default(),
@@ -203,7 +207,7 @@ impl Server {
         for id in self.listeners.to_close() {
             self.out.push(Output::Socket(SocketOrder::Close(id)));
         }
-        self.pool = Pool::new(&self.config);
+        (self.pool, self.quotas) = (Pool::new(&self.config), Quotas::default());
         self.out.push(Output::Event(ServerEvent::Stopped));
         Ok(())
     }
@@ -419,7 +423,8 @@ impl Server {
     fn refresh(&mut self, cx: &mut Cx<'_>, slot: Slot, asked: &Asked, admitted: &Admitted<'_>) {
         let Some(allocation) = self.table.get_mut(slot) else { return };
         let client = allocation.client;
-        let decided = request::refresh(&admitted.message, allocation, self.config.lifetimes);
+        let lifetimes = self.config.lifetimes.until(cx.now(), admitted.expires);
+        let decided = request::refresh(&admitted.message, allocation, lifetimes);
         let refresh = match decided {
             Ok(refresh) => refresh,
             Err(why) => return self.refuse(cx, &client, asked, why),
@@ -503,6 +508,9 @@ impl Server {
 
     /// Sends the rejection of a request because of its credentials.
     fn reject(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>, why: Rejection) {
+        if !self.has_reply_for(cx, client) {
+            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+        }
         let mut buffer = [0; Authenticator::REJECTION_LEN];
         let credentials = &self.config.credentials;
         let Ok(written) = credentials.write_rejection(&mut buffer, cx.now(), client.remote, request, why) else {
@@ -515,22 +523,24 @@ impl Server {
 
     /// Answers a Binding request.
     fn binding(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>) {
-        let mut buffer = [0; 128];
-        let mut write = || {
-            let mut writer = Writer::response(&mut buffer, &request.exempt(), ResponseClass::Success)?;
-            writer.add(&Attribute::XorMappedAddress(client.remote))?;
-            Ok::<_, portolan_stun::EncodeError>(Bytes::copy_from_slice(if request.has_fingerprint() {
-                writer.fingerprint()?.finish()
-            } else {
-                writer.finish()
-            }))
-        };
-        let Ok(payload) = write() else {
+        if !self.has_reply_for(cx, client) {
+            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+        }
+        let mut buffer = [0; binding::RESPONSE_LEN];
+        let Ok(response) = binding::response(&mut buffer, &request.exempt(), client.remote, None) else {
             return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
         };
-        self.out.push(Output::Transmit(client.transmit(payload)));
-        self.stats.bindings += 1;
-        cx.note(|| ServerNote::Answered { client: client.remote, method: Method::BINDING });
+        self.out.push(Output::Transmit(client.transmit(Bytes::copy_from_slice(response.bytes))));
+        match response.code {
+            None => self.stats.bindings += 1,
+            Some(_) => self.stats.rejected.unknown_attribute += 1,
+        }
+        cx.note(|| ServerNote::Bound { client: client.remote, code: response.code });
+    }
+
+    /// Takes a reply without credentials from the rate of its source; `false` if none is left.
+    fn has_reply_for(&mut self, cx: &mut Cx<'_>, client: &Client) -> bool {
+        self.limiter.as_mut().is_none_or(|limiter| limiter.admit(cx, client.remote.ip().into()))
     }
 
     fn drop_message(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ServerDropped) {
@@ -614,7 +624,7 @@ impl Server {
             verdict = Verdict::Mine;
         }
         while let Some(reservation) = self.pool.expire(now) {
-            self.quotas.release(&reservation.user, reservation.source);
+            self.quotas.release(&reservation.owner);
             verdict = Verdict::Mine;
         }
         verdict

@@ -14,6 +14,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Instant, SocketId, TimerId, Transmit, WhenFull};
 use portolan_stun::{AddressFamily, TransactionId};
+use portolan_stun_agent::source::Source;
 
 /// The path of a client: the 5-tuple of RFC 8656 §6. The server's port follows from the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +50,10 @@ impl Client {
 #[derive(Clone, Debug)]
 pub(super) struct Allocation {
     pub(super) client: Client,
+    /// The user name. Every later request must have it.
     pub(super) user: Arc<str>,
+    /// The account of the user, to which quotas apply, and the source that counts in the quotas.
+    pub(super) owner: Owner,
     /// The transaction of the Allocate request. A retransmission of the request gets the same response.
     pub(super) transaction: TransactionId,
     /// The RESERVATION-TOKEN of the success response.
@@ -64,6 +68,13 @@ pub(super) struct Allocation {
     pub(super) timer: Option<(Instant, TimerId)>,
     /// The parameters of the response while the relay sockets are not open.
     pub(super) pending: Option<Box<Pending>>,
+}
+
+/// The account and the source of an allocation or a reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) account: Arc<str>,
+    pub(super) source: Source,
 }
 
 /// A relay socket.
@@ -113,11 +124,12 @@ pub(super) const fn family_of(ip: IpAddr) -> AddressFamily {
 
 impl Allocation {
     /// An allocation without relay sockets, which waits for them.
-    pub(super) fn new(client: Client, user: Arc<str>, transaction: TransactionId, pending: Pending) -> Self {
+    pub(super) fn new(client: Client, (user, owner): (Arc<str>, Owner), pending: Pending) -> Self {
         Self {
             client,
             user,
-            transaction,
+            owner,
+            transaction: pending.asked.id,
             token: None,
             missing: None,
             relays: [None; 2],

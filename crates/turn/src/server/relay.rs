@@ -26,6 +26,9 @@ pub(super) struct Relayed<'a> {
     pub(super) bytes: usize,
 }
 
+/// The longest data in a Data indication that fits into a UDP datagram, with the head of the indication.
+const LONGEST: usize = 65_507 - 48 - 3;
+
 /// The allocation of a client, if it is open and has not expired.
 #[inline]
 fn allocation_of<'t>(table: &'t Table, now: Instant, client: &Client) -> Result<(Slot, &'t Allocation), ServerDropped> {
@@ -112,8 +115,10 @@ pub(super) fn from_peer<'a>(
             if client.path == ClientPath::Stream { forward.padded() } else { forward }
         }
         None => {
-            // The longest data that fits is the same for every id.
-            IndicationKind::Data.head(TransactionId::default(), peer, data.len()).ok_or(ServerDropped::TooLong)?;
+            // Checked before an id is drawn.
+            if data.len() > LONGEST {
+                return Err(ServerDropped::TooLong);
+            }
             let head = IndicationKind::Data.head(id(), peer, data.len()).ok_or(ServerDropped::TooLong)?;
             forward.with_head(head.as_slice()).ok_or(ServerDropped::TooLong)?.padded()
         }

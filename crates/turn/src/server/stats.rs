@@ -62,7 +62,7 @@ pub struct RefusedStats {
     pub capacity: u64,
 }
 
-/// The counters of error responses because of credentials.
+/// The counters of error responses without credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RejectedStats {
@@ -72,6 +72,8 @@ pub struct RejectedStats {
     pub unauthenticated: u64,
     /// 438.
     pub stale_nonce: u64,
+    /// 420 to a Binding request.
+    pub unknown_attribute: u64,
 }
 
 /// The counters of dropped messages.
@@ -116,7 +118,7 @@ impl RejectedStats {
     /// The sum of all counters.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.bad_request + self.unauthenticated + self.stale_nonce
+        self.bad_request + self.unauthenticated + self.stale_nonce + self.unknown_attribute
     }
 }
 
