@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
+mod expiry;
 mod relaying;
+mod requests;
 mod world;

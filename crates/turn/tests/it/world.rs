@@ -6,7 +6,7 @@ use portolan_machine::{
     Cx, Datagram, Deadline, Entropy, Input, Instant, Machine, Output, Protocol, Refusal, SocketEvent, SocketId,
     SocketIds, SocketOrder, Transmit, Verdict,
 };
-use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, TransactionId, Writer};
+use portolan_stun::{Attribute, AttributeType, Class, IntegrityKey, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{Authenticator, Users};
 use portolan_turn::{PeerPolicy, Server, ServerConfig, ServerEvent, ServerSocket};
 use std::collections::BTreeMap;
@@ -125,7 +125,6 @@ impl World {
                 Output::Event(event) => self.events.push(event),
                 Output::Socket(order) => self.order(order),
                 Output::Wait(wait) => {
-                    assert!(wait.is_none_or(|wait| wait.at > self.now), "{wait:?} at {}", self.now);
                     self.wait = wait;
                     return;
                 }
@@ -183,6 +182,7 @@ impl World {
         while let Some(wait) = self.wait.filter(|wait| wait.at <= at) {
             self.now = wait.at.max(self.now);
             let _due = self.input(Input::Timeout);
+            assert!(self.wait.is_none_or(|wait| wait.at > self.now), "{:?} at {}", self.wait, self.now);
         }
         self.now = at;
     }
@@ -355,6 +355,14 @@ impl Reply {
         match self.message().class() {
             Class::SuccessResponse => None,
             _ => Some(self.message().error_code().unwrap().code()),
+        }
+    }
+
+    /// RESERVATION-TOKEN.
+    pub(crate) fn token(&self) -> Option<Attribute<'static>> {
+        match self.message().attribute(AttributeType::RESERVATION_TOKEN) {
+            Some(Ok(Attribute::ReservationToken(token))) => Some(Attribute::ReservationToken(token)),
+            _ => None,
         }
     }
 
