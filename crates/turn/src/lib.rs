@@ -9,8 +9,6 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
-extern crate alloc;
 
 #[allow(dead_code, reason = "the maps of the server use it")]
 mod hash;
