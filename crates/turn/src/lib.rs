@@ -16,5 +16,6 @@ pub mod indication;
 mod server;
 
 pub use indication::{Indication, IndicationKind};
+pub use server::Bandwidth;
 pub use server::policy;
 pub use server::policy::{Cidr, CidrError, Denial, OwnAddresses, PeerPolicy};
