@@ -7,9 +7,6 @@
 use core::hash::{BuildHasher, Hasher};
 use portolan_machine::Cx;
 
-/// A hash map with this hash.
-pub(crate) type Map<K, V> = hashbrown::HashMap<K, V, KeyedHash>;
-
 /// The two secrets of a map. Their `Debug` text does not show them.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyedHash {
@@ -225,7 +222,7 @@ mod tests {
 
     #[test]
     fn no_text_shows_the_secrets() {
-        let (hash, mut map) = (keyed(1), Map::with_hasher(keyed(1)));
+        let (hash, mut map) = (keyed(1), hashbrown::HashMap::with_hasher(keyed(1)));
         map.insert(SocketId(1), 2);
         assert_eq!(alloc::format!("{hash:?} {map:?}"), "KeyedHash { .. } {SocketId(1): 2}");
     }

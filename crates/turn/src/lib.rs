@@ -2,20 +2,31 @@
 //!
 //! # Contents
 //!
-//! * [`indication`]: the Send and Data indications, which carry one datagram between client and server.
+//! * [`Server`]: the server machine, with its [`ServerConfig`].
 //! * [`policy`]: the addresses that a server relays to.
+//! * [`indication`]: the Send and Data indications, which carry one datagram between client and server.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
-#[allow(dead_code, reason = "the maps of the server use it")]
+pub mod error;
+pub mod event;
 mod hash;
 pub mod indication;
-mod server;
+pub mod note;
+pub mod server;
 
+pub use error::{ServerConfigError, ServerError};
+pub use event::{ClientId, FreedReason, RelayedAddresses, ServerEvent, Totals, Traffic};
 pub use indication::{Indication, IndicationKind};
-pub use server::Bandwidth;
+pub use note::{RequestRefusal, ServerDropped, ServerNote};
 pub use server::policy;
 pub use server::policy::{Cidr, CidrError, Denial, OwnAddresses, PeerPolicy};
+pub use server::{
+    AllocationInfo, Bandwidth, DroppedStats, RefusedStats, RejectedStats, Server, ServerCommand, ServerConfig,
+    ServerLimits, ServerSocket, ServerStats,
+};

@@ -33,6 +33,7 @@ impl Ports {
     }
 
     /// The number of free ports.
+    #[cfg(test)]
     pub(super) const fn free(&self) -> usize {
         self.even.len() + self.odd.len()
     }

@@ -1,10 +1,13 @@
 //! The quotas of allocations and of bandwidth.
 //!
-//! Rules of this file: allocations are counted in total, for each user and for each source. Only users with valid
+//! Rules of this file: allocations are counted in total, for each account of a user and for each source. Only users with valid
 //! credentials are counted, so a source without credentials leaves no entry. An entry is removed with its last
 //! allocation. The bandwidth of an allocation is a token bucket. A bucket is stored as one number: the time at which it
 //! is full again.
 
+use super::allocation::Owner;
+use super::config::ServerLimits;
+use crate::note::RequestRefusal;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::fmt;
@@ -17,64 +20,40 @@ use portolan_stun_agent::source::Source;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Quotas {
     total: u32,
-    users: BTreeMap<Arc<str>, u32>,
+    accounts: BTreeMap<Arc<str>, u32>,
     sources: BTreeMap<Source, u32>,
 }
 
-/// The largest numbers of allocations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QuotaLimits {
-    pub(super) total: u32,
-    pub(super) user: u32,
-    pub(super) source: u32,
-}
-
-/// The quota that an allocation would exceed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QuotaExceeded {
-    /// The server has no capacity: 508.
-    Total,
-    /// 486 (RFC 8656 §7.2).
-    User,
-    /// 486.
-    Source,
-}
-
 impl Quotas {
-    /// The number of all allocations.
-    pub(super) const fn total(&self) -> u32 {
-        self.total
-    }
-
-    /// Counts one allocation of a user and a source, if no quota is exceeded. Otherwise nothing changes.
-    pub(super) fn take(&mut self, user: &Arc<str>, source: Source, limits: QuotaLimits) -> Result<(), QuotaExceeded> {
+    /// Counts one allocation of its owner, if no quota is exceeded. Otherwise nothing changes.
+    pub(super) fn take(&mut self, owner: &Owner, limits: &ServerLimits) -> Result<(), RequestRefusal> {
         let held = |count: Option<&u32>| count.copied().unwrap_or(0);
-        if self.total >= limits.total {
-            return Err(QuotaExceeded::Total);
+        if self.total >= limits.allocations {
+            return Err(RequestRefusal::Full);
         }
-        if held(self.users.get(user)) >= limits.user {
-            return Err(QuotaExceeded::User);
+        if held(self.accounts.get(&owner.account)) >= limits.allocations_per_user {
+            return Err(RequestRefusal::UserQuota);
         }
-        if held(self.sources.get(&source)) >= limits.source {
-            return Err(QuotaExceeded::Source);
+        if held(self.sources.get(&owner.source)) >= limits.allocations_per_source {
+            return Err(RequestRefusal::SourceQuota);
         }
         self.total += 1;
-        *self.users.entry(user.clone()).or_default() += 1;
-        *self.sources.entry(source).or_default() += 1;
+        *self.accounts.entry(owner.account.clone()).or_default() += 1;
+        *self.sources.entry(owner.source).or_default() += 1;
         Ok(())
     }
 
-    /// Removes one allocation of a user and a source. The caller has counted it by [`take`](Self::take).
-    pub(super) fn release(&mut self, user: &str, source: Source) {
+    /// Removes one allocation of its owner. The caller has counted it by [`take`](Self::take).
+    pub(super) fn release(&mut self, owner: &Owner) {
         let was_last = |count: &mut u32| {
             *count = count.saturating_sub(1);
             *count == 0
         };
-        if self.users.get_mut(user).is_some_and(was_last) {
-            self.users.remove(user);
+        if self.accounts.get_mut(&owner.account).is_some_and(was_last) {
+            self.accounts.remove(&owner.account);
         }
-        if self.sources.get_mut(&source).is_some_and(was_last) {
-            self.sources.remove(&source);
+        if self.sources.get_mut(&owner.source).is_some_and(was_last) {
+            self.sources.remove(&owner.source);
         }
         self.total = self.total.saturating_sub(1);
     }
@@ -133,6 +112,7 @@ pub(super) struct Bucket {
 impl Bucket {
     /// Takes the bytes of one datagram from the bucket. Returns `false` if they are too many; the bucket is then
     /// unchanged.
+    #[allow(dead_code, reason = "the data path uses it")]
     pub(super) fn admit(&mut self, now: Instant, limit: Bandwidth, bytes: usize) -> bool {
         let since: Duration = now.since_origin();
         let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
@@ -154,56 +134,57 @@ mod tests {
     use alloc::vec::Vec;
     use core::net::IpAddr;
 
-    const LIMITS: QuotaLimits = QuotaLimits { total: 10, user: 3, source: 5 };
+    fn limits(total: u32, user: u32, source: u32) -> ServerLimits {
+        let (allocations, allocations_per_user, allocations_per_source) = (total, user, source);
+        ServerLimits { allocations, allocations_per_user, allocations_per_source, ..ServerLimits::default() }
+    }
 
-    fn source(text: &str) -> Source {
-        text.parse::<IpAddr>().unwrap().into()
+    fn owner(account: &str, source: &str) -> Owner {
+        Owner { account: account.into(), source: source.parse::<IpAddr>().unwrap().into() }
     }
 
     #[test]
     fn each_quota_holds_and_a_refused_allocation_is_not_counted() {
+        let limits = limits(10, 3, 5);
         let mut quotas = Quotas::default();
-        let (alice, bob, carol): (Arc<str>, Arc<str>, Arc<str>) = ("alice".into(), "bob".into(), "carol".into());
-        let (one, two, three) = (source("192.0.2.1"), source("2001:db8::1"), source("192.0.2.3"));
+        let mut take = |account: &str, source: &str| {
+            let before = quotas.clone();
+            let taken = quotas.take(&owner(account, source), &limits);
+            assert_eq!(taken.is_err(), quotas == before);
+            taken
+        };
         for _ in 0..3 {
-            assert_eq!(quotas.take(&alice, one, LIMITS), Ok(()));
+            assert_eq!(take("alice", "192.0.2.1"), Ok(()));
         }
-        let before = quotas.clone();
-        assert_eq!(quotas.take(&alice, two, LIMITS), Err(QuotaExceeded::User));
-        assert_eq!(quotas, before);
+        assert_eq!(take("alice", "2001:db8::1"), Err(RequestRefusal::UserQuota));
         for _ in 0..2 {
-            assert_eq!(quotas.take(&bob, one, LIMITS), Ok(()));
+            assert_eq!(take("bob", "192.0.2.1"), Ok(()));
         }
-        let before = quotas.clone();
-        assert_eq!(quotas.take(&bob, one, LIMITS), Err(QuotaExceeded::Source), "a quota for all users of a source");
-        assert_eq!(quotas, before);
-        assert_eq!(quotas.take(&bob, source("2001:db8::1"), LIMITS), Ok(()));
-        for user in 0..4_u8 {
-            let user: Arc<str> = format!("user {user}").into();
-            assert_eq!(quotas.take(&user, source("2001:db8::ffff:7"), LIMITS), Ok(()), "one source with the /64");
+        assert_eq!(take("bob", "192.0.2.1"), Err(RequestRefusal::SourceQuota), "a quota for all users of a source");
+        assert_eq!(take("bob", "2001:db8::1"), Ok(()));
+        for account in ["1", "2", "3", "4"] {
+            assert_eq!(take(account, "2001:db8::ffff:7"), Ok(()), "one source with the /64");
         }
-        let before = quotas.clone();
-        assert_eq!(quotas.take(&carol, three, LIMITS), Err(QuotaExceeded::Total));
-        assert_eq!((quotas.total(), &quotas), (10, &before));
-        quotas.release("alice", one);
-        assert_eq!(quotas.take(&carol, two, LIMITS), Err(QuotaExceeded::Source));
-        assert_eq!(quotas.take(&carol, three, LIMITS), Ok(()));
+        assert_eq!(take("carol", "192.0.2.3"), Err(RequestRefusal::Full));
+        quotas.release(&owner("alice", "192.0.2.1"));
+        assert_eq!(quotas.take(&owner("carol", "2001:db8::2"), &limits), Err(RequestRefusal::SourceQuota));
+        assert_eq!(quotas.take(&owner("carol", "192.0.2.3"), &limits), Ok(()));
     }
 
     #[test]
     fn a_hundred_thousand_allocations_leave_no_entry() {
-        let limits = QuotaLimits { total: 1000, user: 1000, source: 1000 };
+        let limits = limits(1000, 1000, 1000);
         let mut quotas = Quotas::default();
         for round in 0..100_u32 {
-            let held: Vec<(Arc<str>, Source)> = (0..1000_u32)
-                .map(|n| (format!("user {}", (round * 7 + n) % 300).into(), IpAddr::from(n.to_be_bytes()).into()))
-                .collect();
-            held.iter().for_each(|(user, source)| quotas.take(user, *source, limits).unwrap());
-            assert_eq!(quotas.take(&"other".into(), source("192.0.2.1"), limits), Err(QuotaExceeded::Total));
-            held.iter().rev().for_each(|(user, source)| quotas.release(user, *source));
+            let of =
+                |n: u32| owner(&format!("user {}", (round * 7 + n) % 300), &format!("10.0.{}.{}", n / 256, n % 256));
+            let held: Vec<Owner> = (0..1000).map(of).collect();
+            held.iter().for_each(|owner| quotas.take(owner, &limits).unwrap());
+            assert_eq!(quotas.take(&owner("other", "192.0.2.1"), &limits), Err(RequestRefusal::Full));
+            held.iter().rev().for_each(|owner| quotas.release(owner));
         }
         assert_eq!(quotas, Quotas::default());
-        quotas.release("unknown", source("192.0.2.1"));
+        quotas.release(&owner("unknown", "192.0.2.1"));
         assert_eq!(quotas, Quotas::default());
     }
 

@@ -4,3 +4,5 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
 mod policy;
+mod relaying;
+mod world;
