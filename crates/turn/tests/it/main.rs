@@ -6,7 +6,9 @@
 extern crate alloc;
 
 mod expiry;
+mod laws;
 mod policy;
 mod relaying;
 mod requests;
+mod state;
 mod world;
