@@ -662,7 +662,7 @@ impl Kind {
             [0x40..=0x4f, ..] => Self::ChannelData,
             [0x00, 0x16, ..] if is_stun(payload) => Self::Send,
             [0x00, 0x01, ..] if is_stun(payload) => Self::Binding,
-            [0x00, 0x03 | 0x04 | 0x08 | 0x09, ..] if is_stun(payload) => Self::Request,
+            [0x00, 0x03 | 0x04 | 0x08..=0x0b, ..] if is_stun(payload) => Self::Request,
             _ => Self::Foreign,
         }
     }
