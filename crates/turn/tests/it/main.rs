@@ -13,4 +13,5 @@ mod policy;
 mod relaying;
 mod requests;
 mod state;
+mod streams;
 mod world;
