@@ -7,9 +7,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
 extern crate alloc;
 
+pub mod client;
+pub mod error;
+pub mod event;
+mod hex;
 pub mod indication;
+pub mod note;
 
+pub use client::{Client, ClientCommand, ClientConfig, ClientState};
+pub use error::ClientError;
+pub use event::{ClientEvent, ClientFailure, LossReason, Outcome, Reason, Step};
 pub use indication::{Indication, IndicationKind};
+pub use note::{ClientDropped, ClientNote};

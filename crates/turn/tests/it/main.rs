@@ -1,4 +1,3 @@
 //! TURN clients and servers in virtual time, and the laws under random inputs.
 
-#[test]
-fn placeholder() {}
+mod client;
