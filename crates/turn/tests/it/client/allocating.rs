@@ -2,7 +2,7 @@
 
 use super::world::{RELAYED, Reply, SERVER, World, addr, config};
 use core::time::Duration;
-use portolan_machine::{Closure, Input, Instant, Machine, Protocol, Refusal, SocketEvent, SocketId, SocketOrder};
+use portolan_machine::{Closure, Instant, Protocol, Refusal, SocketEvent, SocketId, SocketOrder};
 use portolan_stun::attribute::{AddressErrorCode, AddressFamily, AttributeType, ErrorCode};
 use portolan_stun::{Attribute, Class, Method};
 use portolan_stun_agent::Credential;
@@ -121,12 +121,12 @@ fn the_last_event_of_a_client_without_a_server_has_all_reasons() {
     let config = config().or_server(addr("192.0.2.2:3478")).or_server(addr("192.0.2.3:3478"));
     world.with(|client, cx| client.start(cx, config)).unwrap();
     let refused = SocketEvent::Refused(Refusal::NoRoute);
-    world.with(|client, cx| client.handle(cx, Input::Socket(SocketId(1), refused)));
+    world.socket_event(1, refused);
     world.run(39_500);
     world.opens = true;
     world.is_dead = true;
     let opened = SocketEvent::Opened { local: addr("10.0.0.7:40000") };
-    world.with(|client, cx| client.handle(cx, Input::Socket(SocketId(3), opened)));
+    world.socket_event(3, opened);
     world.run(200_000);
     let [(79_000, ClientEvent::Failed { why: ClientFailure::NoServer, steps, blocked })] = &world.events[..] else {
         panic!("{:?}", world.events)
@@ -221,8 +221,8 @@ fn a_stream_that_is_closed_while_connecting_fails_alone() {
     let config = config().protocol(Protocol::Tcp).or_server(addr("192.0.2.2:3478"));
     world.with(|client, cx| client.start(cx, config)).unwrap();
     let opened = SocketEvent::Opened { local: addr("10.0.0.7:40000") };
-    world.with(|client, cx| client.handle(cx, Input::Socket(SocketId(1), opened)));
-    world.with(|client, cx| client.handle(cx, Input::Socket(SocketId(1), SocketEvent::Closed(Closure::Reset))));
+    world.socket_event(1, opened);
+    world.socket_event(1, SocketEvent::Closed(Closure::Reset));
     let opens = world.orders.iter().filter(|(_, order)| matches!(order, SocketOrder::Open(_))).count();
     assert_eq!((opens, world.client.state()), (2, ClientState::Allocating));
     assert!(world.wait.is_some_and(|at| at <= Instant::from_millis(39_500)));

@@ -59,7 +59,7 @@ fn two_allocations(world: &mut World) {
     world.script = Box::new(|message, _| match message.method() {
         Method::ALLOCATE => Reply::With(vec![
             Attribute::XorRelayedAddress(addr("192.0.2.1:50002")),
-            Attribute::XorMappedAddress(addr("198.51.100.7:40002")),
+            Attribute::XorMappedAddress(addr("198.51.100.7:40000")),
             Attribute::Lifetime(600),
         ]),
         _ => Reply::Success,
@@ -75,9 +75,6 @@ fn a_new_credential_makes_an_allocation_that_overlaps_the_old_one() {
     let old = world.client.socket().unwrap();
     two_allocations(&mut world);
     world.take_events();
-    // The same password, so that the scripted server has one key.
-    let credential = Credential::long_term_anonymous("ann", "secret");
-    drop(credential);
     world.with(|client, cx| client.set_credential(cx, Credential::long_term("ann", "secret"), None)).unwrap();
     assert_eq!(world.client.relayed(), [addr(RELAYED)], "the old allocation is used meanwhile");
     world.run(100_000 + 20);

@@ -211,18 +211,26 @@ fn perform(world: &mut World, act: Act) {
             let until = world.now + millis;
             world.run(until);
         }
-        Act::Permission(n) => drop(world.with(|client, cx| client.add_permission(cx, peer(n).ip()))),
-        Act::Channel(n) => drop(world.with(|client, cx| client.add_channel(cx, peer(n)))),
-        Act::Remove(n) => drop(world.with(|client, cx| client.remove_permission(cx, peer(n).ip()))),
+        Act::Permission(n) => {
+            let _refused = world.with(|client, cx| client.add_permission(cx, peer(n).ip()));
+        }
+        Act::Channel(n) => {
+            let _refused = world.with(|client, cx| client.add_channel(cx, peer(n)));
+        }
+        Act::Remove(n) => {
+            let _refused = world.with(|client, cx| client.remove_permission(cx, peer(n).ip()));
+        }
         Act::Credential => {
             let credential = portolan_stun_agent::Credential::long_term("ann", "secret");
             let expires = Some(Duration::from_secs(100));
-            drop(world.with(|client, cx| client.set_credential(cx, credential, expires)));
+            let _refused = world.with(|client, cx| client.set_credential(cx, credential, expires));
         }
         Act::Remap(n) => world.mapped = ([198, 51, 100, 7], 40_000 + n).into(),
         Act::Refuse(code) => world.script = Box::new(move |_, _| Reply::Error(code)),
         Act::Answer => world.script = Box::new(|_, _| Reply::Success),
-        Act::Close => drop(world.with(|client, cx| client.close(cx))),
+        Act::Close => {
+            let _refused = world.with(|client, cx| client.close(cx));
+        }
     }
 }
 

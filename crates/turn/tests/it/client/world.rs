@@ -166,7 +166,7 @@ impl World {
                     self.orders.push((self.now, order));
                     if let Some(id) = open.filter(|_| self.opens) {
                         let local = addr("10.0.0.7:40000");
-                        self.with(|client, cx| client.handle(cx, Input::Socket(id, SocketEvent::Opened { local })));
+                        self.socket_event(id.0, SocketEvent::Opened { local });
                     }
                 }
                 Output::Transmit(transmit) => {
@@ -246,6 +246,10 @@ impl World {
         }
     }
 
+    pub(crate) fn socket_event(&mut self, socket: u64, event: SocketEvent) {
+        let _verdict = self.with(|client, cx| client.handle(cx, Input::Socket(SocketId(socket), event)));
+    }
+
     /// Hands in a datagram of the server on the current socket.
     pub(crate) fn datagram(&mut self, payload: &[u8]) {
         let socket = self.client.socket().unwrap();
@@ -254,7 +258,7 @@ impl World {
 
     pub(crate) fn datagram_on(&mut self, socket: SocketId, from: SocketAddr, payload: &[u8]) {
         let datagram = Datagram::new(socket, addr("10.0.0.7:40000"), from, payload);
-        self.with(|client, cx| client.handle(cx, Input::Datagram(datagram)));
+        let _verdict = self.with(|client, cx| client.handle(cx, Input::Datagram(datagram)));
     }
 
     /// Hands in a datagram of the server on the last socket.
@@ -275,7 +279,7 @@ impl World {
                 let (_, socket, from, payload) = self.inbound.remove(index);
                 self.datagram_on(socket, from, &payload);
             } else {
-                self.with(|client, cx| client.handle(cx, Input::Timeout));
+                let _verdict = self.with(|client, cx| client.handle(cx, Input::Timeout));
                 assert!(self.wait.is_none_or(|wait| wait > Instant::from_millis(at)), "a deadline moves on");
             }
         }
