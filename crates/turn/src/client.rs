@@ -549,6 +549,16 @@ impl Machine for Client {
         verdict
     }
 
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let number = self.on_socket(chunk.socket)?.number;
+        // Due timers run before the first byte, so that the outputs do not depend on the chunks.
+        let _verdict = self.timeout(cx);
+        self.settle(cx);
+        let taken = self.chunk(cx, number, chunk);
+        self.settle(cx);
+        Some(taken)
+    }
+
     fn poll(&mut self) -> Output<ClientEvent> {
         if let Some(output) = self.out.pop() {
             return output;

@@ -14,6 +14,7 @@ use portolan_stun::attribute::{AddressFamily, Attribute};
 use portolan_stun::demux::ChannelData;
 use portolan_stun::message::Message;
 use portolan_stun_agent::Credential;
+use portolan_stun_agent::framing::{ChannelDataPolicy, Framer};
 
 /// An allocation, from the order of its socket to its release.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Allocation {
     pub(super) grant: Grant,
     pub(super) peers: Peers,
     pub(super) clocks: Clocks,
+    /// The framing of a stream.
+    pub(super) framer: Framer,
 }
 
 /// The part of an allocation in its client.
@@ -83,6 +86,11 @@ pub(super) struct Clocks {
     pub(super) heard: Instant,
     /// The first send of the pending keepalive.
     pub(super) asked: Option<Instant>,
+}
+
+/// The framer of a new stream. It allocates nothing, and is not used over UDP.
+pub(super) const fn framer() -> Framer {
+    Framer::new(Framer::LONGEST, ChannelDataPolicy::Accept)
 }
 
 impl Allocation {

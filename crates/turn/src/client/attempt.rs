@@ -15,6 +15,7 @@
 
 use super::config::AllocateOptions;
 use crate::event::Outcome;
+use alloc::sync::Arc;
 use core::time::Duration;
 use portolan_stun::attribute::ErrorCode;
 use portolan_stun_agent::alternate::Alternates;
@@ -28,6 +29,8 @@ pub(super) struct Attempt {
     pub(super) tried: usize,
     /// The servers of redirections over streams.
     pub(super) alternates: Option<Alternates>,
+    /// The domain of the last redirection, for the certificate of the server.
+    pub(super) domain: Option<Arc<str>>,
     /// The number of sockets that were used.
     pub(super) sockets: u32,
     /// The attributes of the next request.
@@ -57,7 +60,7 @@ pub(super) const AFTER_CAPACITY: Duration = Duration::from_secs(60);
 impl Attempt {
     /// The first attempt of a round.
     pub(super) const fn new(first: usize, options: AllocateOptions) -> Self {
-        Self { first, tried: 0, alternates: None, sockets: 1, options }
+        Self { first, tried: 0, alternates: None, domain: None, sockets: 1, options }
     }
 
     /// The index of the server, modulo the number of servers.

@@ -1,6 +1,6 @@
 //! Making an allocation: sockets, Allocate requests, and the attempts at all servers (RFC 8656 §7).
 
-use super::allocation::{Allocation, Clocks, Grant, Phase, Role, refresh_after};
+use super::allocation::{Allocation, Clocks, Grant, Phase, Role, framer, refresh_after};
 use super::attempt::{Attempt, Reaction};
 use super::config::{AllocateOptions, Families};
 use super::peers::Peers;
@@ -61,7 +61,7 @@ impl Client {
         let socket = cx.next_socket();
         let is_first = self.allocations.is_empty() && attempt.sockets == 1;
         let mut open = Open::new(socket, config.protocol, config.bind(server, is_first)).towards(server);
-        open.server_name.clone_from(&config.server_name);
+        open.server_name = attempt.domain.clone().or_else(|| config.server_name.clone());
         self.out.push(Output::Socket(SocketOrder::Open(open)));
         cx.note(|| ClientNote::Opening { server, socket });
         self.insert_next(cx, attempt, (socket, server), Phase::Opening, peers);
@@ -90,7 +90,7 @@ impl Client {
         let (role, grant) = (Role::Next, Grant::none(server));
         let clocks = Clocks { end, heard: cx.now(), ..Clocks::default() };
         let socket = Some(socket);
-        let next = Allocation { number, socket, server, role, phase, attempt, credential, grant, peers, clocks };
+        let next = Allocation { number, socket, server, role, phase, attempt, credential, grant, peers, clocks, framer: framer() };
         self.allocations.push(next);
         Some(number)
     }
@@ -201,6 +201,10 @@ impl Client {
         match alternates.follow(now, message, ResponseAuthentication::ByIntegrity) {
             Ok(to) => {
                 cx.note(|| ClientNote::Redirected { to });
+                // RFC 8489 §10: the certificate is that of the new domain, or otherwise that of the previous one.
+                if let Some(domain) = message.alternate_domain().and_then(|domain| domain.as_str()) {
+                    allocation.attempt.domain = Some(domain.into());
+                }
                 let (attempt, peers) = (allocation.attempt.clone(), core::mem::take(&mut allocation.peers));
                 self.drop_allocation(cx, number);
                 self.open_socket(cx, attempt, to, peers);

@@ -1,13 +1,13 @@
 //! The data path: data to peers in the caller's buffer, and data of peers (RFC 8656 §11, §12).
 
 use super::Client;
-use super::allocation::Phase;
+use super::allocation::{self, Phase};
 use crate::event::ClientEvent;
 use crate::note::{ClientDropped, ClientNote};
-use crate::{ClientError, IndicationKind};
+use crate::{ClientError, IndicationKind, LossReason};
 use bytes::Bytes;
 use core::net::SocketAddr;
-use portolan_machine::{Cx, Datagram, Forward, Output, WhenFull};
+use portolan_machine::{Cx, Datagram, Forward, Output, Verdict, WhenFull};
 use portolan_stun::attribute::{Attribute, AttributeType};
 use portolan_stun::demux::ChannelData;
 use portolan_stun::header::{Class, Method};
@@ -50,6 +50,39 @@ impl Client {
         let allocation = self.on_socket(datagram.socket)?;
         let is_active = allocation.phase == Phase::Active && allocation.server == datagram.remote;
         allocation.open(datagram.payload).ok().filter(|_| is_active)
+    }
+
+    /// Handles bytes of a stream: whole frames, while the queue has space for the outputs of one frame.
+    pub(super) fn chunk(&mut self, cx: &mut Cx<'_>, number: u32, chunk: Datagram<'_>) -> usize {
+        /// The space for the outputs of one frame: the requests of a window of peers, and a few events and orders.
+        const SPACE: usize = 64;
+        let Some(allocation) = self.allocation_mut(number) else { return chunk.payload.len() };
+        let mut framer = core::mem::replace(&mut allocation.framer, allocation::framer());
+        let taken = framer.feed_while(chunk.payload, |frame| {
+            let has_space = self.out.room() >= SPACE;
+            has_space && self.allocation(number).is_some() && self.frame(cx, number, chunk.with_payload(frame))
+        });
+        let Some(allocation) = self.allocation_mut(number) else { return chunk.payload.len() };
+        allocation.framer = framer;
+        match taken {
+            Ok(taken) => taken,
+            Err(_) => {
+                cx.note(|| ClientNote::Dropped { from: chunk.remote, why: ClientDropped::Unexpected });
+                self.socket_closed(cx, number, LossReason::NotFramed);
+                chunk.payload.len()
+            }
+        }
+    }
+
+    /// Handles one frame of a stream. Returns `false` if the frame has to be passed again.
+    fn frame(&mut self, cx: &mut Cx<'_>, number: u32, frame: Datagram<'_>) -> bool {
+        match self.transactions.with(cx, |transactions, cx| transactions.message(cx, frame)) {
+            None => return false,
+            Some(Verdict::Mine) => {}
+            Some(Verdict::NotMine) => self.message(cx, number, frame),
+        }
+        self.settle(cx);
+        true
     }
 
     /// Handles a message of the server that is not a response to a request.

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
+mod cases;
 mod client;
+mod client_laws;
+mod lab;
 mod relaying;
+mod system;
 mod world;
