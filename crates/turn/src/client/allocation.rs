@@ -84,6 +84,8 @@ pub(super) struct Clocks {
     pub(super) since: Instant,
     /// The time of the last message of the server.
     pub(super) heard: Instant,
+    /// The number of Refresh requests in a row that failed.
+    pub(super) failures: u32,
     /// The first send of the pending keepalive.
     pub(super) asked: Option<Instant>,
 }

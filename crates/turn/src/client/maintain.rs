@@ -19,6 +19,8 @@ use portolan_stun::message::Message;
 
 /// An allocation that is lost within this time counts as lost early.
 const EARLY: Duration = Duration::from_secs(30);
+/// The largest number of Refresh requests in a row that fail.
+const REFRESHES: u32 = 8;
 /// The number of early losses in a row after which the client ends.
 const EARLY_LOSSES: u32 = 3;
 
@@ -68,7 +70,7 @@ impl Client {
         allocation.grant.lifetime = Duration::from_secs(seconds.into());
         let (mapped, role, expires) = (allocation.grant.mapped, allocation.role, allocation.clocks.expires);
         let was = Former { mapped: allocation.grant.tuple, relayed: Vec::new(), expires };
-        allocation.grant.tuple = mapped;
+        (allocation.grant.tuple, allocation.clocks.failures) = (mapped, 0);
         cx.note(|| ClientNote::Refreshed { server, seconds: seconds.into() });
         self.set_lifetime(cx.now(), number);
         if role == Role::Current
@@ -102,10 +104,12 @@ impl Client {
         self.out.push(Output::Event(ClientEvent::Replaced { old, new }));
     }
 
-    /// Repeats a Refresh request that timed out, while the lifetime lasts, and reports another failure.
+    /// Repeats a Refresh request after a transient failure, while the lifetime lasts, and reports another failure.
     pub(super) fn refresh_failed(&mut self, cx: &mut Cx<'_>, number: u32, step: Step) {
-        let Some(allocation) = self.allocation(number) else { return };
-        if step.outcome == Outcome::TimedOut && cx.now() < allocation.clocks.expires {
+        let Some(allocation) = self.allocation_mut(number) else { return };
+        allocation.clocks.failures = allocation.clocks.failures.saturating_add(1);
+        let (failures, expires) = (allocation.clocks.failures, allocation.clocks.expires);
+        if step.outcome.is_transient() && failures < REFRESHES && cx.now() < expires {
             cx.note(|| ClientNote::Repeated { method: Method::REFRESH, server: step.server });
             return self.refresh(cx, number);
         }

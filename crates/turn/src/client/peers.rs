@@ -85,6 +85,8 @@ pub(super) const REFRESH: Duration = Duration::from_secs(240);
 pub(super) const QUARANTINE: Duration = Duration::from_secs(600 + 300 + 40);
 /// The number of requests without a response before a new peer fails.
 const TRIES: usize = 2;
+/// The largest number of failed requests in a row of one peer.
+const STEPS: usize = 8;
 
 impl PeerKey {
     pub(super) fn channel(peer: SocketAddr) -> Self {
@@ -192,17 +194,18 @@ impl Peers {
     }
 
     /// Records a failed request. After a timeout the request is sent again: up to [`TRIES`] times for a new peer, and
-    /// until the end of the lifetime for a granted one.
+    /// until the end of the lifetime for a granted one. At most [`STEPS`] requests in a row fail.
     pub(super) fn fail(&mut self, key: PeerKey, step: Step) -> Settled {
         let Some(entry) = self.entries.get_mut(&key) else { return Settled::Nothing };
         let (now, is_timeout) = (step.at, step.outcome == Outcome::TimedOut);
-        if entry.steps.len() < 8 {
-            entry.steps.push(step);
-        }
+        let is_transient = step.outcome.is_transient() && entry.steps.len() + 1 < STEPS;
+        entry.steps.push(step);
+        let timeouts = entry.steps.iter().filter(|step| step.outcome == Outcome::TimedOut).count();
         let again = match entry.state {
-            State::Requested => (is_timeout && entry.steps.len() < TRIES).then_some(State::Wanted),
+            State::Requested => (is_transient && timeouts < TRIES).then_some(State::Wanted),
             State::Granted { until, .. } => {
-                (is_timeout && now < until).then_some(State::Granted { until, renewing: false })
+                let is_over = is_timeout && now >= until;
+                (is_transient && !is_over).then_some(State::Granted { until, renewing: false })
             }
             State::Wanted | State::Failed | State::Removed => return Settled::Nothing,
         };

@@ -13,7 +13,7 @@ use core::time::Duration;
 use portolan_machine::{Closure, Instant, Refusal};
 use portolan_stun::attribute::{AddressFamily, Icmp};
 use portolan_stun::{Method, attribute::Text};
-use portolan_stun_agent::{RequestError, Unusable};
+use portolan_stun_agent::{ChallengeError, RequestError, Unusable};
 
 /// An event of a [`Client`](crate::Client).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,6 +201,14 @@ impl Outcome {
             | Self::NotSent(_)
             | Self::Blocked(_) => None,
         }
+    }
+}
+
+impl Outcome {
+    /// Whether the same request can succeed a moment later: no response, or a nonce that became stale twice, which
+    /// happens if a response is lost and nonces live for seconds only.
+    pub(crate) const fn is_transient(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Unusable(Unusable::Challenge(ChallengeError::TooMany)))
     }
 }
 

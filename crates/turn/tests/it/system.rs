@@ -1,9 +1,10 @@
 //! The laws of the whole system: no orphans, no eternity, one bad neighbor.
 
-use crate::lab::{Lab, Place, RTT, addr, client_config, credential, home, random_ports, short_lived, udp_server};
+use crate::lab::{Lab, Place, RTT, addr, authenticator, client_config, credential, home, random_ports, short_lived, udp_server};
 use core::net::SocketAddr;
+use core::time::Duration;
 use portolan_sim::Link;
-use portolan_turn::{ClientCommand, ClientConfig, ClientEvent, ClientState};
+use portolan_turn::{ClientCommand, ClientConfig, ClientEvent, ClientState, ServerConfig};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -43,11 +44,11 @@ fn any_act() -> impl Strategy<Value = Act> {
 }
 
 fn link(loss: f64) -> Link {
-    Link::delay(core::time::Duration::from_millis(RTT / 2)).loss(loss)
+    Link::delay(Duration::from_millis(RTT / 2)).loss(loss)
 }
 
 fn perform(lab: &mut Lab, places: &[Place], peer: SocketAddr, act: Act) {
-    let mut command = |lab: &mut Lab, client: usize, command| {
+    let command = |lab: &mut Lab, client: usize, command| {
         let _refused = lab.net.command(places[client].host, portolan_machine::Either::First(command));
     };
     match act {
@@ -119,6 +120,23 @@ proptest! {
         lab.run(600_000);
         prop_assert_eq!(lab.allocations(), 0, "the server frees at expiry");
     }
+}
+
+#[test]
+fn a_stale_nonce_costs_one_more_round_trip_at_the_close() {
+    let config = {
+        let credentials = authenticator().nonce_lifetime(Duration::from_secs(10));
+        ServerConfig::new(credentials).listen_udp(addr("50.0.0.1:3478")).relay("50.0.0.1".parse().unwrap()).rate(None)
+    };
+    let mut lab = Lab::new(8, &config);
+    let place = lab.add_client(home(), 0.0);
+    lab.start(place, client_config());
+    lab.run(60_000);
+    lab.command(place, ClientCommand::Close);
+    lab.run(RTT);
+    assert_eq!(lab.allocations(), 1);
+    lab.run(RTT);
+    assert_eq!((lab.allocations(), lab.client(place).state()), (0, ClientState::Ended));
 }
 
 #[test]
