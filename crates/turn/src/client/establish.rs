@@ -90,7 +90,19 @@ impl Client {
         let (role, grant) = (Role::Next, Grant::none(server));
         let clocks = Clocks { end, heard: cx.now(), ..Clocks::default() };
         let socket = Some(socket);
-        let next = Allocation { number, socket, server, role, phase, attempt, credential, grant, peers, clocks, framer: framer() };
+        let next = Allocation {
+            number,
+            socket,
+            server,
+            role,
+            phase,
+            attempt,
+            credential,
+            grant,
+            peers,
+            clocks,
+            framer: framer(),
+        };
         self.allocations.push(next);
         Some(number)
     }

@@ -192,7 +192,13 @@ fn nonces_that_live_one_second_never_end_a_channel() {
         let start = lab.now();
         let mut sent = 0;
         while lab.now() < start + 1_800_000 {
-            assert_eq!(lab.client(place).channel(address), Some(0x4000), "at {} ms: {:?}", lab.now(), lab.events(place));
+            assert_eq!(
+                lab.client(place).channel(address),
+                Some(0x4000),
+                "at {} ms: {:?}",
+                lab.now(),
+                lab.events(place)
+            );
             assert!(lab.send(place, address, b"data"));
             sent += 1;
             lab.run(1_000);
@@ -200,7 +206,10 @@ fn nonces_that_live_one_second_never_end_a_channel() {
         let received = lab.peer(peer).received.len();
         assert!(loss > 0.0 || received == sent, "{received} of {sent}");
         let is_failure = |event: &ClientEvent| {
-            matches!(event, ClientEvent::ChannelFailed { .. } | ClientEvent::Lost { .. } | ClientEvent::RefreshFailed { .. })
+            matches!(
+                event,
+                ClientEvent::ChannelFailed { .. } | ClientEvent::Lost { .. } | ClientEvent::RefreshFailed { .. }
+            )
         };
         assert_eq!(lab.events(place).iter().filter(|(_, event)| is_failure(event)).count(), 0);
     }
@@ -223,7 +232,8 @@ fn after_a_restart_of_the_server_all_clients_relay_again_within_three_round_trip
     lab.run_until(260_000);
     for place in &places {
         let events = lab.events(*place);
-        let time = |is_it: &dyn Fn(&ClientEvent) -> bool| events.iter().rev().find(|(_, event)| is_it(event)).map(|e| e.0);
+        let time =
+            |is_it: &dyn Fn(&ClientEvent) -> bool| events.iter().rev().find(|(_, event)| is_it(event)).map(|e| e.0);
         let lost = time(&|event| matches!(event, ClientEvent::Lost { why: LossReason::Mismatch, .. })).unwrap();
         let again = time(&|event| matches!(event, ClientEvent::ChannelAdded { .. })).unwrap();
         assert!(again > lost && again <= lost + 3 * RTT, "lost at {lost} ms, again at {again} ms");
@@ -290,7 +300,8 @@ fn each_server_fails_alone_with_its_reason() {
     let wrong = started(&mut lab, ClientConfig::new(addr("50.0.0.1:3478"), wrong));
     lab.run(1_000);
     let over_quota = started(&mut lab, at("50.0.0.1:3478"));
-    let several = started(&mut lab, at("50.0.0.7:3478").or_server(addr("50.0.0.1:3478")).or_server(addr("50.0.0.99:1")));
+    let several =
+        started(&mut lab, at("50.0.0.7:3478").or_server(addr("50.0.0.1:3478")).or_server(addr("50.0.0.99:1")));
     lab.run(90_000);
 
     let allocated = lab.events(good)[0].clone();

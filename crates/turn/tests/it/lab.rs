@@ -8,9 +8,7 @@ use portolan_machine::{
 };
 use portolan_sim::{Barrier, Gateway, HostId, Link, Net, Preset, SegmentId, Topology};
 use portolan_stun_agent::{Authenticator, Credential, Users};
-use portolan_turn::{
-    Client, ClientCommand, ClientConfig, ClientEvent, Server, ServerCommand, ServerConfig,
-};
+use portolan_turn::{Client, ClientCommand, ClientConfig, ClientEvent, Server, ServerCommand, ServerConfig};
 
 pub(crate) const SERVER: &str = "50.0.0.1:3478";
 /// The round trip time of every client, in milliseconds.

@@ -1,6 +1,8 @@
 //! The laws of the whole system: no orphans, no eternity, one bad neighbor.
 
-use crate::lab::{Lab, Place, RTT, addr, authenticator, client_config, credential, home, random_ports, short_lived, udp_server};
+use crate::lab::{
+    Lab, Place, RTT, addr, authenticator, client_config, credential, home, random_ports, short_lived, udp_server,
+};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_sim::Link;

@@ -263,3 +263,37 @@ proptest! {
         let _ = SERVER;
     }
 }
+
+#[test]
+fn a_clock_that_leaps_over_all_deadlines_gives_a_new_allocation() {
+    let mut world = World::allocated(config());
+    world.with(|client, cx| client.add_channel(cx, addr(PEER))).unwrap();
+    world.run(10_000);
+    world.take_events();
+    // The host was suspended for two hours.
+    world.now += 7_200_000;
+    let now = world.now;
+    world.run(now + 1_000);
+    let events = world.take_events();
+    let [
+        ClientEvent::Lost { why: LossReason::Expired, .. },
+        ClientEvent::Replaced { .. },
+        ClientEvent::ChannelAdded { number: 0x4000, .. },
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(world.client.state(), ClientState::Allocated);
+}
+
+#[test]
+fn a_clock_that_runs_backwards_causes_nothing() {
+    let mut world = World::allocated(config());
+    world.run(100_000);
+    let sent = world.sent.len();
+    world.now = 5_000;
+    world.with(|client, cx| client.add_permission(cx, addr(PEER).ip())).unwrap();
+    world.run(90_000);
+    assert_eq!(world.client.state(), ClientState::Allocated);
+    assert!(world.sent.len() <= sent + 2);
+}

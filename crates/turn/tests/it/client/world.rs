@@ -57,6 +57,10 @@ pub(crate) enum Reply {
     With(Vec<Attribute<'static>>),
     /// An authenticated error response.
     Error(u16),
+    /// An authenticated error response with this reason phrase.
+    Because(u16, &'static str),
+    /// An authenticated 300 with these servers.
+    Redirect(Vec<SocketAddr>),
     /// No response.
     Silence,
 }
@@ -96,6 +100,8 @@ pub(crate) struct World {
     pub(crate) nonce: &'static str,
     /// Whether all packets are lost.
     pub(crate) is_dead: bool,
+    /// Whether the sockets are streams.
+    pub(crate) is_stream: bool,
     /// Whether sockets are opened at once.
     pub(crate) opens: bool,
     pub(crate) wait: Option<Instant>,
@@ -120,6 +126,7 @@ impl World {
             password: "secret",
             nonce: "nonce-1",
             is_dead: false,
+            is_stream: false,
             opens: true,
             wait: None,
             tuple: None,
@@ -132,6 +139,7 @@ impl World {
     /// A world whose client has an allocation, made in the first milliseconds.
     pub(crate) fn allocated(config: ClientConfig) -> Self {
         let mut world = Self::new();
+        world.is_stream = config.to_string().starts_with('t');
         world.with(|client, cx| client.start(cx, config)).unwrap();
         world.run(100);
         assert_eq!(world.client.relayed(), [addr(RELAYED)]);
@@ -187,63 +195,10 @@ impl World {
         }
     }
 
-    fn key(&self) -> IntegrityKey {
-        IntegrityKey::long_term_md5("ann", "example.org", self.password)
-    }
-
     /// The response of the scripted server.
     fn respond(&mut self, seen: &Seen) -> Option<Vec<u8>> {
-        let message = Message::decode(&seen.payload).ok()?;
-        let (method, id) = (message.method(), message.transaction_id());
-        if message.class() != Class::Request {
-            return None;
-        }
-        if method == Method::BINDING {
-            let mapped = Attribute::XorMappedAddress(self.mapped);
-            return match (self.script)(&message, seen) {
-                Reply::Silence => None,
-                _ => Some(encode(Class::SuccessResponse, method, id, &[mapped], None)),
-            };
-        }
-        let is_stale = message.nonce().is_some_and(|nonce| nonce != self.nonce);
-        if !message.has(AttributeType::MESSAGE_INTEGRITY) || is_stale {
-            let attributes = [
-                Attribute::ErrorCode(ErrorCode::recommended(if is_stale { 438 } else { 401 }).unwrap()),
-                Attribute::Realm(Text::new("example.org")),
-                Attribute::Nonce(Text::new(self.nonce)),
-            ];
-            return Some(encode(Class::ErrorResponse, method, id, &attributes, None));
-        }
-        let key = self.key();
-        if message.verify(&key).is_err() {
-            let attributes = [
-                Attribute::ErrorCode(ErrorCode::recommended(401).unwrap()),
-                Attribute::Realm(Text::new("example.org")),
-                Attribute::Nonce(Text::new(self.nonce)),
-            ];
-            return Some(encode(Class::ErrorResponse, method, id, &attributes, None));
-        }
-        match (self.script)(&message, seen) {
-            Reply::Success => {
-                let lifetime = Attribute::Lifetime(message.lifetime().unwrap_or(600));
-                let attributes = match method {
-                    Method::ALLOCATE => vec![
-                        Attribute::XorRelayedAddress(addr(RELAYED)),
-                        Attribute::XorMappedAddress(self.mapped),
-                        lifetime,
-                    ],
-                    Method::REFRESH => vec![lifetime],
-                    _ => vec![],
-                };
-                Some(encode(Class::SuccessResponse, method, id, &attributes, Some(&key)))
-            }
-            Reply::With(attributes) => Some(encode(Class::SuccessResponse, method, id, &attributes, Some(&key))),
-            Reply::Error(code) => {
-                let error = [Attribute::ErrorCode(ErrorCode::recommended(code).unwrap())];
-                Some(encode(Class::ErrorResponse, method, id, &error, Some(&key)))
-            }
-            Reply::Silence => None,
-        }
+        let Self { script, mapped, password, nonce, .. } = self;
+        answer(&seen.payload, (password, nonce), *mapped, |message| script(message, seen))
     }
 
     pub(crate) fn socket_event(&mut self, socket: u64, event: SocketEvent) {
@@ -258,7 +213,17 @@ impl World {
 
     pub(crate) fn datagram_on(&mut self, socket: SocketId, from: SocketAddr, payload: &[u8]) {
         let datagram = Datagram::new(socket, addr("10.0.0.7:40000"), from, payload);
-        let _verdict = self.with(|client, cx| client.handle(cx, Input::Datagram(datagram)));
+        if !self.is_stream {
+            let _verdict = self.with(|client, cx| client.handle(cx, Input::Datagram(datagram)));
+            return;
+        }
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let chunk = datagram.with_payload(rest);
+            let Some(taken) = self.with(|client, cx| client.stream(cx, chunk)) else { return };
+            assert!(taken > 0, "a drained machine takes bytes");
+            rest = &rest[taken..];
+        }
     }
 
     /// Hands in a datagram of the server on the last socket.
@@ -353,4 +318,61 @@ pub(crate) fn encode(
 pub(crate) fn data_indication(peer: SocketAddr, data: &[u8]) -> Vec<u8> {
     let attributes = [Attribute::XorPeerAddress(peer), Attribute::Data(data)];
     encode(Class::Indication, Method::DATA, [9; 12].into(), &attributes, None)
+}
+
+/// The response of a server with this password and nonce to a datagram. `decide` is asked for each Binding request and
+/// each authenticated request.
+pub(crate) fn answer(
+    payload: &[u8],
+    (password, nonce): (&str, &str),
+    mapped: SocketAddr,
+    decide: impl FnOnce(&Message<'_>) -> Reply,
+) -> Option<Vec<u8>> {
+    let message = Message::decode(payload).ok()?;
+    let (method, id) = (message.method(), message.transaction_id());
+    if message.class() != Class::Request {
+        return None;
+    }
+    let key = IntegrityKey::long_term_md5("ann", "example.org", password);
+    let is_stale = message.nonce().is_some_and(|sent| sent != nonce);
+    let is_signed = message.has(AttributeType::MESSAGE_INTEGRITY);
+    if method != Method::BINDING && (!is_signed || is_stale || message.verify(&key).is_err()) {
+        let code = if is_signed && is_stale { 438 } else { 401 };
+        let attributes = [
+            Attribute::ErrorCode(ErrorCode::recommended(code).unwrap()),
+            Attribute::Realm(Text::new("example.org")),
+            Attribute::Nonce(Text::new(nonce)),
+        ];
+        return Some(encode(Class::ErrorResponse, method, id, &attributes, None));
+    }
+    let key = (method != Method::BINDING).then_some(&key);
+    match decide(&message) {
+        Reply::Success => {
+            let lifetime = Attribute::Lifetime(message.lifetime().unwrap_or(600));
+            let mapped = Attribute::XorMappedAddress(mapped);
+            let attributes = match method {
+                Method::ALLOCATE => vec![Attribute::XorRelayedAddress(addr(RELAYED)), mapped, lifetime],
+                Method::REFRESH => vec![lifetime],
+                Method::BINDING => vec![mapped],
+                _ => vec![],
+            };
+            Some(encode(Class::SuccessResponse, method, id, &attributes, key))
+        }
+        Reply::With(attributes) => Some(encode(Class::SuccessResponse, method, id, &attributes, key)),
+        Reply::Error(code) => {
+            let error = [Attribute::ErrorCode(ErrorCode::recommended(code).unwrap())];
+            Some(encode(Class::ErrorResponse, method, id, &error, key))
+        }
+        Reply::Because(code, reason) => {
+            let error = [Attribute::ErrorCode(ErrorCode::new(code, Text::new(reason)).unwrap())];
+            Some(encode(Class::ErrorResponse, method, id, &error, key))
+        }
+        Reply::Redirect(servers) => {
+            let error = [Attribute::ErrorCode(ErrorCode::recommended(300).unwrap())];
+            let servers = servers.into_iter().map(Attribute::AlternateServer);
+            let attributes: Vec<_> = error.into_iter().chain(servers).collect();
+            Some(encode(Class::ErrorResponse, method, id, &attributes, key))
+        }
+        Reply::Silence => None,
+    }
 }
