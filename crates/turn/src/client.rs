@@ -466,6 +466,8 @@ impl Client {
         loop {
             while let Some(output) = self.transactions.take() {
                 match output {
+                    // A cancelled request of a closed socket may have been due before.
+                    Output::Transmit(transmit) if self.on_socket(transmit.socket).is_none() => {}
                     Output::Transmit(transmit) => self.out.push(Output::Transmit(transmit)),
                     Output::Event(event) => self.transaction_event(cx, event),
                     Output::Socket(_) | Output::Wait(_) => {}

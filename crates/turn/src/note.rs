@@ -447,3 +447,6 @@ const fn rejected(why: RejectionKind) -> &'static str {
         RejectionKind::NotARequest | _ => "rejected",
     }
 }
+
+#[cfg(test)]
+mod tests;

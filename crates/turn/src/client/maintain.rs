@@ -29,13 +29,15 @@ impl Client {
     pub(super) fn phase_ended(&mut self, cx: &mut Cx<'_>, number: u32) {
         let Some(allocation) = self.allocation_mut(number) else { return };
         allocation.clocks.end = None;
-        let server = allocation.server;
-        match (allocation.phase, allocation.role) {
+        let (server, phase, role) = (allocation.server, allocation.phase, allocation.role);
+        let timed_out = allocation.step(cx.now(), Method::ALLOCATE, 0, Outcome::TimedOut);
+        match (phase, role) {
             (Phase::Active, Role::Current) => self.lost(cx, number, LossReason::Expired),
             (Phase::Active, Role::Old) => self.release(cx, number),
+            // The transactions know the reason, such as a response that is not verified.
+            (Phase::Allocating, _) if self.give_up(cx, number) => {}
             (Phase::Opening | Phase::Allocating | Phase::Active, _) => {
-                let step = allocation.step(cx.now(), Method::ALLOCATE, 0, Outcome::TimedOut);
-                self.attempt_failed(cx, number, step);
+                self.attempt_failed(cx, number, timed_out);
             }
             (Phase::Releasing, _) => {
                 cx.note(|| ClientNote::NotReleased { server });

@@ -85,6 +85,13 @@ impl Client {
         }
     }
 
+    /// Times out the Allocate request of an allocation, and returns whether one was pending.
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, number: u32) -> bool {
+        let tag = Tag { allocation: number, job: Job::Allocate };
+        let id = self.transactions.get().pending().find(|(_, other, _)| **other == tag).map(|(id, ..)| id);
+        id.is_some_and(|id| self.transactions.with(cx, |transactions, cx| transactions.give_up(cx, id)).is_ok())
+    }
+
     /// Sends the requests of peers that wait, as far as the window allows. Returns whether one was sent.
     pub(super) fn send_peer_requests(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut is_sent = false;

@@ -121,25 +121,25 @@ pub enum ClientDropped {
 impl Explain for ClientNote {
     fn code(&self) -> &'static str {
         match self {
-            Self::Opening { .. } => "allocation-opening",
-            Self::Allocated { .. } => "allocated",
-            Self::AttemptFailed { .. } => "allocate-failed",
-            Self::PeerFailed { .. } => "peer-failed",
-            Self::Repeated { .. } => "request-repeated",
-            Self::Refreshed { .. } => "allocation-refreshed",
-            Self::RefreshFailed { .. } => "refresh-failed",
-            Self::MappedChanged { .. } => "mapped-changed",
-            Self::Lost { .. } => "allocation-lost",
-            Self::Reclaimed { .. } => "allocation-reclaimed",
+            Self::Opening { .. } => "client-socket-ordered",
+            Self::Allocated { .. } => "client-allocated",
+            Self::AttemptFailed { .. } => "client-allocate-failed",
+            Self::PeerFailed { .. } => "client-peer-failed",
+            Self::Repeated { .. } => "client-request-repeated",
+            Self::Refreshed { .. } => "client-refreshed",
+            Self::RefreshFailed { .. } => "client-refresh-failed",
+            Self::MappedChanged { .. } => "client-mapped-changed",
+            Self::Lost { .. } => "client-allocation-lost",
+            Self::Reclaimed { .. } => "client-allocation-reclaimed",
             Self::Redirected { .. } => "client-redirected",
-            Self::Releasing { .. } => "allocation-releasing",
-            Self::NotReleased { .. } => "allocation-not-released",
+            Self::Releasing { .. } => "client-releasing",
+            Self::NotReleased { .. } => "client-not-released",
             Self::Dropped { why, .. } => match why {
-                ClientDropped::NotServer => "dropped-not-server",
-                ClientDropped::Channel(_) => "dropped-unknown-channel",
-                ClientDropped::Peer(_) => "dropped-no-permission",
-                ClientDropped::Unexpected => "dropped-unexpected",
-                ClientDropped::QueueFull => "dropped-queue-full",
+                ClientDropped::NotServer => "client-dropped-not-server",
+                ClientDropped::Channel(_) => "client-dropped-unknown-channel",
+                ClientDropped::Peer(_) => "client-dropped-no-permission",
+                ClientDropped::Unexpected => "client-dropped-unexpected",
+                ClientDropped::QueueFull => "client-dropped-queue-full",
             },
         }
     }
@@ -195,5 +195,45 @@ impl fmt::Display for ClientNote {
                 ClientDropped::QueueFull => write!(f, "dropped a message from {from}: the queue of outputs is full"),
             },
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use core::net::{Ipv4Addr, SocketAddrV4};
+    use portolan_machine::Instant;
+
+    const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 3478));
+
+    /// One note of each code and clause, in the order of docs/notes.md.
+    pub(in crate::note) fn samples() -> Vec<ClientNote> {
+        let (server, outcome, socket) = (HERE, Outcome::TimedOut, SocketId(1));
+        let step = Step { at: Instant::ORIGIN, server, method: Method::ALLOCATE, sends: 7, outcome: outcome.clone() };
+        let failed = |method| ClientNote::PeerFailed { peer: HERE.ip(), method, outcome: outcome.clone() };
+        let dropped = |why| ClientNote::Dropped { from: HERE, why };
+        [
+            ClientNote::Opening { server, socket },
+            ClientNote::Allocated { server, relayed: HERE },
+            ClientNote::AttemptFailed { step: step.clone(), reaction: "the client tries the next server" },
+            failed(Method::CREATE_PERMISSION),
+            failed(Method::CHANNEL_BIND),
+            ClientNote::Repeated { method: Method::REFRESH, server },
+            ClientNote::Refreshed { server, seconds: 600 },
+            ClientNote::RefreshFailed { step },
+            ClientNote::MappedChanged { old: HERE, new: HERE },
+            ClientNote::Lost { server, why: LossReason::Mismatch },
+            ClientNote::Reclaimed { relayed: HERE },
+            ClientNote::Redirected { to: HERE },
+            ClientNote::Releasing { server },
+            ClientNote::NotReleased { server },
+            dropped(ClientDropped::NotServer),
+            dropped(ClientDropped::Channel(0x4000)),
+            dropped(ClientDropped::Peer(HERE)),
+            dropped(ClientDropped::Unexpected),
+            dropped(ClientDropped::QueueFull),
+        ]
+        .into()
     }
 }

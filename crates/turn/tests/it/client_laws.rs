@@ -91,7 +91,7 @@ fn laws_config() -> LawsConfig<Client> {
     let peer = host(addr(CLIENT), |choices, sent| {
         server_answers(choices, &sent.payload).into_iter().map(|bytes| (sent.remote, bytes)).collect()
     });
-    let mut config = LawsConfig { cases: 160, longest: 200, peer, ..LawsConfig::default() };
+    let mut config = LawsConfig { cases: 96, longest: 160, peer, ..LawsConfig::default() };
     config.context.terminal = ClientEvent::is_terminal;
     config.context.state = Some(|client| format!("{client:?}"));
     config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 120_000, tables: 100 }));
@@ -124,7 +124,10 @@ fn stream_config() -> LawsConfig<Client> {
         }
         _ => vec![],
     };
-    LawsConfig { peer: Arc::new(peer), ..laws_config() }
+    // The text of an incomplete frame has up to five characters a byte.
+    let mut config = LawsConfig { cases: 48, peer: Arc::new(peer), ..laws_config() };
+    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 120_000 + 5 * 65_600, tables: 100 }));
+    config
 }
 
 #[test]

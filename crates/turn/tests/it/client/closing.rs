@@ -30,7 +30,7 @@ fn a_close_with_a_dead_network_ends_within_two_seconds() {
     world.with(|client, cx| client.close(cx)).unwrap();
     world.run(10_000);
     assert_eq!(world.events.last(), Some(&(2_100, ClientEvent::Closed)));
-    assert!(world.has_note("allocation-not-released"));
+    assert!(world.has_note("client-not-released"));
     assert_eq!(world.signed(Method::REFRESH).len(), 3, "at 0, 0.5 and 1.5 s");
 }
 

@@ -137,7 +137,7 @@ fn allocate_403_440_441_442_are_not_retried_at_this_server() {
         let world = first_server_refuses(code);
         assert_eq!(allocates_to(&world, SERVER), 1, "{code}");
         assert_eq!(world.client.server(), Some(addr(OTHER)));
-        assert!(world.has_note("allocate-failed"));
+        assert!(world.has_note("client-allocate-failed"));
     }
 }
 
@@ -204,7 +204,7 @@ fn refresh_0_with_437_is_success() {
     world.with(|client, cx| client.close(cx)).unwrap();
     world.run(1000);
     assert_eq!(world.events.last(), Some(&(120, ClientEvent::Closed)));
-    assert!(!world.has_note("allocation-not-released"));
+    assert!(!world.has_note("client-not-released"));
 }
 
 #[test]

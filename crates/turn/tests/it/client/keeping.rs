@@ -57,7 +57,7 @@ fn a_refresh_that_times_out_is_repeated_while_keepalives_are_answered() {
     });
     world.run(1_000_000);
     assert_eq!(world.events.len(), 1, "{:?}", world.events);
-    assert!(world.has_note("request-repeated"));
+    assert!(world.has_note("client-request-repeated"));
 }
 
 #[test]

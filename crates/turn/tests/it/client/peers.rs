@@ -127,7 +127,7 @@ fn a_removed_channel_keeps_its_number_for_940_s() {
     world.take_events();
     world.datagram(&data);
     assert_eq!(world.take_events(), [], "data of a removed peer is dropped");
-    assert!(world.has_note("dropped-unknown-channel"));
+    assert!(world.has_note("client-dropped-unknown-channel"));
     world.run(500_000);
     assert_eq!(world.signed(Method::CHANNEL_BIND).len(), 1, "it is not refreshed");
     world.with(|client, cx| client.add_channel(cx, peer(1))).unwrap();

@@ -72,16 +72,16 @@ fn data_without_a_permission_or_of_another_sender_is_dropped() {
     world.take_events();
     let socket = world.client.socket().unwrap();
     world.datagram(&data_indication(addr(PEER), b"spoofed"));
-    assert!(world.has_note("dropped-no-permission"));
+    assert!(world.has_note("client-dropped-no-permission"));
     world.with(|client, cx| client.add_permission(cx, addr(PEER).ip())).unwrap();
     world.run(200);
     world.take_events();
     world.datagram_on(socket, addr("192.0.2.66:3478"), &data_indication(addr(PEER), b"spoofed"));
-    assert!(world.has_note("dropped-not-server"));
+    assert!(world.has_note("client-dropped-not-server"));
     world.datagram(&[0x4f, 0xff, 0, 0]);
-    assert!(world.has_note("dropped-unknown-channel"));
+    assert!(world.has_note("client-dropped-unknown-channel"));
     world.datagram(b"noise");
-    assert!(world.has_note("dropped-unexpected"));
+    assert!(world.has_note("client-dropped-unexpected"));
     // A Send indication is for servers only.
     let attributes = [Attribute::XorPeerAddress(addr(PEER)), Attribute::Data(b"x")];
     world.datagram(&encode(Class::Indication, Method::SEND, [9; 12].into(), &attributes, None));
