@@ -32,6 +32,6 @@ pub use note::{ClientDropped, ClientNote, RequestRefusal, ServerDropped, ServerN
 pub use server::policy;
 pub use server::policy::{Cidr, CidrError, Denial, OwnAddresses, PeerPolicy};
 pub use server::{
-    AllocationInfo, DroppedStats, RefusedStats, RejectedStats, Server, ServerCommand, ServerConfig, ServerLimits,
-    ServerSocket, ServerStats,
+    AllocationInfo, Bandwidth, DroppedStats, RefusedStats, RejectedStats, Server, ServerCommand, ServerConfig,
+    ServerLimits, ServerSocket, ServerStats,
 };

@@ -34,6 +34,13 @@ pub enum ServerNote {
         /// The method of the request.
         method: Method,
     },
+    /// A response to a Binding request was sent.
+    Bound {
+        /// The client.
+        client: SocketAddr,
+        /// The error code; `None` for a success response.
+        code: Option<u16>,
+    },
     /// An error response was sent to an authenticated request.
     Refused {
         /// The client.
@@ -168,6 +175,8 @@ pub enum ServerDropped {
     NoChannel,
     /// The policy denies the peer, or its port is 0.
     Forbidden,
+    /// The allocation is above its bandwidth.
+    Bandwidth,
     /// The datagram of a peer is too long for a message to the client.
     TooLong,
     /// The ICMP error has no type in RFC 8656, or its peer has no permission.
@@ -335,6 +344,7 @@ impl ServerDropped {
             Self::ChannelDataInvalid => "dropped-channel-data-invalid",
             Self::NoChannel => "dropped-no-channel",
             Self::Forbidden => "dropped-peer-denied",
+            Self::Bandwidth => "dropped-bandwidth",
             Self::TooLong => "dropped-too-long",
             Self::Icmp => "dropped-icmp",
         }
@@ -345,7 +355,7 @@ impl ServerDropped {
             Self::Undecodable(_) | Self::NotARequest => Clause::new(8489, "6.3"),
             Self::Fingerprint(_) => Clause::new(8489, "7"),
             Self::Unknown => Clause::new(8656, "12"),
-            Self::NoAllocation => Clause::new(8656, "5"),
+            Self::NoAllocation | Self::Bandwidth => Clause::new(8656, "5"),
             Self::SendInvalid | Self::Forbidden => Clause::new(8656, "11.2"),
             Self::NoPermission | Self::OtherFamily => Clause::new(8656, "9"),
             Self::ChannelDataInvalid | Self::NoChannel => Clause::new(8656, "12.6"),
@@ -376,6 +386,7 @@ impl fmt::Display for ServerDropped {
             Self::ChannelDataInvalid => "the ChannelData is invalid",
             Self::NoChannel => "the channel is not bound",
             Self::Forbidden => "the address and port of the peer are denied",
+            Self::Bandwidth => "the allocation is above its bandwidth",
             Self::TooLong => "it is too long for a message to the client",
             Self::Icmp => "the ICMP error is not reported to the client",
         })
@@ -386,6 +397,10 @@ impl fmt::Display for ServerNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered { client, method } => write!(f, "{method} request from {client} answered"),
+            Self::Bound { client, code: None } => write!(f, "Binding request from {client} answered"),
+            Self::Bound { client, code: Some(code) } => {
+                write!(f, "Binding request from {client} answered with error {code}")
+            }
             Self::Refused { client, method, why } => {
                 write!(f, "{method} request from {client} refused with error {}: {why}", why.error_code())
             }
@@ -402,6 +417,7 @@ impl Explain for ServerNote {
     fn code(&self) -> &'static str {
         match self {
             Self::Answered { .. } => "request-answered",
+            Self::Bound { .. } => "binding-answered",
             Self::Refused { why, .. } => why.code(),
             Self::Rejected { why, .. } => rejected(why.kind),
             Self::RelayRefused { .. } => "relay-socket-refused",
@@ -418,6 +434,7 @@ impl Explain for ServerNote {
                 Method::CHANNEL_BIND => Clause::new(8656, "12.2"),
                 _ => Clause::new(8489, "6.3.1.1"),
             }),
+            Self::Bound { .. } => Some(Clause::new(8489, "6.3.1")),
             Self::Refused { why, .. } => Some(why.rfc()),
             Self::Rejected { why, .. } => Some(why.clause()),
             Self::RelayRefused { .. } => Some(Clause::new(8656, "7.2")),
@@ -427,7 +444,7 @@ impl Explain for ServerNote {
 
     fn is_routine(&self) -> bool {
         match self {
-            Self::Answered { .. } => true,
+            Self::Answered { .. } | Self::Bound { .. } => true,
             // The first request of each client has no integrity (RFC 8489 §9.2.3).
             Self::Rejected { why, .. } => matches!(why.kind, RejectionKind::Unsigned),
             Self::Refused { .. } | Self::RelayRefused { .. } | Self::Dropped { .. } => false,
@@ -444,6 +461,7 @@ const fn rejected(why: RejectionKind) -> &'static str {
         RejectionKind::Algorithms => "rejected-algorithms",
         RejectionKind::UnknownUser => "rejected-unknown-user",
         RejectionKind::Integrity(_) => "rejected-integrity",
+        RejectionKind::Expired => "rejected-expired",
         RejectionKind::NotARequest | _ => "rejected",
     }
 }

@@ -26,6 +26,7 @@ mod stats;
 mod table;
 
 pub use config::{ServerConfig, ServerLimits, ServerSocket};
+pub use quota::Bandwidth;
 pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats};
 
 use crate::event::{ClientId, FreedReason, RelayedAddresses, ServerEvent};
@@ -45,9 +46,10 @@ use portolan_machine::{
     Closure, Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Outbox, Output, Refusal, Script, ScriptError,
     SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
 };
-use portolan_stun::{AddressFamily, Attribute, Class, Message, Method, ResponseClass, Writer, is_stun};
-use portolan_stun_agent::Authenticator;
+use portolan_stun::{AddressFamily, Attribute, Class, Message, Method, is_stun};
 use portolan_stun_agent::authenticator::{Admitted, Judgement, Rejection};
+use portolan_stun_agent::rate::Limiter;
+use portolan_stun_agent::{Authenticator, binding};
 use quota::Quotas;
 use relay::Relayed;
 use reply::{Asked, Reply, Unknown};
@@ -63,6 +65,8 @@ pub struct Server {
     table: Table,
     pool: Pool,
     quotas: Quotas,
+    /// The rate of replies to sources without valid credentials.
+    limiter: Option<Limiter>,
     ids: TransactionIds,
     out: Outbox<ServerEvent>,
     stats: ServerStats,
@@ -149,6 +153,7 @@ impl Server {
             table: Table::default(),
             pool: Pool::new(config),
             quotas: Quotas::default(),
+            limiter: config.rate.map(Limiter::new),
             ids: TransactionIds::new(),
             out: Outbox::new(),
             stats: ServerStats::default(),
@@ -203,7 +208,7 @@ impl Server {
         for id in self.listeners.to_close() {
             self.out.push(Output::Socket(SocketOrder::Close(id)));
         }
-        self.pool = Pool::new(&self.config);
+        (self.pool, self.quotas) = (Pool::new(&self.config), Quotas::default());
         self.out.push(Output::Event(ServerEvent::Stopped));
         Ok(())
     }
@@ -269,7 +274,9 @@ impl Server {
         let decided = if self.out.room() == 0 {
             Err(ServerDropped::QueueFull)
         } else {
-            relay::from_peer(&self.table, cx.now(), relay, &datagram, || self.ids.next(cx))
+            relay::from_peer(&self.table, (cx.now(), self.config.limits.bandwidth), relay, &datagram, || {
+                self.ids.next(cx)
+            })
         };
         match decided {
             Ok(relayed) => {
@@ -285,7 +292,8 @@ impl Server {
     fn client_datagram(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) -> Verdict {
         match Kind::of(payload) {
             Kind::ChannelData => {
-                let decided = relay::channel_data(&self.table, cx.now(), &client, payload);
+                let decided =
+                    relay::channel_data(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload);
                 let is_foreign = matches!(decided, Err(ServerDropped::NoAllocation));
                 if is_foreign && self.listeners.are_handed_in() {
                     return Verdict::NotMine;
@@ -294,7 +302,8 @@ impl Server {
             }
             Kind::Send => {
                 let rules = (&self.config.policy, &self.listeners);
-                let decided = relay::send(&self.table, cx.now(), &client, payload, rules);
+                let decided =
+                    relay::send(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload, rules);
                 self.relay_to_peer(cx, client, decided);
             }
             Kind::Binding if !self.config.binding && self.listeners.are_handed_in() => return Verdict::NotMine,
@@ -330,6 +339,7 @@ impl Server {
         self.stats.relayed.to_peers.add(relayed.bytes);
         if let Some(allocation) = self.table.get_mut(relayed.slot) {
             allocation.totals.to_peers.add(relayed.bytes);
+            allocation.bucket = relayed.bucket;
         }
     }
 
@@ -337,6 +347,7 @@ impl Server {
         self.stats.relayed.to_client.add(relayed.bytes);
         if let Some(allocation) = self.table.get_mut(relayed.slot) {
             allocation.totals.to_client.add(relayed.bytes);
+            allocation.bucket = relayed.bucket;
         }
     }
 
@@ -419,7 +430,8 @@ impl Server {
     fn refresh(&mut self, cx: &mut Cx<'_>, slot: Slot, asked: &Asked, admitted: &Admitted<'_>) {
         let Some(allocation) = self.table.get_mut(slot) else { return };
         let client = allocation.client;
-        let decided = request::refresh(&admitted.message, allocation, self.config.lifetimes);
+        let lifetimes = self.config.lifetimes.until(cx.now(), admitted.expires);
+        let decided = request::refresh(&admitted.message, allocation, lifetimes);
         let refresh = match decided {
             Ok(refresh) => refresh,
             Err(why) => return self.refuse(cx, &client, asked, why),
@@ -503,6 +515,9 @@ impl Server {
 
     /// Sends the rejection of a request because of its credentials.
     fn reject(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>, why: Rejection) {
+        if !self.has_reply_for(cx, client) {
+            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+        }
         let mut buffer = [0; Authenticator::REJECTION_LEN];
         let credentials = &self.config.credentials;
         let Ok(written) = credentials.write_rejection(&mut buffer, cx.now(), client.remote, request, why) else {
@@ -515,22 +530,24 @@ impl Server {
 
     /// Answers a Binding request.
     fn binding(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>) {
-        let mut buffer = [0; 128];
-        let mut write = || {
-            let mut writer = Writer::response(&mut buffer, &request.exempt(), ResponseClass::Success)?;
-            writer.add(&Attribute::XorMappedAddress(client.remote))?;
-            Ok::<_, portolan_stun::EncodeError>(Bytes::copy_from_slice(if request.has_fingerprint() {
-                writer.fingerprint()?.finish()
-            } else {
-                writer.finish()
-            }))
-        };
-        let Ok(payload) = write() else {
+        if !self.has_reply_for(cx, client) {
+            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+        }
+        let mut buffer = [0; binding::RESPONSE_LEN];
+        let Ok(response) = binding::response(&mut buffer, &request.exempt(), client.remote, None) else {
             return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
         };
-        self.out.push(Output::Transmit(client.transmit(payload)));
-        self.stats.bindings += 1;
-        cx.note(|| ServerNote::Answered { client: client.remote, method: Method::BINDING });
+        self.out.push(Output::Transmit(client.transmit(Bytes::copy_from_slice(response.bytes))));
+        match response.code {
+            None => self.stats.bindings += 1,
+            Some(_) => self.stats.rejected.unknown_attribute += 1,
+        }
+        cx.note(|| ServerNote::Bound { client: client.remote, code: response.code });
+    }
+
+    /// Takes a reply without credentials from the rate of its source; `false` if none is left.
+    fn has_reply_for(&mut self, cx: &mut Cx<'_>, client: &Client) -> bool {
+        self.limiter.as_mut().is_none_or(|limiter| limiter.admit(cx, client.remote.ip().into()))
     }
 
     fn drop_message(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ServerDropped) {
@@ -614,7 +631,7 @@ impl Server {
             verdict = Verdict::Mine;
         }
         while let Some(reservation) = self.pool.expire(now) {
-            self.quotas.release(&reservation.user, reservation.source);
+            self.quotas.release(&reservation.owner);
             verdict = Verdict::Mine;
         }
         verdict
@@ -705,7 +722,7 @@ impl Machine for Server {
             return None;
         }
         if let Some(client) = self.listeners.client(&datagram) {
-            let now = cx.now();
+            let now = (cx.now(), self.config.limits.bandwidth);
             let relayed = match Kind::of(datagram.payload) {
                 Kind::ChannelData => relay::channel_data(&self.table, now, &client, datagram.payload),
                 Kind::Send => {
@@ -719,7 +736,10 @@ impl Machine for Server {
             return Some(relayed.forward);
         }
         let relay = self.table.by_relay(datagram.socket)?;
-        let relayed = relay::from_peer(&self.table, cx.now(), relay, &datagram, || self.ids.next(cx)).ok()?;
+        let relayed = relay::from_peer(&self.table, (cx.now(), self.config.limits.bandwidth), relay, &datagram, || {
+            self.ids.next(cx)
+        })
+        .ok()?;
         self.count_to_client(&relayed);
         Some(relayed.forward)
     }

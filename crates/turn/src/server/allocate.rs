@@ -5,17 +5,16 @@
 //! ends is [`Server::free`] or [`Server::abandon`]: both release its ports, its quotas and its sockets.
 
 use super::Server;
-use super::allocation::{Allocation, Client, Pending, PortRequest, Relay};
+use super::allocation::{Allocation, Client, Owner, Pending, PortRequest, Relay};
 use super::reply::{Asked, Reply};
 use super::request::{self, AllocateRequest, Families};
 use super::table::Slot;
 use crate::event::{FreedReason, RelayedAddresses, ServerEvent};
 use crate::note::{RequestRefusal, ServerDropped, ServerNote};
-use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant, Open, Output, Protocol, Refusal, SocketId, SocketOrder};
-use portolan_stun::{AddressErrorCode, AddressFamily, Attribute, ErrorCode, Verified};
+use portolan_stun::{AddressErrorCode, AddressFamily, Attribute, ErrorCode};
 use portolan_stun_agent::authenticator::Admitted;
 
 /// The number of ports that are tried for a relay socket.
@@ -28,11 +27,16 @@ impl Server {
         if let Some(slot) = slot {
             return self.allocate_again(cx, client, &admitted, slot);
         }
-        let begun = self.decide_allocate(cx, client, request, &admitted.username);
+        let owner = Owner { account: admitted.account.clone(), source: client.remote.ip().into() };
+        let begun = self.decide_allocate(cx, &admitted, &owner);
         let asked = Asked::new(request, admitted.signature);
         match begun {
             Err(why) => self.refuse(cx, &client, &asked, why),
-            Ok((wanted, families)) => self.begin(cx, client, (admitted.username, asked), wanted, families),
+            Ok((AllocateRequest { ports, lifetime, families: wanted }, families)) => {
+                let pending = Pending { asked, lifetime, ports, refusals: 0 };
+                let allocation = Allocation::new(client, (admitted.username, owner), pending);
+                self.begin(cx, allocation, wanted == Families::Dual, families);
+            }
         }
     }
 
@@ -55,11 +59,11 @@ impl Server {
     fn decide_allocate(
         &mut self,
         cx: &mut Cx<'_>,
-        client: Client,
-        request: &Verified<'_>,
-        user: &Arc<str>,
+        admitted: &Admitted<'_>,
+        owner: &Owner,
     ) -> Result<(AllocateRequest, [Option<AddressFamily>; 2]), RequestRefusal> {
-        let wanted = request::allocate(request, self.config.lifetimes, |family| self.pool.supports(family))?;
+        let lifetimes = self.config.lifetimes.until(cx.now(), admitted.expires);
+        let wanted = request::allocate(&admitted.message, lifetimes, |family| self.pool.supports(family))?;
         if self.is_draining() {
             return Err(RequestRefusal::Draining);
         }
@@ -70,53 +74,44 @@ impl Server {
                 [family(AddressFamily::Ipv4), family(AddressFamily::Ipv6)]
             }
             (Families::Reserved, PortRequest::Reserved(token)) => {
-                if !self.pool.has_reservation(cx.now(), token, user) {
+                if !self.pool.has_reservation(cx.now(), token, &owner.account) {
                     return Err(RequestRefusal::TokenInvalid);
                 }
                 return Ok((wanted, [None, None]));
             }
             (Families::Reserved, PortRequest::Any | PortRequest::Even | PortRequest::Pair) => [None, None],
         };
-        let source = client.remote.ip();
-        self.quotas.take(user, source, &self.config.limits)?;
+        self.quotas.take(owner, &self.config.limits)?;
         if wanted.ports == PortRequest::Pair
-            && let Err(why) = self.quotas.take(user, source, &self.config.limits)
+            && let Err(why) = self.quotas.take(owner, &self.config.limits)
         {
-            self.quotas.release(user, source);
+            self.quotas.release(owner);
             return Err(why);
         }
         Ok((wanted, families))
     }
 
-    /// Creates an allocation and orders its relay sockets.
+    /// Creates an allocation and orders its relay sockets. `ports` is that of its request.
     fn begin(
         &mut self,
         cx: &mut Cx<'_>,
-        client: Client,
-        (user, asked): (Arc<str>, Asked),
-        wanted: AllocateRequest,
+        mut allocation: Allocation,
+        is_dual: bool,
         families: [Option<AddressFamily>; 2],
     ) {
-        let AllocateRequest { ports, lifetime, .. } = wanted;
-        let transaction = asked.id;
-        let pending = Pending { asked, lifetime, ports, refusals: 0 };
-        let mut allocation = Allocation::new(client, user, transaction, pending);
-        if wanted.families == Families::Dual {
-            for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
-                if !self.pool.supports(family) {
-                    allocation.missing = Some((family, ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED));
-                }
+        for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+            if is_dual && !self.pool.supports(family) {
+                allocation.missing = Some((family, ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED));
             }
         }
+        let (ports, owner) = (allocation.pending.as_ref().map(|pending| pending.ports), allocation.owner.clone());
         let slot = self.table.insert(cx, allocation);
-        if let PortRequest::Reserved(token) = ports
+        if let Some(PortRequest::Reserved(token)) = ports
             && let Some(reservation) = self.pool.claim(token)
         {
             // The quotas of the reservation become those of the allocation.
-            self.quotas.release(&reservation.user, reservation.source);
-            let user = self.table.get(slot).map(|allocation| allocation.user.clone());
-            let taken = user.map(|user| self.quotas.take(&user, client.remote.ip(), &self.config.limits));
-            if let Some(Err(why)) = taken {
+            self.quotas.release(&reservation.owner);
+            if let Err(why) = self.quotas.take(&owner, &self.config.limits) {
                 self.pool.release(reservation.family, reservation.port);
                 return self.abandon_without_quota(cx, slot, why);
             }
@@ -216,7 +211,7 @@ impl Server {
         for (family, relay) in allocation.relays() {
             allocation.set_relay(family, Some(Relay { expires, ..relay }));
         }
-        let (owner, first) = ((allocation.user.clone(), allocation.client.remote.ip()), allocation.relays().next());
+        let (owner, first) = (allocation.owner.clone(), allocation.relays().next());
         if let (PortRequest::Pair, Some((family, relay))) = (pending.ports, first) {
             let token = self.pool.reserve(cx, family, relay.port + 1, owner);
             if let Some(allocation) = self.table.get_mut(slot) {
@@ -270,10 +265,9 @@ impl Server {
     /// Removes an allocation whose relay sockets could not be opened, and sends the error response.
     fn abandon(&mut self, cx: &mut Cx<'_>, slot: Slot, why: RequestRefusal) {
         if let Some(allocation) = self.table.get(slot) {
-            let (user, source) = (allocation.user.clone(), allocation.client.remote.ip());
-            self.quotas.release(&user, source);
+            self.quotas.release(&allocation.owner);
             if allocation.pending.as_ref().is_some_and(|pending| pending.ports == PortRequest::Pair) {
-                self.quotas.release(&user, source);
+                self.quotas.release(&allocation.owner);
             }
         }
         self.abandon_without_quota(cx, slot, why);
@@ -310,8 +304,7 @@ impl Server {
         let Some(allocation) = self.table.get(slot) else { return };
         let relayed = self.relayed(allocation);
         let Some(allocation) = self.table.remove(slot) else { return };
-        let source = allocation.client.remote.ip();
-        self.quotas.release(&allocation.user, source);
+        self.quotas.release(&allocation.owner);
         for (family, relay) in allocation.relays() {
             self.out.push(Output::Socket(SocketOrder::Close(relay.socket)));
             self.pool.release(family, relay.port);
@@ -323,7 +316,7 @@ impl Server {
                 self.out.push(Output::Event(ServerEvent::Freed { client, relayed, why, totals }));
             }
             Some(pending) if pending.ports == PortRequest::Pair => {
-                self.quotas.release(&allocation.user, source);
+                self.quotas.release(&allocation.owner);
                 for (family, relay) in allocation.relays() {
                     self.pool.release(family, relay.port + 1);
                 }

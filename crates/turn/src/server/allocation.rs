@@ -5,6 +5,7 @@
 //! the parameters of its response in a box; it relays nothing then.
 
 use super::peers::Peers;
+use super::quota::Bucket;
 use super::reply::Asked;
 use crate::event::{ClientId, Totals};
 use alloc::boxed::Box;
@@ -14,6 +15,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Instant, SocketId, TimerId, Transmit, WhenFull};
 use portolan_stun::{AddressFamily, TransactionId};
+use portolan_stun_agent::source::Source;
 
 /// The path of a client: the 5-tuple of RFC 8656 §6. The server's port follows from the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +51,10 @@ impl Client {
 #[derive(Clone, Debug)]
 pub(super) struct Allocation {
     pub(super) client: Client,
+    /// The user name. Every later request must have it.
     pub(super) user: Arc<str>,
+    /// The account of the user, to which quotas apply, and the source that counts in the quotas.
+    pub(super) owner: Owner,
     /// The transaction of the Allocate request. A retransmission of the request gets the same response.
     pub(super) transaction: TransactionId,
     /// The RESERVATION-TOKEN of the success response.
@@ -60,10 +65,18 @@ pub(super) struct Allocation {
     relays: [Option<Relay>; 2],
     pub(super) peers: Peers,
     pub(super) totals: Totals,
+    pub(super) bucket: Bucket,
     /// The timer of the earliest expiry, or an earlier one.
     pub(super) timer: Option<(Instant, TimerId)>,
     /// The parameters of the response while the relay sockets are not open.
     pub(super) pending: Option<Box<Pending>>,
+}
+
+/// The account and the source of an allocation or a reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) account: Arc<str>,
+    pub(super) source: Source,
 }
 
 /// A relay socket.
@@ -113,16 +126,18 @@ pub(super) const fn family_of(ip: IpAddr) -> AddressFamily {
 
 impl Allocation {
     /// An allocation without relay sockets, which waits for them.
-    pub(super) fn new(client: Client, user: Arc<str>, transaction: TransactionId, pending: Pending) -> Self {
+    pub(super) fn new(client: Client, (user, owner): (Arc<str>, Owner), pending: Pending) -> Self {
         Self {
             client,
             user,
-            transaction,
+            owner,
+            transaction: pending.asked.id,
             token: None,
             missing: None,
             relays: [None; 2],
             peers: Peers::default(),
             totals: Totals::default(),
+            bucket: Bucket::default(),
             timer: None,
             pending: Some(Box::new(pending)),
         }

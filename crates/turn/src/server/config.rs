@@ -18,12 +18,13 @@
 //! ```
 
 use super::policy::PeerPolicy;
+use super::quota::Bandwidth;
 use crate::ServerConfigError;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Protocol, SocketId};
+use portolan_machine::{Instant, Protocol, SocketId};
 use portolan_stun_agent::{Authenticator, Mechanism, Rate};
 
 /// The configuration of a [`Server`](crate::Server): sockets, relay addresses, credentials, policy and limits.
@@ -53,6 +54,18 @@ pub(super) struct RelayAddress {
 pub(super) struct Lifetimes {
     pub(super) default: Duration,
     pub(super) max: Duration,
+    /// Whether an allocation ends with the credential of its last request.
+    pub(super) strict: bool,
+}
+
+impl Lifetimes {
+    /// The lifetimes of an allocation at `now` with a credential that ends at `expires`.
+    pub(super) fn until(self, now: Instant, expires: Option<Instant>) -> Self {
+        let Some(expires) = expires.filter(|_| self.strict) else { return self };
+        // Whole seconds, because LIFETIME has whole seconds.
+        let left = Duration::from_secs((expires - now).as_secs().max(1));
+        Self { default: self.default.min(left), max: self.max.min(left), ..self }
+    }
 }
 
 /// The limits of a server. Each is the largest allowed number.
@@ -69,6 +82,8 @@ pub struct ServerLimits {
     pub permissions: u16,
     /// Channels of one allocation, at most 4,096; above it a ChannelBind gets 508.
     pub channels: u16,
+    /// The bandwidth of one allocation, both directions together; `None`: no limit. A datagram above it is dropped.
+    pub bandwidth: Option<Bandwidth>,
 }
 
 impl Default for ServerLimits {
@@ -79,6 +94,7 @@ impl Default for ServerLimits {
             allocations_per_source: 256,
             permissions: 256,
             channels: 256,
+            bandwidth: None,
         }
     }
 }
@@ -120,7 +136,7 @@ impl ServerConfig {
             policy: PeerPolicy::default(),
             rate: Some(Rate::DEFAULT),
             limits: ServerLimits::default(),
-            lifetimes: Lifetimes { default: Self::LIFETIME, max: Self::LIFETIME_MAX },
+            lifetimes: Lifetimes { default: Self::LIFETIME, max: Self::LIFETIME_MAX, strict: true },
             binding: true,
             software: Some("portolan".into()),
         }
@@ -184,7 +200,16 @@ impl ServerConfig {
     /// Sets the default and the largest lifetime of allocations; 600 s and 3600 s by default.
     #[must_use]
     pub const fn lifetimes(mut self, default: Duration, max: Duration) -> Self {
-        self.lifetimes = Lifetimes { default, max };
+        (self.lifetimes.default, self.lifetimes.max) = (default, max);
+        self
+    }
+
+    /// Sets whether an allocation ends with the time-limited credential of its last Allocate or Refresh; it does by
+    /// default. If not, it can outlive the credential by its lifetime. A request with an expired credential gets 401 in
+    /// both cases.
+    #[must_use]
+    pub const fn strict_expiry(mut self, strict: bool) -> Self {
+        self.lifetimes.strict = strict;
         self
     }
 
@@ -221,7 +246,7 @@ impl ServerConfig {
         if first == 0 || first > last {
             return Err(ServerConfigError::Ports { first, last });
         }
-        let Lifetimes { default, max } = self.lifetimes;
+        let Lifetimes { default, max, .. } = self.lifetimes;
         if default < Duration::from_secs(1) || default > max {
             return Err(ServerConfigError::Lifetime);
         }

@@ -4,12 +4,11 @@
 //! only the user that made it can use it. It counts as an allocation in the quotas of its user and its source, so it
 //! cannot be used to take more ports than a quota allows.
 
-use super::allocation::{PortRequest, family_of};
+use super::allocation::{Owner, PortRequest, family_of};
 use super::config::{RelayAddress, ServerConfig};
 use super::ports::Ports;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant, TimerId, Timers};
 use portolan_stun::AddressFamily;
@@ -38,8 +37,7 @@ struct FamilyPool {
 /// A reserved port.
 #[derive(Clone, Debug)]
 pub(super) struct Reservation {
-    pub(super) user: Arc<str>,
-    pub(super) source: IpAddr,
+    pub(super) owner: Owner,
     pub(super) family: AddressFamily,
     pub(super) port: u16,
     expires: Instant,
@@ -109,23 +107,17 @@ impl Pool {
     }
 
     /// Reserves a taken port for a user. The caller has counted the reservation in the quotas.
-    pub(super) fn reserve(
-        &mut self,
-        cx: &mut Cx<'_>,
-        family: AddressFamily,
-        port: u16,
-        (user, source): (Arc<str>, IpAddr),
-    ) -> Token {
+    pub(super) fn reserve(&mut self, cx: &mut Cx<'_>, family: AddressFamily, port: u16, owner: Owner) -> Token {
         let token = cx.random();
         let expires = cx.now() + RESERVATION_LIFETIME;
         let timer = self.timers.insert(expires, token);
-        self.reservations.insert(token, Reservation { user, source, family, port, expires, timer });
+        self.reservations.insert(token, Reservation { owner, family, port, expires, timer });
         token
     }
 
-    /// Whether the token is valid for this user.
-    pub(super) fn has_reservation(&self, now: Instant, token: Token, user: &str) -> bool {
-        self.reservations.get(&token).is_some_and(|found| *found.user == *user && found.expires > now)
+    /// Whether the token is valid for this account.
+    pub(super) fn has_reservation(&self, now: Instant, token: Token, account: &str) -> bool {
+        self.reservations.get(&token).is_some_and(|found| *found.owner.account == *account && found.expires > now)
     }
 
     /// Ends a reservation, and returns it. Its port is still taken.

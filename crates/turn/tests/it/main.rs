@@ -3,10 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
+extern crate alloc;
+
 mod cases;
 mod client;
 mod client_laws;
+mod expiry;
 mod lab;
+mod laws;
+mod policy;
 mod relaying;
+mod requests;
+mod state;
 mod system;
 mod world;
