@@ -1,8 +1,8 @@
 //! The client: makes an allocation, keeps it, and relays data to peers (RFC 8656).
 //!
 //! Rules of this file: [`Transactions`] retransmits and authenticates requests, and handles 401, 438 and 300. The parts
-//! decide, and this machine applies: [`attempt`] reacts to failed Allocate requests, [`peers`] holds permissions and
-//! channels, [`allocation`] is one 5-tuple. The client owns all timers. Every failure is reported with its steps. No
+//! decide, and this machine applies: `attempt` reacts to failed Allocate requests, `peers` holds permissions and
+//! channels, `allocation` is one 5-tuple. The client owns all timers. Every failure is reported with its steps. No
 //! state waits for ever: each attempt has a deadline, and keepalives detect a silent server.
 //!
 //! ```

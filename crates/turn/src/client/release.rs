@@ -62,11 +62,10 @@ impl Client {
     /// Drops an allocation that is released.
     pub(super) fn released(&mut self, number: u32) {
         self.cancel_timers(number);
-        if let Some(at) = self.allocations.iter().position(|allocation| allocation.number == number) {
-            if let Some(socket) = self.allocations.remove(at).socket {
-                self.out.push(Output::Socket(SocketOrder::Close(socket)));
-            }
+        if let Some(socket) = self.allocation(number).and_then(|allocation| allocation.socket) {
+            self.out.push(Output::Socket(SocketOrder::Close(socket)));
         }
+        self.allocations.retain(|allocation| allocation.number != number);
         self.end_close_when_done();
     }
 

@@ -1,6 +1,7 @@
 //! The laws of every machine, under random steps in the middle of the life of a client.
 
 use crate::client::world::{PEER, Reply, SERVER, addr, answer, config, data_indication};
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Output, Protocol, Script, SocketEvent, SocketId, SocketOrder};
@@ -13,7 +14,6 @@ use portolan_turn::{Client, ClientCommand, ClientConfig, ClientEvent};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use std::sync::Arc;
 
 const CLIENT: &str = "198.51.100.7:40000";
 const OTHER: &str = "192.0.2.2:3478";

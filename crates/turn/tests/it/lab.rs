@@ -96,14 +96,6 @@ pub(crate) fn authenticator() -> Authenticator {
     credentials.nonce_lifetime(Duration::from_secs(1_000_000))
 }
 
-pub(crate) fn stream_server() -> ServerConfig {
-    ServerConfig::new(authenticator())
-        .listen_udp(addr(SERVER))
-        .listen(Protocol::TcpListen, addr(SERVER))
-        .relay(ip("50.0.0.1"))
-        .rate(None)
-}
-
 pub(crate) fn udp_server() -> ServerConfig {
     ServerConfig::new(authenticator()).listen_udp(addr(SERVER)).relay(ip("50.0.0.1")).rate(None)
 }

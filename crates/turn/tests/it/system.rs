@@ -3,12 +3,12 @@
 use crate::lab::{
     Lab, Place, RTT, addr, authenticator, client_config, credential, home, random_ports, short_lived, udp_server,
 };
+use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_sim::Link;
 use portolan_turn::{ClientCommand, ClientConfig, ClientEvent, ClientState, ServerConfig};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
 
 /// The relayed addresses at the server.
 fn at_server(lab: &Lab) -> BTreeSet<SocketAddr> {

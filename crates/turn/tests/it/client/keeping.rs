@@ -1,6 +1,9 @@
 //! Refresh requests, keepalives, changes of the mapped address, and silent servers.
 
 use super::world::{PEER, RELAYED, Reply, SERVER, World, addr, config};
+use alloc::rc::Rc;
+use core::cell::{Cell, RefCell};
+use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_stun::{Attribute, Method};
 use portolan_turn::{ClientConfig, ClientEvent, ClientFailure, ClientState, LossReason};
@@ -77,11 +80,11 @@ fn a_changed_mapped_address_is_an_event_and_causes_a_refresh_at_once() {
 }
 
 /// A server with a table by mapped address, as behind a NAT that changes the port.
-fn table_server(world: &mut World) -> std::rc::Rc<std::cell::RefCell<Vec<(std::net::SocketAddr, u16)>>> {
-    let table = std::rc::Rc::new(std::cell::RefCell::new(vec![(world.mapped, 50_000)]));
-    let shared = std::rc::Rc::clone(&table);
-    let mapped = std::rc::Rc::new(std::cell::Cell::new(world.mapped));
-    world.tuple = Some(std::rc::Rc::clone(&mapped));
+fn table_server(world: &mut World) -> Rc<RefCell<Vec<(SocketAddr, u16)>>> {
+    let table = Rc::new(RefCell::new(vec![(world.mapped, 50_000)]));
+    let shared = Rc::clone(&table);
+    let mapped = Rc::new(Cell::new(world.mapped));
+    world.tuple = Some(Rc::clone(&mapped));
     world.script = Box::new(move |message, _| {
         let mut table = shared.borrow_mut();
         let known = table.iter().any(|(tuple, _)| *tuple == mapped.get());
@@ -205,7 +208,7 @@ fn any_act() -> impl Strategy<Value = Act> {
 }
 
 fn perform(world: &mut World, act: Act) {
-    let peer = |n: u8| std::net::SocketAddr::from(([203, 0, 113, n], 5000));
+    let peer = |n: u8| SocketAddr::from(([203, 0, 113, n], 5000));
     match act {
         Act::Run(millis) => {
             let until = world.now + millis;

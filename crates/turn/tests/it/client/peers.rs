@@ -1,9 +1,9 @@
 //! Permissions and channels: one state for each peer.
 
 use super::world::{PEER, RTT, Reply, World, addr, config};
+use core::net::{IpAddr, SocketAddr};
 use portolan_stun::Method;
 use portolan_turn::{Client, ClientError, ClientEvent, Outcome};
-use std::net::{IpAddr, SocketAddr};
 
 fn peer(n: u8) -> SocketAddr {
     ([203, 0, 113, n], 5000).into()

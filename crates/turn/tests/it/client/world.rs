@@ -1,5 +1,7 @@
 //! A world for one client: virtual time, a scripted server, and everything that was sent and reported.
 
+use alloc::rc::Rc;
+use core::cell::Cell;
 use core::net::SocketAddr;
 use portolan_machine::{
     Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Open, Output, Scope, SocketEvent, SocketId, SocketIds,
@@ -9,8 +11,6 @@ use portolan_stun::attribute::{AttributeType, ErrorCode, Text};
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::Credential;
 use portolan_turn::{Client, ClientConfig, ClientEvent};
-use std::cell::Cell;
-use std::rc::Rc;
 
 pub(crate) const SERVER: &str = "192.0.2.1:3478";
 pub(crate) const RELAYED: &str = "192.0.2.1:50000";
