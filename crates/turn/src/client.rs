@@ -444,6 +444,10 @@ impl Client {
     }
 
     fn timer_due(&mut self, cx: &mut Cx<'_>, timer: Timer) {
+        // An earlier timer of the same time may have ended the client.
+        if !matches!(self.stage, Stage::Running | Stage::Closing) {
+            return;
+        }
         match timer {
             Timer::End(number) => self.phase_ended(cx, number),
             Timer::Refresh(number) => self.refresh(cx, number),
