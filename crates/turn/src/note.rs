@@ -19,9 +19,10 @@ pub use client::{ClientDropped, ClientNote};
 use crate::Denial;
 use core::fmt;
 use core::net::SocketAddr;
-use portolan_machine::{Clause, Explain, Refusal};
+use portolan_machine::{Clause, Explain, Instant, Refusal};
 use portolan_stun::{AttributeType, DecodeError, ErrorCode, Method};
 use portolan_stun_agent::authenticator::{Rejection, RejectionKind};
+use portolan_stun_agent::framing::FramingError;
 
 /// The notes of [`Server`](crate::Server).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,32 @@ pub enum ServerNote {
         local: SocketAddr,
         /// The reason.
         why: Refusal,
+    },
+    /// The streams are at their limit, and one was closed.
+    StreamsFull {
+        /// The client of the closed stream.
+        closed: SocketAddr,
+        /// The client of the new stream.
+        newcomer: SocketAddr,
+    },
+    /// A stream was closed, because its bytes are no frames.
+    StreamBroken {
+        /// The client.
+        client: SocketAddr,
+        /// The reason.
+        why: FramingError,
+    },
+    /// A stream without an allocation was closed, because no whole message arrived for too long.
+    StreamIdle {
+        /// The client.
+        client: SocketAddr,
+    },
+    /// A stream is paused, because its source is above its rate.
+    StreamPaused {
+        /// The client.
+        client: SocketAddr,
+        /// The end of the pause.
+        until: Instant,
     },
     /// A message was dropped without a reply.
     Dropped {
@@ -408,6 +435,19 @@ impl fmt::Display for ServerNote {
                 write!(f, "request from {client} rejected with error {}: {why}", why.code())
             }
             Self::RelayRefused { local, why } => write!(f, "relay socket {local} refused: {why}"),
+            Self::StreamsFull { closed, newcomer } if closed == newcomer => {
+                write!(f, "stream from {newcomer} closed: the streams are at their limit")
+            }
+            Self::StreamsFull { closed, newcomer } => {
+                write!(f, "stream from {closed} closed for one from {newcomer}: the streams are at their limit")
+            }
+            Self::StreamBroken { client, why } => write!(f, "stream from {client} closed: {why}"),
+            Self::StreamIdle { client } => {
+                write!(f, "stream from {client} closed: it has no allocation, and no message arrived for too long")
+            }
+            Self::StreamPaused { client, until } => {
+                write!(f, "stream from {client} paused until {until}: its source is above its rate")
+            }
             Self::Dropped { from, why } => write!(f, "message from {from} dropped: {why}"),
         }
     }
@@ -421,6 +461,10 @@ impl Explain for ServerNote {
             Self::Refused { why, .. } => why.code(),
             Self::Rejected { why, .. } => rejected(why.kind),
             Self::RelayRefused { .. } => "relay-socket-refused",
+            Self::StreamsFull { .. } => "streams-full",
+            Self::StreamBroken { .. } => "stream-broken",
+            Self::StreamIdle { .. } => "stream-idle",
+            Self::StreamPaused { .. } => "stream-paused",
             Self::Dropped { why, .. } => why.code(),
         }
     }
@@ -438,6 +482,9 @@ impl Explain for ServerNote {
             Self::Refused { why, .. } => Some(why.rfc()),
             Self::Rejected { why, .. } => Some(why.clause()),
             Self::RelayRefused { .. } => Some(Clause::new(8656, "7.2")),
+            Self::StreamBroken { .. } => Some(Clause::new(8656, "12.5")),
+            Self::StreamsFull { .. } | Self::StreamIdle { .. } => Some(Clause::new(8489, "6.2.2")),
+            Self::StreamPaused { .. } => None,
             Self::Dropped { why, .. } => why.rfc(),
         }
     }
@@ -448,6 +495,8 @@ impl Explain for ServerNote {
             // The first request of each client has no integrity (RFC 8489 §9.2.3).
             Self::Rejected { why, .. } => matches!(why.kind, RejectionKind::Unsigned),
             Self::Refused { .. } | Self::RelayRefused { .. } | Self::Dropped { .. } => false,
+            Self::StreamsFull { .. } | Self::StreamBroken { .. } => false,
+            Self::StreamIdle { .. } | Self::StreamPaused { .. } => false,
         }
     }
 }

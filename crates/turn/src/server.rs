@@ -23,16 +23,17 @@ mod relay;
 mod reply;
 mod request;
 mod stats;
+mod streams;
 mod table;
 
 pub use config::{ServerConfig, ServerLimits, ServerSocket};
 pub use quota::Bandwidth;
-pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats};
+pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats, ServerStreamStats};
 
 use crate::event::{ClientId, FreedReason, RelayedAddresses, ServerEvent};
 use crate::note::{RequestRefusal, ServerDropped, ServerNote};
 use crate::{ServerConfigError, ServerError};
-use allocation::Client;
+use allocation::{Client, ClientPath};
 use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -54,6 +55,7 @@ use quota::Quotas;
 use relay::Relayed;
 use reply::{Asked, Reply, Unknown};
 use request::PeerRules;
+use streams::Streams;
 use table::{Slot, Table};
 
 /// A TURN server.
@@ -68,6 +70,7 @@ pub struct Server {
     /// The rate of replies to sources without valid credentials.
     limiter: Option<Limiter>,
     ids: TransactionIds,
+    streams: Streams,
     out: Outbox<ServerEvent>,
     stats: ServerStats,
 }
@@ -155,6 +158,7 @@ impl Server {
             quotas: Quotas::default(),
             limiter: config.rate.map(Limiter::new),
             ids: TransactionIds::new(),
+            streams: Streams::new(&config.limits),
             out: Outbox::new(),
             stats: ServerStats::default(),
         })
@@ -205,6 +209,7 @@ impl Server {
         for slot in slots {
             self.free(slot, FreedReason::Stopped);
         }
+        self.stop_streams();
         for id in self.listeners.to_close() {
             self.out.push(Output::Socket(SocketOrder::Close(id)));
         }
@@ -250,6 +255,12 @@ impl Server {
         })
     }
 
+    /// The number of open streams of clients.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
     const fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
     }
@@ -288,24 +299,18 @@ impl Server {
         Verdict::Mine
     }
 
-    /// A datagram of a client, or a whole message of a stream.
+    /// A datagram of a client.
     fn client_datagram(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) -> Verdict {
         match Kind::of(payload) {
             Kind::ChannelData => {
-                let decided =
-                    relay::channel_data(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload);
+                let decided = self.decide_data(cx.now(), &client, payload);
                 let is_foreign = matches!(decided, Err(ServerDropped::NoAllocation));
                 if is_foreign && self.listeners.are_handed_in() {
                     return Verdict::NotMine;
                 }
                 self.relay_to_peer(cx, client, decided);
             }
-            Kind::Send => {
-                let rules = (&self.config.policy, &self.listeners);
-                let decided =
-                    relay::send(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload, rules);
-                self.relay_to_peer(cx, client, decided);
-            }
+            Kind::Send => self.client_data(cx, client, payload),
             Kind::Binding if !self.config.binding && self.listeners.are_handed_in() => return Verdict::NotMine,
             Kind::Binding | Kind::Request => self.request(cx, client, payload),
             Kind::Foreign if self.listeners.are_handed_in() => return Verdict::NotMine,
@@ -316,6 +321,20 @@ impl Server {
             }
         }
         Verdict::Mine
+    }
+
+    /// ChannelData or a Send indication of a client.
+    fn client_data(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) {
+        let decided = self.decide_data(cx.now(), &client, payload);
+        self.relay_to_peer(cx, client, decided);
+    }
+
+    fn decide_data<'a>(&self, now: Instant, client: &Client, payload: &'a [u8]) -> Result<Relayed<'a>, ServerDropped> {
+        let now = (now, self.config.limits.bandwidth);
+        if Kind::of(payload) == Kind::Send {
+            return relay::send(&self.table, now, client, payload, (&self.config.policy, &self.listeners));
+        }
+        relay::channel_data(&self.table, now, client, payload)
     }
 
     fn relay_to_peer(&mut self, cx: &mut Cx<'_>, client: Client, decided: Result<Relayed<'_>, ServerDropped>) {
@@ -516,7 +535,7 @@ impl Server {
     /// Sends the rejection of a request because of its credentials.
     fn reject(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>, why: Rejection) {
         if !self.has_reply_for(cx, client) {
-            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+            return;
         }
         let mut buffer = [0; Authenticator::REJECTION_LEN];
         let credentials = &self.config.credentials;
@@ -531,7 +550,7 @@ impl Server {
     /// Answers a Binding request.
     fn binding(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>) {
         if !self.has_reply_for(cx, client) {
-            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+            return;
         }
         let mut buffer = [0; binding::RESPONSE_LEN];
         let Ok(response) = binding::response(&mut buffer, &request.exempt(), client.remote, None) else {
@@ -545,9 +564,26 @@ impl Server {
         cx.note(|| ServerNote::Bound { client: client.remote, code: response.code });
     }
 
-    /// Takes a reply without credentials from the rate of its source; `false` if none is left.
+    /// Takes a reply without credentials from the rate of its source. If none is left, the request is dropped, or the
+    /// stream of the client waits.
     fn has_reply_for(&mut self, cx: &mut Cx<'_>, client: &Client) -> bool {
-        self.limiter.as_mut().is_none_or(|limiter| limiter.admit(cx, client.remote.ip().into()))
+        let Some(limiter) = &mut self.limiter else { return true };
+        let source = client.remote.ip().into();
+        if limiter.admit(cx, source) {
+            return true;
+        }
+        let until = limiter.exhausted_until(cx.now(), source);
+        match (client.path, until) {
+            (ClientPath::Stream, Some(until)) => {
+                // The request is counted when it is read again.
+                self.stats.requests -= 1;
+                self.streams.hold(until);
+            }
+            (ClientPath::Stream | ClientPath::Udp(_), _) => {
+                self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+            }
+        }
+        false
     }
 
     fn drop_message(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ServerDropped) {
@@ -582,6 +618,9 @@ impl Server {
             let (protocol, local) = (listener.protocol, listener.local);
             self.out.push(Output::Event(ServerEvent::Lost { protocol, local, why }));
             self.free_clients_of(socket);
+            return Verdict::Mine;
+        }
+        if self.lost_stream(socket) {
             return Verdict::Mine;
         }
         let Some((slot, _)) = self.relay_of(socket) else { return self.contains(socket) };
@@ -634,13 +673,13 @@ impl Server {
             self.quotas.release(&reservation.owner);
             verdict = Verdict::Mine;
         }
-        verdict
+        if self.wake_streams(cx) { Verdict::Mine } else { verdict }
     }
 
     fn wait(&self) -> Option<Deadline> {
         let allocations = self.table.next_timer().map(|at| Deadline::new(at, "expiry of an allocation or permission"));
         let reservations = self.pool.next_timer().map(|at| Deadline::new(at, "expiry of a reserved port"));
-        Deadline::earliest(allocations, reservations)
+        Deadline::earliest(Deadline::earliest(allocations, reservations), self.streams.wait())
     }
 }
 
@@ -706,15 +745,17 @@ impl Machine for Server {
             Input::Socket(socket, SocketEvent::Unreachable { remote, why }) => {
                 self.unreachable(cx, socket, remote, why)
             }
-            Input::Socket(listener, SocketEvent::Accepted { socket, .. }) => {
-                if self.listeners.accepts(listener) && self.out.offer(Output::Socket(SocketOrder::Close(socket))) {
-                    return Verdict::Mine;
-                }
-                Verdict::NotMine
+            Input::Socket(listener, SocketEvent::Accepted { socket, remote, .. }) => {
+                self.accepted(cx, listener, socket, remote)
             }
-            Input::Socket(_, SocketEvent::Full | SocketEvent::Writable) => Verdict::NotMine,
+            Input::Socket(socket, SocketEvent::Full) => self.set_full(socket, true),
+            Input::Socket(socket, SocketEvent::Writable) => self.set_full(socket, false),
             Input::Timeout => self.wake(cx),
         }
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.is_serving() { self.take_chunk(cx, chunk) } else { None }
     }
 
     fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {

@@ -105,6 +105,7 @@ impl Server {
             }
         }
         let (ports, owner) = (allocation.pending.as_ref().map(|pending| pending.ports), allocation.owner.clone());
+        self.streams.keep(allocation.client.socket);
         let slot = self.table.insert(cx, allocation);
         if let Some(PortRequest::Reserved(token)) = ports
             && let Some(reservation) = self.pool.claim(token)
@@ -275,6 +276,7 @@ impl Server {
 
     fn abandon_without_quota(&mut self, cx: &mut Cx<'_>, slot: Slot, why: RequestRefusal) {
         let Some(allocation) = self.table.remove(slot) else { return };
+        self.streams.release(allocation.client.socket);
         if let Some(pending) = &allocation.pending {
             self.refuse(cx, &allocation.client, &pending.asked, why);
         }
@@ -304,6 +306,7 @@ impl Server {
         let Some(allocation) = self.table.get(slot) else { return };
         let relayed = self.relayed(allocation);
         let Some(allocation) = self.table.remove(slot) else { return };
+        self.streams.release(allocation.client.socket);
         self.quotas.release(&allocation.owner);
         for (family, relay) in allocation.relays() {
             self.out.push(Output::Socket(SocketOrder::Close(relay.socket)));

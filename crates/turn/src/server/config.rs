@@ -84,6 +84,10 @@ pub struct ServerLimits {
     pub channels: u16,
     /// The bandwidth of one allocation, both directions together; `None`: no limit. A datagram above it is dropped.
     pub bandwidth: Option<Bandwidth>,
+    /// Streams of clients without an allocation; a new stream above it displaces an idle one, or is closed.
+    pub streams: u32,
+    /// Streams without an allocation of one source.
+    pub streams_per_source: u32,
 }
 
 impl Default for ServerLimits {
@@ -95,6 +99,8 @@ impl Default for ServerLimits {
             permissions: 256,
             channels: 256,
             bandwidth: None,
+            streams: 1024,
+            streams_per_source: 128,
         }
     }
 }

@@ -9,6 +9,7 @@
 use crate::event::Totals;
 use crate::note::{RequestRefusal, ServerDropped};
 use portolan_stun_agent::authenticator::Rejection;
+use portolan_stun_agent::stream_table::Admission;
 
 /// The counters of a [`Server`](crate::Server), from its creation on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,26 @@ pub struct ServerStats {
     pub icmp: u64,
     /// Dropped messages, by reason.
     pub dropped: DroppedStats,
+    /// Streams of clients.
+    pub streams: ServerStreamStats,
+}
+
+/// The counters of streams of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerStreamStats {
+    /// Accepted streams.
+    pub accepted: u64,
+    /// Streams that were closed at once because of a limit.
+    pub refused: u64,
+    /// Streams that were closed for a new stream.
+    pub displaced: u64,
+    /// Streams that were closed because their bytes were no frames, or a frame was too long.
+    pub broken: u64,
+    /// Streams without an allocation that were closed because no whole message arrived for too long.
+    pub idle: u64,
+    /// Pauses of streams because of the rate of their source.
+    pub paused: u64,
 }
 
 /// The counters of error responses to authenticated requests.
@@ -163,6 +184,17 @@ impl ServerStats {
             438 => &mut self.rejected.stale_nonce,
             _ => &mut self.rejected.bad_request,
         } += 1;
+    }
+
+    pub(super) const fn count_stream<T>(&mut self, admission: &Admission<T>) {
+        match admission {
+            Admission::Admitted => self.streams.accepted += 1,
+            Admission::Displaced(..) => {
+                self.streams.accepted += 1;
+                self.streams.displaced += 1;
+            }
+            Admission::Refused(_) => self.streams.refused += 1,
+        }
     }
 
     pub(super) const fn count_drop(&mut self, why: ServerDropped) {

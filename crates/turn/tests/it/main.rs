@@ -16,5 +16,6 @@ mod policy;
 mod relaying;
 mod requests;
 mod state;
+mod streams;
 mod system;
 mod world;
