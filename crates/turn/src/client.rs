@@ -72,6 +72,11 @@ use requests::Tag;
 /// When no packet arrives any more, the last event comes within [`ClientConfig::silence_limit`]: 94 s for one server.
 /// [`close`](Self::close) ends within the close timeout, 2 s.
 ///
+/// # Data path
+///
+/// [`seal`](Self::seal) and [`open`](Self::open) work on the owner's buffers and copy nothing. `forward` always returns
+/// `None`, because a client passes data to its owner and not to another socket.
+///
 /// # Bounds
 ///
 /// At most [`PEERS`](Self::PEERS) permissions and channels, three allocations at once, and [`STEPS`](Self::STEPS) steps
