@@ -6,12 +6,14 @@
 
 extern crate alloc;
 
+mod attacks;
 mod cases;
 mod client;
 mod client_laws;
 mod expiry;
 mod lab;
 mod laws;
+mod model;
 mod policy;
 mod relaying;
 mod requests;
