@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::ffi::OsStr;
+use std::net::UdpSocket;
 
 use serde_json::Value;
 
@@ -223,6 +224,25 @@ pub(crate) fn three_in_high_loss(kind: &'static Kind) -> Outcome {
     if unknown <= 1 { Ok(()) } else { Err(format!("{unknown} of 3 runs gave no result").into()) }
 }
 
+/// The firewall remembers packets of earlier runs to the server's other address. Three runs in a row are still correct:
+/// no filtering socket has a port that a mapping socket may have had.
+pub(crate) fn earlier_traffic() -> Outcome {
+    let network = TestNetwork::named("v6fw")?;
+    let plan = &network.topology.plan;
+    let other = SocketAddr::new(plan.alternate, PORTS[1]);
+    network.topology.client.inside(|| {
+        for port in MAPPING_PORTS {
+            UdpSocket::bind(SocketAddr::new(plan.client, port))?.send_to(b"earlier", other)?;
+        }
+        Ok(())
+    })?;
+    for number in 1..=3 {
+        let run = network.run(&[])?;
+        run.check(&network).map_err(|why| format!("run {number}: {}", why.message().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
 /// Twenty clients behind one lossy router, all of them correct. Five run at a time, because the server limits the rate
 /// of responses to one address.
 pub(crate) fn twenty_clients(kind: &str) -> Outcome {
@@ -373,6 +393,8 @@ fn check_one_line(finished: &Finished) -> Outcome {
     Err(format!("not one clear line: {finished:?}").into())
 }
 
+/// The ports of mapping sockets.
+const MAPPING_PORTS: core::ops::RangeInclusive<u16> = 49_152..=57_343;
 /// The upper bound of any run.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
 /// The upper bound of a classification without loss: the last of seven transmissions, its timeout, and a busy machine.

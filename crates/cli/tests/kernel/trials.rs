@@ -31,6 +31,7 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     for (kind, hairpin) in [("ei_apd", "none"), ("ei_ei_hp", "external-source"), ("ei_apd_hp", "external-source")] {
         list.add(format!("nat::hairpin_{kind}"), || reports::hairpin(kind, hairpin));
     }
+    list.add("nat::earlier_traffic".to_owned(), reports::earlier_traffic);
     list.add("nat::requirements".to_owned(), reports::requirements);
     list.add("nat::servers_of_the_environment".to_owned(), reports::servers_of_the_environment);
     list.add("nat::black_hole".to_owned(), reports::black_hole);

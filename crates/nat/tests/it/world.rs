@@ -113,10 +113,15 @@ impl World {
         (net, host)
     }
 
-    fn build(&self) -> (Net<Discovery>, portolan_sim::HostId, SegmentId) {
+    /// Returns a discovery that has not started.
+    pub(crate) fn discovery(&self) -> Discovery {
         let given = |server: &Server| StunServer { name: "server".into(), addresses: vec![server.primary] };
         let mut config = DiscoveryConfig::new(self.servers.iter().map(given).collect());
         (self.change)(&mut config);
+        Discovery::new(config).unwrap()
+    }
+
+    fn build(&self) -> (Net<Discovery>, portolan_sim::HostId, SegmentId) {
         let mut net = Net::new(self.seed);
         let link = Link::delay(self.rtt / 2).loss(self.loss);
         let public: IpAddr = PUBLIC.parse().unwrap();
@@ -130,7 +135,7 @@ impl World {
             }
             None => (net.internet(), public, link),
         };
-        let host = net.add_host(segment, "client", &[address], &link, Discovery::new(config).unwrap());
+        let host = net.add_host(segment, "client", &[address], &link, self.discovery());
         for server in &self.servers {
             net.add_server(net.internet(), server.clone(), &Link::PERFECT);
         }
