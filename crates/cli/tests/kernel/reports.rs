@@ -1,9 +1,10 @@
 //! The reports of `portolan` behind each kind of NAT, compared with the table of kinds.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::ffi::OsStr;
 use std::net::UdpSocket;
+use std::thread;
 
 use serde_json::Value;
 
@@ -344,6 +345,41 @@ pub(crate) fn silent_resolver() -> Outcome {
     }
     check_output(&finished, 2, &["stun.example.org"])?;
     check_one_line(&finished)
+}
+
+/// A DNS server that drops AAAA queries delays the command by about a second, and one line names the family.
+pub(crate) fn resolver_without_ipv6() -> Outcome {
+    let network = TestNetwork::named("ei_apd")?;
+    let resolver = network.topology.client.bind("127.0.0.1:53".parse()?)?;
+    let IpAddr::V4(address) = network.topology.plan.primary else { return Err("no IPv4 network".into()) };
+    // The thread ends with the lab.
+    thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, from)) = resolver.recv_from(&mut query) {
+            if let Some(response) = query.get(..length).and_then(|query| dns_response(query, address)) {
+                let _ = resolver.send_to(&response, from);
+            }
+        }
+    });
+    let client = start(&network.topology.client, &["nat", "--server", "stun.example.org", "--format", "json"])?;
+    let run = Run::of(client.finish(TIMEOUT)?)?;
+    run.check(&network)?;
+    if run.finished.took > Duration::from_millis(3_500) || !run.finished.stderr.contains("without IPv6") {
+        return Err(format!("the lookup of IPv6 took too long, or has no line: {:?}", run.finished).into());
+    }
+    Ok(())
+}
+
+/// Returns the DNS response with one address to a query for IPv4 addresses; `None` for another query.
+fn dns_response(query: &[u8], address: Ipv4Addr) -> Option<Vec<u8>> {
+    let (id, rest) = query.split_at_checked(2)?;
+    let question = rest.get(10..)?;
+    let name = question.iter().position(|byte| *byte == 0)? + 1;
+    let question = question.get(..name + 4).filter(|question| question.ends_with(&[0, 1, 0, 1]))?;
+    // One question, one answer: the name of the question, type A, class IN, a lifetime of 60 s, four bytes.
+    let header = [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+    let answer = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4];
+    Some([id, &header, question, &answer, &address.octets()].concat())
 }
 
 /// The server stops cleanly on a signal, and prints its counters.

@@ -37,6 +37,7 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     list.add("nat::black_hole".to_owned(), reports::black_hole);
     list.add("nat::unknown_name".to_owned(), reports::unknown_name);
     list.add("nat::silent_resolver".to_owned(), reports::silent_resolver);
+    list.add("nat::resolver_without_ipv6".to_owned(), reports::resolver_without_ipv6);
     list.add("nat::offline".to_owned(), || reports::offline(&["--server", "203.0.113.10"]));
     list.add("nat::offline_v6".to_owned(), || reports::offline(&["--server", "2001:db8:113::10"]));
     list.add("nat::offline_by_name".to_owned(), reports::offline_by_name);
