@@ -175,6 +175,11 @@ impl World {
         report.families.remove(0)
     }
 
+    /// Runs a discovery with the same servers behind another barrier, and returns the report of its only family.
+    pub(crate) fn servers_behind(self, barrier: impl Into<Barrier>) -> FamilyReport {
+        Self { barrier: Some(barrier.into()), ..self }.family()
+    }
+
     /// Runs a discovery and returns the text of all its steps.
     pub(crate) fn story(&self) -> String {
         let (mut net, host) = self.net();
