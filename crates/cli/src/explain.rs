@@ -226,7 +226,7 @@ impl Printer {
             DocumentFormat::Json => Output::Document(vec![]),
         };
         let is_json = args.format == DocumentFormat::Json;
-        let width = wrap::width();
+        let width = wrap::width_for_findings();
         Self { is_deep: args.deep, is_json, output, width, count: 0, is_recognized: false, is_wrong: false }
     }
 

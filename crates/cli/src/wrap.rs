@@ -1,6 +1,7 @@
 //! Wraps reports at the width of the terminal.
 //!
-//! The width is `COLUMNS` if it is set, otherwise the width of the terminal. Without both it is 100, as for the help.
+//! The width is `COLUMNS` if it is set, otherwise the width of the terminal. Without both it is 100 for a report that is
+//! read as a whole, as for the help. Findings and diagnostics are then not wrapped, so that `grep` gets whole messages.
 
 use std::env;
 use std::io::{stderr, stdout};
@@ -13,19 +14,24 @@ const DEFAULT: usize = 100;
 /// The smallest width. On a narrower terminal the text is wrapped at this width.
 const LEAST: usize = 20;
 
-/// Returns the width of standard output in columns.
+/// Returns the width of standard output in columns, for a report that is read as a whole.
 pub(crate) fn width() -> usize {
-    width_with(|| terminal_size_of(stdout()).map(|(width, _)| width))
+    known_width(|| terminal_size_of(stdout()).map(|(width, _)| width)).unwrap_or(DEFAULT)
 }
 
-/// Returns the width of standard error in columns. Standard output may be a file.
+/// Returns the width of standard output in columns, for findings. Without a terminal it is unlimited.
+pub(crate) fn width_for_findings() -> usize {
+    known_width(|| terminal_size_of(stdout()).map(|(width, _)| width)).unwrap_or(usize::MAX)
+}
+
+/// Returns the width of standard error in columns. Standard output may be a file. Without a terminal it is unlimited.
 pub(crate) fn width_of_stderr() -> usize {
-    width_with(|| terminal_size_of(stderr()).map(|(width, _)| width))
+    known_width(|| terminal_size_of(stderr()).map(|(width, _)| width)).unwrap_or(usize::MAX)
 }
 
-fn width_with(terminal: impl FnOnce() -> Option<Width>) -> usize {
+fn known_width(terminal: impl FnOnce() -> Option<Width>) -> Option<usize> {
     let set = env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
-    set.or_else(|| terminal().map(|width| usize::from(width.0))).unwrap_or(DEFAULT).max(LEAST)
+    set.or_else(|| terminal().map(|width| usize::from(width.0))).map(|columns| columns.max(LEAST))
 }
 
 /// Wraps each line of a text at the width of the output.

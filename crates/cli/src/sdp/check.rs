@@ -226,7 +226,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let found = Findings::of(&text, args.strict);
     let source = Source::of(file);
     output::print(&match args.format {
-        DocumentFormat::Human => human(&source, &text, &found, wrap::width()),
+        DocumentFormat::Human => human(&source, &text, &found, wrap::width_for_findings()),
         DocumentFormat::Json => json(&source, &found),
     })?;
     Ok(found.exit())

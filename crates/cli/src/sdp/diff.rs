@@ -52,7 +52,7 @@ pub(super) fn run(args: &DiffArgs) -> Result<Exit, Failure> {
     let (was, is) = (input::session(first, &was)?, input::session(second, &is)?);
     let changes = diff(&was, &is);
     output::print(&match args.format {
-        DocumentFormat::Human => wrap::to_terminal(&human(&changes)),
+        DocumentFormat::Human => wrap::to_width(&human(&changes), wrap::width_for_findings()),
         DocumentFormat::Json => json(&changes),
     })?;
     Ok(if changes.is_empty() { Exit::Success } else { Exit::Negative })

@@ -45,7 +45,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let session = input::session(file, &bytes)?;
     let wrong = explain(&session).filter(|item| item.value.is_err()).count();
     output::print(&match args.format {
-        DocumentFormat::Human => human(&session, wrong, wrap::width()),
+        DocumentFormat::Human => human(&session, wrong, wrap::width_for_findings()),
         DocumentFormat::Json => json(&session),
     })?;
     Ok(if wrong == 0 { Exit::Success } else { Exit::Negative })

@@ -88,7 +88,7 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     let (offer, answer) = (input::session(first, &offer)?, input::session(second, &answer)?);
     let faults = faults(&offer, &answer);
     output::print(&match args.format {
-        DocumentFormat::Human => human(&pair, &faults, wrap::width()),
+        DocumentFormat::Human => human(&pair, &faults, wrap::width_for_findings()),
         DocumentFormat::Json => json(&pair, &faults),
     })?;
     Ok(if faults.is_empty() { Exit::Success } else { Exit::Negative })

@@ -423,6 +423,9 @@ fn reports_fit_the_width_and_lines_with_carets_are_cut_instead_of_broken() {
         let report =
             |finished: &Finished| if arguments[1] == "answer" { &finished.stderr } else { &finished.stdout }.clone();
         assert!(marked(&report(&wide)).len() >= carets, "{}", report(&wide));
+        // Without a terminal each message is one line, for `grep`.
+        assert_eq!(prose(&report(&crate::run(arguments)), false), prose(&report(&wide), false), "{arguments:?}");
+        assert_eq!(report(&crate::run(arguments)).lines().count(), report(&wide).lines().count(), "{arguments:?}");
         for columns in [40, 80, 100] {
             let finished = run_at_width(arguments, columns);
             let text = report(&finished);

@@ -19,6 +19,7 @@ const CLIENTS: [(&str, &str); 2] = [("192.0.2.77:40000", "alice"), ("192.0.2.78:
 fn small() -> ServerConfig {
     let mut limits = ServerLimits::default();
     (limits.permissions, limits.channels) = (3, 3);
+    (limits.streams, limits.streams_per_source) = (3, 2);
     limits.bandwidth = Some(Bandwidth::per_second(core::num::NonZeroU32::new(1000).unwrap()));
     config().ports(50_000, 50_007).rate(None).limits(limits)
 }
