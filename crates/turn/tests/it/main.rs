@@ -5,8 +5,10 @@
 
 extern crate alloc;
 
+mod attacks;
 mod expiry;
 mod laws;
+mod model;
 mod policy;
 mod relaying;
 mod requests;
