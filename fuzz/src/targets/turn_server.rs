@@ -7,7 +7,9 @@ use super::peer::Peer;
 use crate::byte_reader::ByteReader;
 use crate::flawed::{Flaw, Flawed};
 use crate::monitor::play;
-use portolan_machine::{Datagram, Input, Instant, Output, Protocol, SocketEvent, SocketId, SocketOrder, Unreachability};
+use portolan_machine::{
+    Datagram, Input, Instant, Output, Protocol, SocketEvent, SocketId, SocketOrder, Unreachability,
+};
 use portolan_sim::laws::{Action, Context, Step};
 use portolan_stun::{AddressFamily, Attribute, Class, IntegrityKey, Message, Method, Writer};
 use portolan_stun_agent::nonce::{Features, Nonces};
@@ -52,7 +54,8 @@ fn config(shape: u8) -> ServerConfig {
     let mut limits = ServerLimits::default();
     (limits.permissions, limits.channels, limits.connections) = (2, 2, 2);
     (limits.streams, limits.streams_per_source, limits.allocations_per_user) = (3, 2, 3);
-    let policy = PERMITTED[..3].iter().fold(PeerPolicy::new(), |policy, ip| policy.allow(ip.parse().expect("an address")));
+    let policy =
+        PERMITTED[..3].iter().fold(PeerPolicy::new(), |policy, ip| policy.allow(ip.parse().expect("an address")));
     let mut config = ServerConfig::new(credentials.nonce_lifetime(nonce_lifetime(shape)))
         .listen_udp(address(LISTEN))
         .listen(Protocol::TcpListen, address(LISTEN))
@@ -158,7 +161,11 @@ impl Clients {
         };
         let is_client = CLIENTS.iter().any(|(known, _)| address(known) == sent.remote);
         if !is_client {
-            assert!(is_named(sent.remote.ip()), "data for {}, which no client requested or which is denied", sent.remote);
+            assert!(
+                is_named(sent.remote.ip()),
+                "data for {}, which no client requested or which is denied",
+                sent.remote
+            );
             assert!(sent.remote.port() != 0 && sent.remote != address(LISTEN), "data for {}", sent.remote);
             return;
         }
@@ -183,7 +190,11 @@ fn encode(class: Class, method: Method, id: [u8; 12], attributes: &[Attribute<'_
 fn from_client(at: Instant, socket: SocketId, client: usize, payload: &[u8]) -> Step {
     let datagram = Datagram::new(socket, address(LISTEN), address(CLIENTS[client].0), payload);
     // Accepted streams have ids from 100 on.
-    if socket.0 >= 100 { Step::new(at, Action::Stream(datagram.into())) } else { Step::input(at, Input::Datagram(datagram)) }
+    if socket.0 >= 100 {
+        Step::new(at, Action::Stream(datagram.into()))
+    } else {
+        Step::input(at, Input::Datagram(datagram))
+    }
 }
 
 /// The steps of the clients and peers after an output.
