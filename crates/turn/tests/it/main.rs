@@ -20,4 +20,5 @@ mod requests;
 mod state;
 mod streams;
 mod system;
+mod tcp;
 mod world;
