@@ -171,6 +171,8 @@ pub enum ServerDropped {
     NoChannel,
     /// The policy denies the peer, or its port is 0.
     Forbidden,
+    /// The allocation is above its bandwidth.
+    Bandwidth,
     /// The datagram of a peer is too long for a message to the client.
     TooLong,
     /// The ICMP error has no type in RFC 8656, or its peer has no permission.
@@ -338,6 +340,7 @@ impl ServerDropped {
             Self::ChannelDataInvalid => "dropped-channel-data-invalid",
             Self::NoChannel => "dropped-no-channel",
             Self::Forbidden => "dropped-peer-denied",
+            Self::Bandwidth => "dropped-bandwidth",
             Self::TooLong => "dropped-too-long",
             Self::Icmp => "dropped-icmp",
         }
@@ -348,7 +351,7 @@ impl ServerDropped {
             Self::Undecodable(_) | Self::NotARequest => Clause::new(8489, "6.3"),
             Self::Fingerprint(_) => Clause::new(8489, "7"),
             Self::Unknown => Clause::new(8656, "12"),
-            Self::NoAllocation => Clause::new(8656, "5"),
+            Self::NoAllocation | Self::Bandwidth => Clause::new(8656, "5"),
             Self::SendInvalid | Self::Forbidden => Clause::new(8656, "11.2"),
             Self::NoPermission | Self::OtherFamily => Clause::new(8656, "9"),
             Self::ChannelDataInvalid | Self::NoChannel => Clause::new(8656, "12.6"),
@@ -379,6 +382,7 @@ impl fmt::Display for ServerDropped {
             Self::ChannelDataInvalid => "the ChannelData is invalid",
             Self::NoChannel => "the channel is not bound",
             Self::Forbidden => "the address and port of the peer are denied",
+            Self::Bandwidth => "the allocation is above its bandwidth",
             Self::TooLong => "it is too long for a message to the client",
             Self::Icmp => "the ICMP error is not reported to the client",
         })

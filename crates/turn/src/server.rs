@@ -274,7 +274,9 @@ impl Server {
         let decided = if self.out.room() == 0 {
             Err(ServerDropped::QueueFull)
         } else {
-            relay::from_peer(&self.table, cx.now(), relay, &datagram, || self.ids.next(cx))
+            relay::from_peer(&self.table, (cx.now(), self.config.limits.bandwidth), relay, &datagram, || {
+                self.ids.next(cx)
+            })
         };
         match decided {
             Ok(relayed) => {
@@ -290,7 +292,8 @@ impl Server {
     fn client_datagram(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) -> Verdict {
         match Kind::of(payload) {
             Kind::ChannelData => {
-                let decided = relay::channel_data(&self.table, cx.now(), &client, payload);
+                let decided =
+                    relay::channel_data(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload);
                 let is_foreign = matches!(decided, Err(ServerDropped::NoAllocation));
                 if is_foreign && self.listeners.are_handed_in() {
                     return Verdict::NotMine;
@@ -299,7 +302,8 @@ impl Server {
             }
             Kind::Send => {
                 let rules = (&self.config.policy, &self.listeners);
-                let decided = relay::send(&self.table, cx.now(), &client, payload, rules);
+                let decided =
+                    relay::send(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload, rules);
                 self.relay_to_peer(cx, client, decided);
             }
             Kind::Binding if !self.config.binding && self.listeners.are_handed_in() => return Verdict::NotMine,
@@ -335,6 +339,7 @@ impl Server {
         self.stats.relayed.to_peers.add(relayed.bytes);
         if let Some(allocation) = self.table.get_mut(relayed.slot) {
             allocation.totals.to_peers.add(relayed.bytes);
+            allocation.bucket = relayed.bucket;
         }
     }
 
@@ -342,6 +347,7 @@ impl Server {
         self.stats.relayed.to_client.add(relayed.bytes);
         if let Some(allocation) = self.table.get_mut(relayed.slot) {
             allocation.totals.to_client.add(relayed.bytes);
+            allocation.bucket = relayed.bucket;
         }
     }
 
@@ -716,7 +722,7 @@ impl Machine for Server {
             return None;
         }
         if let Some(client) = self.listeners.client(&datagram) {
-            let now = cx.now();
+            let now = (cx.now(), self.config.limits.bandwidth);
             let relayed = match Kind::of(datagram.payload) {
                 Kind::ChannelData => relay::channel_data(&self.table, now, &client, datagram.payload),
                 Kind::Send => {
@@ -730,7 +736,10 @@ impl Machine for Server {
             return Some(relayed.forward);
         }
         let relay = self.table.by_relay(datagram.socket)?;
-        let relayed = relay::from_peer(&self.table, cx.now(), relay, &datagram, || self.ids.next(cx)).ok()?;
+        let relayed = relay::from_peer(&self.table, (cx.now(), self.config.limits.bandwidth), relay, &datagram, || {
+            self.ids.next(cx)
+        })
+        .ok()?;
         self.count_to_client(&relayed);
         Some(relayed.forward)
     }

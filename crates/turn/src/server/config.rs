@@ -18,6 +18,7 @@
 //! ```
 
 use super::policy::PeerPolicy;
+use super::quota::Bandwidth;
 use crate::ServerConfigError;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -81,6 +82,8 @@ pub struct ServerLimits {
     pub permissions: u16,
     /// Channels of one allocation, at most 4,096; above it a ChannelBind gets 508.
     pub channels: u16,
+    /// The bandwidth of one allocation, both directions together; `None`: no limit. A datagram above it is dropped.
+    pub bandwidth: Option<Bandwidth>,
 }
 
 impl Default for ServerLimits {
@@ -91,6 +94,7 @@ impl Default for ServerLimits {
             allocations_per_source: 256,
             permissions: 256,
             channels: 256,
+            bandwidth: None,
         }
     }
 }

@@ -110,19 +110,18 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// Takes the bytes of one datagram from the bucket. Returns `false` if they are too many; the bucket is then
-    /// unchanged.
-    #[allow(dead_code, reason = "the data path uses it")]
-    pub(super) fn admit(&mut self, now: Instant, limit: Bandwidth, bytes: usize) -> bool {
+    /// Returns the bucket without the bytes of one datagram; `None` if they are too many. It changes nothing, so that a
+    /// decision about a datagram is pure.
+    #[inline]
+    pub(super) fn take(self, now: Instant, limit: Bandwidth, bytes: usize) -> Option<Self> {
         let since: Duration = now.since_origin();
         let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
         let full_if_empty = now.saturating_add(limit.nanos(limit.burst.into()));
-        // A time after `full_if_empty` is possible only if the clock stepped back or the limit changed.
-        let before = self.full_at.clamp(now, full_if_empty);
+        // A time after `full_if_empty` is possible only if the clock stepped back or the limit changed. The bucket is
+        // then full, because a refused datagram must not change it.
+        let before = if self.full_at > full_if_empty { now } else { self.full_at.max(now) };
         let after = before.saturating_add(limit.nanos(u64::try_from(bytes).unwrap_or(u64::MAX)));
-        let admitted = after <= full_if_empty;
-        self.full_at = if admitted { after } else { before };
-        admitted
+        (after <= full_if_empty).then_some(Self { full_at: after })
     }
 }
 
@@ -133,6 +132,15 @@ mod tests {
     use alloc::string::ToString;
     use alloc::vec::Vec;
     use core::net::IpAddr;
+
+    impl Bucket {
+        /// Takes the bytes of a datagram, and returns whether the bucket had them.
+        fn admit(&mut self, now: Instant, limit: Bandwidth, bytes: usize) -> bool {
+            let taken = self.take(now, limit, bytes);
+            *self = taken.unwrap_or(*self);
+            taken.is_some()
+        }
+    }
 
     fn limits(total: u32, user: u32, source: u32) -> ServerLimits {
         let (allocations, allocations_per_user, allocations_per_source) = (total, user, source);
@@ -228,11 +236,11 @@ mod tests {
                 bucket.admit(now, limit, 1000);
             }
         }
-        // After a step back of the clock, the bucket is full within the time of one burst.
+        // After a step back of the clock, the bucket is full.
         let limit = Bandwidth::per_second(NonZeroU32::new(65_536).unwrap());
         let mut bucket = Bucket::default();
         assert!(bucket.admit(Instant::from_millis(1_000_000), limit, 65_536));
+        assert!(bucket.admit(Instant::from_millis(1000), limit, 65_536));
         assert!(!bucket.admit(Instant::from_millis(1000), limit, 1));
-        assert!(bucket.admit(Instant::from_millis(2000), limit, 65_536));
     }
 }

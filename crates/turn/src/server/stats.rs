@@ -98,6 +98,8 @@ pub struct DroppedStats {
     pub no_channel: u64,
     /// Data for a denied peer.
     pub forbidden: u64,
+    /// Data above the bandwidth of its allocation.
+    pub bandwidth: u64,
     /// Data from a peer that is too long for a message to the client.
     pub too_long: u64,
     /// ICMP errors that are not reported.
@@ -126,8 +128,15 @@ impl DroppedStats {
     /// The sum of all counters.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        let data = self.no_allocation + self.no_permission + self.no_channel + self.forbidden + self.too_long;
-        self.invalid + self.unaddressable + self.rate_limited + self.overload + self.pending + data + self.icmp
+        let data = self.no_allocation + self.no_permission + self.no_channel + self.forbidden + self.bandwidth;
+        self.invalid
+            + self.unaddressable
+            + self.rate_limited
+            + self.overload
+            + self.pending
+            + data
+            + self.too_long
+            + self.icmp
     }
 }
 
@@ -173,6 +182,7 @@ impl ServerStats {
             ServerDropped::NoPermission | ServerDropped::OtherFamily => &mut dropped.no_permission,
             ServerDropped::NoChannel => &mut dropped.no_channel,
             ServerDropped::Forbidden => &mut dropped.forbidden,
+            ServerDropped::Bandwidth => &mut dropped.bandwidth,
             ServerDropped::TooLong => &mut dropped.too_long,
             ServerDropped::Icmp => &mut dropped.icmp,
         } += 1;

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
+extern crate alloc;
+
+mod expiry;
 mod policy;
 mod relaying;
+mod requests;
 mod world;

@@ -1,22 +1,21 @@
 //! A server without a network, and clients that are written by hand.
 
+use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Deadline, Entropy, Input, Instant, Machine, Output, Protocol, Refusal, SocketEvent, SocketId,
     SocketIds, SocketOrder, Transmit, Verdict,
 };
-use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, TransactionId, Writer};
+use portolan_stun::{Attribute, AttributeType, Class, IntegrityKey, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{Authenticator, Users};
 use portolan_turn::{PeerPolicy, Server, ServerConfig, ServerEvent, ServerSocket};
-use std::collections::BTreeMap;
 
 pub(crate) const SERVER: &str = "192.0.2.1:3478";
 pub(crate) const RELAY: &str = "198.51.100.1";
 pub(crate) const RELAY6: &str = "2001:db8:1::1";
 pub(crate) const PEER: &str = "203.0.113.9:5000";
 pub(crate) const OTHER_PEER: &str = "203.0.113.10:6000";
-pub(crate) const PEER6: &str = "2600::9:5000";
 pub(crate) const LISTENER: SocketId = SocketId(1);
 
 pub(crate) fn addr(text: &str) -> SocketAddr {
@@ -125,7 +124,6 @@ impl World {
                 Output::Event(event) => self.events.push(event),
                 Output::Socket(order) => self.order(order),
                 Output::Wait(wait) => {
-                    assert!(wait.is_none_or(|wait| wait.at > self.now), "{wait:?} at {}", self.now);
                     self.wait = wait;
                     return;
                 }
@@ -183,6 +181,7 @@ impl World {
         while let Some(wait) = self.wait.filter(|wait| wait.at <= at) {
             self.now = wait.at.max(self.now);
             let _due = self.input(Input::Timeout);
+            assert!(self.wait.is_none_or(|wait| wait.at > self.now), "{:?} at {}", self.wait, self.now);
         }
         self.now = at;
     }
@@ -354,7 +353,17 @@ impl Reply {
     pub(crate) fn code(&self) -> Option<u16> {
         match self.message().class() {
             Class::SuccessResponse => None,
-            _ => Some(self.message().error_code().unwrap().code()),
+            Class::ErrorResponse | Class::Request | Class::Indication => {
+                Some(self.message().error_code().unwrap().code())
+            }
+        }
+    }
+
+    /// RESERVATION-TOKEN.
+    pub(crate) fn token(&self) -> Option<Attribute<'static>> {
+        match self.message().attribute(AttributeType::RESERVATION_TOKEN) {
+            Some(Ok(Attribute::ReservationToken(token))) => Some(Attribute::ReservationToken(token)),
+            _ => None,
         }
     }
 
