@@ -26,7 +26,7 @@ const SECRET: [&str; 2] = ["user", "auth-secret"];
 
 /// Why a settings file is refused.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingsError {
+pub(crate) enum SettingsFileError {
     #[error("the settings in {} cannot be read: {why}; check the path of --config", .file.display())]
     Unreadable { file: PathBuf, why: io::Error },
     #[error("{} is longer than {} bytes; is it a settings file?", .0.display(), LONGEST)]
@@ -60,29 +60,29 @@ impl fmt::Display for Place {
 }
 
 /// Returns the arguments of a command line together with the settings of the file.
-pub(super) fn merge(path: &Path, words: &[OsString]) -> Result<ServeArgs, SettingsError> {
+pub(super) fn merge(path: &Path, words: &[OsString]) -> Result<ServeArgs, SettingsFileError> {
     let (text, mode) = read(path)?;
     let reader = Reader { path, text: &text, mode, options: options() };
     let settings = reader.settings()?;
     let given = given(words);
     let added = settings.into_iter().filter(|(key, _)| !given.contains(key)).map(|(_, word)| word);
     let words = words.iter().cloned().chain(added);
-    let usage = |error: clap::Error| SettingsError::Arguments(args::one_line(&error).into());
+    let usage = |error: clap::Error| SettingsFileError::Arguments(args::one_line(&error).into());
     match Cli::try_parse_from(words).map_err(usage)?.command {
         Command::Serve(args) => Ok(args),
-        _ => Err(SettingsError::Arguments("--config belongs to the command serve".into())),
+        _ => Err(SettingsFileError::Arguments("--config belongs to the command serve".into())),
     }
 }
 
 /// Returns the text of a file, and its permissions if others can read or change it.
-fn read(path: &Path) -> Result<(String, Option<u32>), SettingsError> {
-    let unreadable = |why| SettingsError::Unreadable { file: path.into(), why };
+fn read(path: &Path) -> Result<(String, Option<u32>), SettingsFileError> {
+    let unreadable = |why| SettingsFileError::Unreadable { file: path.into(), why };
     let file = File::open(path).map_err(unreadable)?;
     let mode = secret::exposed(&file.metadata().map_err(unreadable)?);
     let mut text = String::new();
     let length = file.take(LONGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
     if u64::try_from(length).is_ok_and(|length| length > LONGEST) {
-        return Err(SettingsError::TooLong(path.into()));
+        return Err(SettingsFileError::TooLong(path.into()));
     }
     Ok((text, mode))
 }
@@ -151,8 +151,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Returns each setting as the name of its option and one argument.
-    fn settings(&self) -> Result<Vec<(String, OsString)>, SettingsError> {
-        let table = DeTable::parse(self.text).map_err(|error| SettingsError::Syntax {
+    fn settings(&self) -> Result<Vec<(String, OsString)>, SettingsFileError> {
+        let table = DeTable::parse(self.text).map_err(|error| SettingsFileError::Syntax {
             place: self.place(error.span().unwrap_or(0..0)),
             // The message may have several lines, and an error is one line.
             message: error.message().lines().collect::<Vec<_>>().join(" ").into(),
@@ -172,19 +172,19 @@ impl Reader<'_> {
         key: &Spanned<impl AsRef<str>>,
         value: &Spanned<DeValue<'t>>,
         settings: &mut Vec<(String, OsString)>,
-    ) -> Result<(), SettingsError> {
+    ) -> Result<(), SettingsFileError> {
         let name = key.get_ref().as_ref();
         let Some(option) = self.options.iter().find(|option| option.get_long() == Some(name)) else {
-            return Err(SettingsError::Key {
+            return Err(SettingsFileError::Key {
                 place: self.place(key.span()),
                 key: name.into(),
                 nearest: self.nearest(name).into(),
             });
         };
         if let (Some(key), Some(mode)) = (SECRET.into_iter().find(|secret| *secret == name), self.mode) {
-            return Err(SettingsError::Exposed { file: self.path.into(), key, mode });
+            return Err(SettingsFileError::Exposed { file: self.path.into(), key, mode });
         }
-        let of_type = |expected, value: &Spanned<DeValue<'t>>| SettingsError::Type {
+        let of_type = |expected, value: &Spanned<DeValue<'t>>| SettingsFileError::Type {
             place: self.place(value.span()),
             key: name.into(),
             expected,
@@ -229,11 +229,11 @@ impl Reader<'_> {
     }
 
     /// Checks a value by the parser of its option.
-    fn checked(&self, option: &Arg, value: &Spanned<DeValue<'_>>, word: OsString) -> Result<OsString, SettingsError> {
+    fn checked(&self, option: &Arg, value: &Spanned<DeValue<'_>>, word: OsString) -> Result<OsString, SettingsFileError> {
         let command = clap::Command::new("serve").no_binary_name(true).arg(option.clone());
         match command.try_get_matches_from([&word]) {
             Ok(_) => Ok(word),
-            Err(error) => Err(SettingsError::Value {
+            Err(error) => Err(SettingsFileError::Value {
                 place: self.place(value.span()),
                 message: args::one_line(&error).into(),
             }),

@@ -25,6 +25,11 @@ pub(crate) enum UserError {
     File(#[from] SecretError),
     #[error("{} has no user; write one NAME:PASSWORD per line", .0.display())]
     Empty(PathBuf),
+    #[error(
+        "--turn needs users, because an open relay is a tool for attacks: name them with --users FILE, or give a secret \
+         with --auth-secret-file FILE"
+    )]
+    OpenRelay,
     #[error("{} has no secret; write one secret per line", .0.display())]
     NoSecret(PathBuf),
     #[error("--auth-secret number {0} is empty; give a secret of at least 20 random characters")]

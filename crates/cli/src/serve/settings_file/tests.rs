@@ -125,7 +125,7 @@ fn a_file_with_secrets_must_be_private() {
         std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(0o644)).unwrap();
         let merged = merge(&file.0, &words);
         match merged {
-            Err(SettingsError::Exposed { mode: 0o644, .. }) => assert!(is_secret, "{text}"),
+            Err(SettingsFileError::Exposed { mode: 0o644, .. }) => assert!(is_secret, "{text}"),
             other => assert!(!is_secret && other.is_ok(), "{text}: {other:?}"),
         }
     }
