@@ -23,16 +23,18 @@ mod relay;
 mod reply;
 mod request;
 mod stats;
+mod streams;
 mod table;
+mod tcp;
 
 pub use config::{ServerConfig, ServerLimits, ServerSocket};
 pub use quota::Bandwidth;
-pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats};
+pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats, ServerStreamStats};
 
 use crate::event::{ClientId, FreedReason, RelayedAddresses, ServerEvent};
 use crate::note::{RequestRefusal, ServerDropped, ServerNote};
 use crate::{ServerConfigError, ServerError};
-use allocation::Client;
+use allocation::{Client, ClientPath};
 use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -54,7 +56,9 @@ use quota::Quotas;
 use relay::Relayed;
 use reply::{Asked, Reply, Unknown};
 use request::PeerRules;
+use streams::Streams;
 use table::{Slot, Table};
+use tcp::Connections;
 
 /// A TURN server.
 #[derive(Clone, Debug)]
@@ -68,6 +72,8 @@ pub struct Server {
     /// The rate of replies to sources without valid credentials.
     limiter: Option<Limiter>,
     ids: TransactionIds,
+    streams: Streams,
+    connections: Connections,
     out: Outbox<ServerEvent>,
     stats: ServerStats,
 }
@@ -155,6 +161,8 @@ impl Server {
             quotas: Quotas::default(),
             limiter: config.rate.map(Limiter::new),
             ids: TransactionIds::new(),
+            streams: Streams::new(&config.limits),
+            connections: Connections::default(),
             out: Outbox::new(),
             stats: ServerStats::default(),
         })
@@ -205,6 +213,7 @@ impl Server {
         for slot in slots {
             self.free(slot, FreedReason::Stopped);
         }
+        self.stop_streams();
         for id in self.listeners.to_close() {
             self.out.push(Output::Socket(SocketOrder::Close(id)));
         }
@@ -221,6 +230,7 @@ impl Server {
     /// Replaces the policy. Permissions and channels of peers that the new policy denies are removed.
     pub fn set_policy(&mut self, policy: PeerPolicy) {
         self.config.policy = policy;
+        self.end_denied_connections();
         let Some(hash) = self.table.hash() else { return };
         let slots: alloc::vec::Vec<Slot> = self.table.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
@@ -248,6 +258,12 @@ impl Server {
                 channels: allocation.peers.channels(),
             })
         })
+    }
+
+    /// The number of open streams of clients.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.len()
     }
 
     const fn is_draining(&self) -> bool {
@@ -288,24 +304,18 @@ impl Server {
         Verdict::Mine
     }
 
-    /// A datagram of a client, or a whole message of a stream.
+    /// A datagram of a client.
     fn client_datagram(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) -> Verdict {
         match Kind::of(payload) {
             Kind::ChannelData => {
-                let decided =
-                    relay::channel_data(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload);
+                let decided = self.decide_data(cx.now(), &client, payload);
                 let is_foreign = matches!(decided, Err(ServerDropped::NoAllocation));
                 if is_foreign && self.listeners.are_handed_in() {
                     return Verdict::NotMine;
                 }
                 self.relay_to_peer(cx, client, decided);
             }
-            Kind::Send => {
-                let rules = (&self.config.policy, &self.listeners);
-                let decided =
-                    relay::send(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload, rules);
-                self.relay_to_peer(cx, client, decided);
-            }
+            Kind::Send => self.client_data(cx, client, payload),
             Kind::Binding if !self.config.binding && self.listeners.are_handed_in() => return Verdict::NotMine,
             Kind::Binding | Kind::Request => self.request(cx, client, payload),
             Kind::Foreign if self.listeners.are_handed_in() => return Verdict::NotMine,
@@ -316,6 +326,20 @@ impl Server {
             }
         }
         Verdict::Mine
+    }
+
+    /// ChannelData or a Send indication of a client.
+    fn client_data(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) {
+        let decided = self.decide_data(cx.now(), &client, payload);
+        self.relay_to_peer(cx, client, decided);
+    }
+
+    fn decide_data<'a>(&self, now: Instant, client: &Client, payload: &'a [u8]) -> Result<Relayed<'a>, ServerDropped> {
+        let now = (now, self.config.limits.bandwidth);
+        if Kind::of(payload) == Kind::Send {
+            return relay::send(&self.table, now, client, payload, (&self.config.policy, &self.listeners));
+        }
+        relay::channel_data(&self.table, now, client, payload)
     }
 
     fn relay_to_peer(&mut self, cx: &mut Cx<'_>, client: Client, decided: Result<Relayed<'_>, ServerDropped>) {
@@ -389,11 +413,19 @@ impl Server {
         }
         let slot = self.live_slot(cx.now(), &client);
         let method = request.method();
+        if method == Method::CONNECTION_BIND {
+            let asked = Asked::new(request, admitted.signature.clone());
+            if let Err(why) = self.connection_bind(cx, &client, &admitted, &asked) {
+                self.refuse(cx, &client, &asked, why);
+            }
+            return;
+        }
         if method == Method::ALLOCATE {
             return self.allocate(cx, client, admitted, slot);
         }
         let asked = Asked::new(request, admitted.signature.clone());
-        let is_known = matches!(method, Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND);
+        let is_known =
+            matches!(method, Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND | Method::CONNECT);
         let found = slot.and_then(|slot| Some((slot, self.table.get(slot)?)));
         let (slot, allocation) = match found {
             _ if !is_known => return self.refuse(cx, &client, &asked, RequestRefusal::UnknownMethod),
@@ -408,6 +440,10 @@ impl Server {
         }
         let done = match method {
             Method::REFRESH => return self.refresh(cx, slot, &asked, &admitted),
+            Method::CONNECT => match self.connect(cx, slot, &admitted, &asked) {
+                Ok(()) => return,
+                Err(why) => Err(why),
+            },
             Method::CREATE_PERMISSION => self.create_permission(cx, slot, &admitted),
             _ => self.channel_bind(cx, slot, &admitted),
         };
@@ -516,7 +552,7 @@ impl Server {
     /// Sends the rejection of a request because of its credentials.
     fn reject(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>, why: Rejection) {
         if !self.has_reply_for(cx, client) {
-            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+            return;
         }
         let mut buffer = [0; Authenticator::REJECTION_LEN];
         let credentials = &self.config.credentials;
@@ -531,7 +567,7 @@ impl Server {
     /// Answers a Binding request.
     fn binding(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>) {
         if !self.has_reply_for(cx, client) {
-            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+            return;
         }
         let mut buffer = [0; binding::RESPONSE_LEN];
         let Ok(response) = binding::response(&mut buffer, &request.exempt(), client.remote, None) else {
@@ -545,9 +581,26 @@ impl Server {
         cx.note(|| ServerNote::Bound { client: client.remote, code: response.code });
     }
 
-    /// Takes a reply without credentials from the rate of its source; `false` if none is left.
+    /// Takes a reply without credentials from the rate of its source. If none is left, the request is dropped, or the
+    /// stream of the client waits.
     fn has_reply_for(&mut self, cx: &mut Cx<'_>, client: &Client) -> bool {
-        self.limiter.as_mut().is_none_or(|limiter| limiter.admit(cx, client.remote.ip().into()))
+        let Some(limiter) = &mut self.limiter else { return true };
+        let source = client.remote.ip().into();
+        if limiter.admit(cx, source) {
+            return true;
+        }
+        let until = limiter.exhausted_until(cx.now(), source);
+        match (client.path, until) {
+            (ClientPath::Stream, Some(until)) => {
+                // The request is counted when it is read again.
+                self.stats.requests -= 1;
+                self.streams.hold(until);
+            }
+            (ClientPath::Stream | ClientPath::Udp(_), _) => {
+                self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+            }
+        }
+        false
     }
 
     fn drop_message(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ServerDropped) {
@@ -561,6 +614,9 @@ impl Server {
             self.out.push(Output::Event(ServerEvent::Listening { socket, protocol, local }));
             return Verdict::Mine;
         }
+        if self.peer_connected(cx, socket) == Verdict::Mine {
+            return Verdict::Mine;
+        }
         let Some((slot, family)) = self.relay_of(socket) else { return self.contains(socket) };
         self.relay_opened(cx, slot, family);
         Verdict::Mine
@@ -572,16 +628,22 @@ impl Server {
             self.out.push(Output::Event(ServerEvent::Refused { protocol, local, why }));
             return Verdict::Mine;
         }
+        if self.peer_refused(cx, socket, why) == Verdict::Mine {
+            return Verdict::Mine;
+        }
         let Some((slot, family)) = self.relay_of(socket) else { return self.contains(socket) };
         self.relay_refused(cx, slot, family, why);
         Verdict::Mine
     }
 
-    fn closed(&mut self, socket: SocketId, why: Closure) -> Verdict {
+    fn closed(&mut self, cx: &mut Cx<'_>, socket: SocketId, why: Closure) -> Verdict {
         if let Some(listener) = self.listeners.closed(socket) {
             let (protocol, local) = (listener.protocol, listener.local);
             self.out.push(Output::Event(ServerEvent::Lost { protocol, local, why }));
             self.free_clients_of(socket);
+            return Verdict::Mine;
+        }
+        if self.lost_stream(socket) || self.connection_closed(cx, socket) {
             return Verdict::Mine;
         }
         let Some((slot, _)) = self.relay_of(socket) else { return self.contains(socket) };
@@ -634,13 +696,16 @@ impl Server {
             self.quotas.release(&reservation.owner);
             verdict = Verdict::Mine;
         }
-        verdict
+        let streams = self.wake_streams(cx);
+        if self.wake_connections(cx) || streams { Verdict::Mine } else { verdict }
     }
 
     fn wait(&self) -> Option<Deadline> {
         let allocations = self.table.next_timer().map(|at| Deadline::new(at, "expiry of an allocation or permission"));
         let reservations = self.pool.next_timer().map(|at| Deadline::new(at, "expiry of a reserved port"));
-        Deadline::earliest(allocations, reservations)
+        let connections = self.connections.next_timer().map(|at| Deadline::new(at, "timeout of a connection"));
+        let streams = Deadline::earliest(self.streams.wait(), connections);
+        Deadline::earliest(Deadline::earliest(allocations, reservations), streams)
     }
 }
 
@@ -662,7 +727,7 @@ impl Kind {
             [0x40..=0x4f, ..] => Self::ChannelData,
             [0x00, 0x16, ..] if is_stun(payload) => Self::Send,
             [0x00, 0x01, ..] if is_stun(payload) => Self::Binding,
-            [0x00, 0x03 | 0x04 | 0x08 | 0x09, ..] if is_stun(payload) => Self::Request,
+            [0x00, 0x03 | 0x04 | 0x08..=0x0b, ..] if is_stun(payload) => Self::Request,
             _ => Self::Foreign,
         }
     }
@@ -702,19 +767,21 @@ impl Machine for Server {
             Input::Datagram(datagram) => self.datagram(cx, datagram),
             Input::Socket(socket, SocketEvent::Opened { local }) => self.opened(cx, socket, local),
             Input::Socket(socket, SocketEvent::Refused(why)) => self.refused(cx, socket, why),
-            Input::Socket(socket, SocketEvent::Closed(why)) => self.closed(socket, why),
+            Input::Socket(socket, SocketEvent::Closed(why)) => self.closed(cx, socket, why),
             Input::Socket(socket, SocketEvent::Unreachable { remote, why }) => {
                 self.unreachable(cx, socket, remote, why)
             }
-            Input::Socket(listener, SocketEvent::Accepted { socket, .. }) => {
-                if self.listeners.accepts(listener) && self.out.offer(Output::Socket(SocketOrder::Close(socket))) {
-                    return Verdict::Mine;
-                }
-                Verdict::NotMine
+            Input::Socket(listener, SocketEvent::Accepted { socket, remote, .. }) => {
+                self.accepted(cx, listener, socket, remote)
             }
-            Input::Socket(_, SocketEvent::Full | SocketEvent::Writable) => Verdict::NotMine,
+            Input::Socket(socket, SocketEvent::Full) => self.set_full(socket, true),
+            Input::Socket(socket, SocketEvent::Writable) => self.set_full(socket, false),
             Input::Timeout => self.wake(cx),
         }
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.is_serving() { self.take_chunk(cx, chunk) } else { None }
     }
 
     fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {

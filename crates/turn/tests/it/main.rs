@@ -5,8 +5,13 @@
 
 extern crate alloc;
 
+mod attacks;
 mod expiry;
+mod laws;
+mod model;
 mod policy;
 mod relaying;
 mod requests;
+mod state;
+mod streams;
 mod world;

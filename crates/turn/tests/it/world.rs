@@ -44,7 +44,7 @@ pub(crate) fn authenticator() -> Authenticator {
     let mut users = Users::long_term("example.org");
     users.add("alice", "secret of alice").unwrap();
     users.add("bob", "secret of bob").unwrap();
-    Authenticator::long_term("example.org", &[7; 32], users).unwrap().nonce_lifetime(Duration::from_secs(1_000_000))
+    Authenticator::long_term("example.org", &[7; 32], users).unwrap().nonce_lifetime(Duration::from_secs(1_000_000_000))
 }
 
 /// The default configuration, with relay addresses of both families, and documentation addresses as peers.
