@@ -42,10 +42,10 @@ use portolan_stun_agent::{
     Mechanism, Rate, Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderEvent,
 };
 use portolan_tokio::{Counters, Driver, DriverConfig};
-use std::path::PathBuf;
 use settings::SettingsError;
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use turn_args::TurnArgs;
 use users::UserError;
 
@@ -131,8 +131,12 @@ For users only, with a challenge and authenticated responses (RFC 8489 §9.2):
   portolan serve --listen 203.0.113.10:3478 --realm example.org --users users
 An unauthenticated request of 20 bytes gets a challenge of 104 bytes and the realm; --rate limits it.
 
+A TURN server (RFC 8656) for these users; docs/serve.md has the settings, sizing and limits:
+  portolan serve --turn --listen 203.0.113.10 --realm example.org --users users
+
 The server prints one line for each address once it listens there. It runs until SIGINT or SIGTERM
-and then prints its counters. SIGHUP and SIGUSR1 print the counters and do not end the server. -v
+and then prints its counters. SIGHUP and SIGUSR1 print the counters and do not end the server. With
+--turn, SIGTERM drains, and SIGHUP reads the users, the secrets and the lists of peers again. -v
 logs what was dropped and why, and the sockets; -vv logs each response too.
 
 Requests without the magic cookie come from clients of RFC 3489, which is obsolete since 2008. The

@@ -12,6 +12,7 @@ use core::num::{NonZeroU32, NonZeroUsize};
 use core::time::Duration;
 use portolan_machine::{Protocol, SocketId};
 use portolan_stun_agent::{Authenticator, Rate};
+use portolan_tokio::DriverConfig;
 use portolan_turn::{Bandwidth, PeerPolicy, Server, ServerConfig, ServerConfigError, ServerLimits, ServerSocket};
 use std::thread;
 
@@ -53,6 +54,11 @@ pub(crate) enum SettingsError {
          --workers"
     )]
     Ports { first: u16, last: u16, workers: u16 },
+    #[error(
+        "--max-connections {0} needs --workers 1: the second stream of a TCP allocation (RFC 6062) can reach another \
+         worker"
+    )]
+    Connections(u16),
     #[cfg(not(unix))]
     #[error("this system divides no addresses among workers; leave out --workers")]
     Workers,
@@ -79,11 +85,18 @@ pub(super) struct ServerSettings {
     rate: Option<Rate>,
     limits: ServerLimits,
     max_lifetime: Duration,
-    pub(super) streams: usize,
-    pub(super) streams_per_source: usize,
 }
 
 impl ServerSettings {
+    /// Returns the settings of the driver. Its limits are above those of the server, which counts only streams without
+    /// an allocation, and closes an idle one in favour of a new one.
+    pub(super) fn driver(&self) -> DriverConfig {
+        let ServerLimits { allocations, allocations_per_source, connections, .. } = self.limits;
+        let streams = self.limits.streams.saturating_add(allocations);
+        let of_source = self.limits.streams_per_source.saturating_add(allocations_per_source);
+        super::driver_limits(super::count(streams), super::count(of_source.saturating_add(u32::from(connections))))
+    }
+
     /// Returns the configuration of the server of a worker.
     pub(super) fn config(&self, authenticator: Authenticator) -> ServerConfig {
         let mut config = ServerConfig::new(authenticator)
@@ -105,7 +118,8 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], with the argument and the remedy.
     pub(super) fn check(args: &ServeArgs, nonces: [u8; 32]) -> Result<Self, SettingsError> {
-        for (name, is_given) in [("--alternate", !args.alternate.is_empty()), ("--advertise", !args.advertise.is_empty())]
+        for (name, is_given) in
+            [("--alternate", !args.alternate.is_empty()), ("--advertise", !args.advertise.is_empty())]
         {
             if is_given {
                 return Err(SettingsError::Alternate(name));
@@ -190,6 +204,8 @@ fn limits(args: &ServeArgs) -> ServerLimits {
     limits.allocations_per_source = turn.max_allocations_per_source.unwrap_or(limits.allocations_per_source);
     limits.permissions = turn.max_permissions.unwrap_or(limits.permissions);
     limits.channels = turn.max_channels.unwrap_or(limits.channels);
+    limits.connections = turn.max_connections.unwrap_or(limits.connections);
+    (limits.streams, limits.streams_per_source) = (args.streams, args.streams_per_source);
     limits.bandwidth = turn.max_bandwidth.and_then(NonZeroU32::new).map(Bandwidth::per_second);
     limits
 }
@@ -201,8 +217,8 @@ fn whole(args: &ServeArgs) -> Vec<(&'static str, u32)> {
         ("--max-allocations", limits.allocations),
         ("--max-allocations-per-user", limits.allocations_per_user),
         ("--max-allocations-per-source", limits.allocations_per_source),
-        ("--streams", args.streams),
-        ("--streams-per-source", args.streams_per_source),
+        ("--streams", limits.streams),
+        ("--streams-per-source", limits.streams_per_source),
     ];
     if let RateLimit::PerSecond(rate) = args.rate {
         whole.push(("--rate", rate));
@@ -212,14 +228,19 @@ fn whole(args: &ServeArgs) -> Vec<(&'static str, u32)> {
 
 /// Returns the number of workers.
 fn workers(args: &ServeArgs) -> Result<u16, SettingsError> {
+    let connections = args.turn.max_connections.unwrap_or_default();
     if let Some(workers) = args.turn.workers {
+        if workers > 1 && connections > 0 {
+            return Err(SettingsError::Connections(connections));
+        }
         #[cfg(not(unix))]
         if workers > 1 {
             return Err(SettingsError::Workers);
         }
         return Ok(workers);
     }
-    let cores = if cfg!(unix) { thread::available_parallelism().map_or(1, NonZeroUsize::get) } else { 1 };
+    let cores =
+        if cfg!(unix) && connections == 0 { thread::available_parallelism().map_or(1, NonZeroUsize::get) } else { 1 };
     let (first, last) = args.turn.relay_ports.unwrap_or(RELAY_PORTS);
     let pairs = u32::from(last - first).div_ceil(2);
     let most = whole(args).into_iter().map(|(_, limit)| limit).chain([pairs]).min().unwrap_or(1);
@@ -228,11 +249,7 @@ fn workers(args: &ServeArgs) -> Result<u16, SettingsError> {
 }
 
 /// Divides the limits and the ports.
-fn divided(
-    args: &ServeArgs,
-    workers: u16,
-    relays: &[(IpAddr, IpAddr)],
-) -> Result<Vec<ServerSettings>, SettingsError> {
+fn divided(args: &ServeArgs, workers: u16, relays: &[(IpAddr, IpAddr)]) -> Result<Vec<ServerSettings>, SettingsError> {
     let of = |name, value| share::limit(value, workers).ok_or(SettingsError::Divided { name, value, workers });
     for (name, value) in whole(args) {
         of(name, value)?;
@@ -241,6 +258,11 @@ fn divided(
     limits.allocations = of("--max-allocations", limits.allocations)?;
     limits.allocations_per_user = of("--max-allocations-per-user", limits.allocations_per_user)?;
     limits.allocations_per_source = of("--max-allocations-per-source", limits.allocations_per_source)?;
+    if workers > 1 {
+        limits.connections = 0;
+    }
+    limits.streams = of("--streams", limits.streams)?;
+    limits.streams_per_source = of("--streams-per-source", limits.streams_per_source)?;
     let rate = match args.rate {
         RateLimit::Off => None,
         RateLimit::PerSecond(rate) => NonZeroU32::new(of("--rate", rate)?).map(Rate::per_second),
@@ -257,31 +279,32 @@ fn divided(
             .turn
             .max_lifetime
             .map_or(ServerConfig::LIFETIME_MAX, |seconds| Duration::from_secs(seconds.into())),
-        streams: super::count(of("--streams", args.streams)?),
-        streams_per_source: super::count(of("--streams-per-source", args.streams_per_source)?),
     };
     Ok(ports.into_iter().map(|ports| ServerSettings { ports, ..server.clone() }).collect())
 }
 
-/// Raises the limit of open files as far as the system allows, and reports a limit that is below the allocations.
-pub(super) fn raise_descriptors(allocations: u32) {
+/// Raises the limit of open files as far as the system allows. Returns the limit, if the system has one.
+pub(super) fn raise_descriptors() -> Option<u64> {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
+        let maximum = getrlimit(Resource::Nofile).maximum;
         // The system can refuse; the old limit then stays.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-        let current = getrlimit(Resource::Nofile).current;
-        if current.is_some_and(|current| current < u64::from(allocations)) {
-            output::print_diagnostic(format_args!(
-                "the limit of open files ({}) is below --max-allocations {allocations}: an allocation needs one, and \
-                 gets 508 without; raise the limit (ulimit -Hn), or lower --max-allocations",
-                current.unwrap_or_default()
-            ));
-        }
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        getrlimit(Resource::Nofile).current
     }
     #[cfg(not(unix))]
-    let _ = allocations;
+    None
+}
+
+/// Reports a limit of open files that is below the number of allocations.
+pub(super) fn report_descriptors(limit: Option<u64>, allocations: u32) {
+    if let Some(limit) = limit.filter(|limit| *limit < u64::from(allocations)) {
+        output::print_diagnostic(format_args!(
+            "the limit of open files ({limit}) is below --max-allocations {allocations}: an allocation needs one, and \
+             gets 508 without; raise the limit (ulimit -Hn), or lower --max-allocations"
+        ));
+    }
 }
 
 #[cfg(test)]
@@ -315,10 +338,23 @@ mod tests {
             ("--listen 127.0.0.1 --realm r --user a:b --tls-listen 127.0.0.1", &["--tls-cert FILE"]),
             ("--listen 127.0.0.1 --realm r --user a:b --tls-listen 127.0.0.1 --tls-cert x", &["--tls-key FILE"]),
             ("--listen 127.0.0.1 --realm r --user a:b --relay-address 224.0.0.1", &["224.0.0.1"]),
-            ("--listen 127.0.0.1 --realm r --user a:b --relay-address 10.0.0.1 --relay-address 10.0.0.2", &["10.0.0.2", "second"]),
-            ("--listen 127.0.0.1 --realm r --user a:b --workers 3 --max-allocations 2", &["--max-allocations 2", "3 workers"]),
+            (
+                "--listen 127.0.0.1 --realm r --user a:b --relay-address 10.0.0.1 --relay-address 10.0.0.2",
+                &["10.0.0.2", "second"],
+            ),
+            (
+                "--listen 127.0.0.1 --realm r --user a:b --workers 3 --max-allocations 2",
+                &["--max-allocations 2", "3 workers"],
+            ),
+            (
+                "--listen 127.0.0.1 --realm r --user a:b --workers 3 --max-connections 1",
+                &["--max-connections 1", "--workers 1"],
+            ),
             ("--listen 127.0.0.1 --realm r --user a:b --workers 3 --rate 2", &["--rate 2", "3 workers"]),
-            ("--listen 127.0.0.1 --realm r --user a:b --workers 3 --relay-ports 50000-50003", &["50000-50003", "3 workers"]),
+            (
+                "--listen 127.0.0.1 --realm r --user a:b --workers 3 --relay-ports 50000-50003",
+                &["50000-50003", "3 workers"],
+            ),
         ] {
             let error = check(line).unwrap_err();
             assert_eq!(error.lines().count(), 1, "{error:?}");
@@ -346,7 +382,14 @@ mod tests {
             assert_eq!((server.limits.allocations, server.limits.allocations_per_user), (2, 2));
         }
         assert_eq!(settings.relay_ports(), RELAY_PORTS);
-        for line in ["--max-allocations 1", "--max-allocations-per-user 1", "--relay-ports 5000-5001", "--relay-ports 5000-5000", "--rate 1"] {
+        for line in [
+            "--max-allocations 1",
+            "--max-allocations-per-user 1",
+            "--relay-ports 5000-5001",
+            "--relay-ports 5000-5000",
+            "--rate 1",
+            "--max-connections 9",
+        ] {
             assert_eq!(check(&format!("{BASE} {line}")).unwrap().workers, 1, "{line}");
         }
     }

@@ -97,9 +97,8 @@ fn options() -> Vec<Arg> {
 fn given(words: &[OsString]) -> Vec<String> {
     let Ok(matches) = Cli::command().try_get_matches_from(words) else { return Vec::new() };
     let Some((_, matches)) = matches.subcommand() else { return Vec::new() };
-    let is_given = |option: &Arg| {
-        matches.value_source(option.get_id().as_str()) == Some(clap::parser::ValueSource::CommandLine)
-    };
+    let is_given =
+        |option: &Arg| matches.value_source(option.get_id().as_str()) == Some(clap::parser::ValueSource::CommandLine);
     let given = options().into_iter().filter(is_given);
     given.filter_map(|option| option.get_long().map(ToOwned::to_owned)).collect()
 }
@@ -229,7 +228,12 @@ impl Reader<'_> {
     }
 
     /// Checks a value by the parser of its option.
-    fn checked(&self, option: &Arg, value: &Spanned<DeValue<'_>>, word: OsString) -> Result<OsString, SettingsFileError> {
+    fn checked(
+        &self,
+        option: &Arg,
+        value: &Spanned<DeValue<'_>>,
+        word: OsString,
+    ) -> Result<OsString, SettingsFileError> {
         let command = clap::Command::new("serve").no_binary_name(true).arg(option.clone());
         match command.try_get_matches_from([&word]) {
             Ok(_) => Ok(word),
@@ -243,11 +247,7 @@ impl Reader<'_> {
     fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.rsplit('\n').next().unwrap_or_default();
-        Place {
-            file: self.path.into(),
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-        }
+        Place { file: self.path.into(), line: before.matches('\n').count() + 1, column: line.chars().count() + 1 }
     }
 
     /// Returns the key with the smallest edit distance.

@@ -43,10 +43,8 @@ pub(super) fn open(
     workers: u16,
     buffer: Option<u32>,
 ) -> Result<OpenSockets, ServeError> {
-    let mut open = OpenSockets {
-        workers: (0..workers).map(|_| WorkerSockets::default()).collect(),
-        listening: Vec::new(),
-    };
+    let mut open =
+        OpenSockets { workers: (0..workers).map(|_| WorkerSockets::default()).collect(), listening: Vec::new() };
     let is_default = listen.is_empty();
     let listen = if is_default { &DEFAULT_LISTEN[..] } else { listen };
     for local in listen {

@@ -28,13 +28,14 @@ pub(super) async fn run(args: &ServeArgs, words: &[OsString]) -> Result<Exit, Fa
     let nonces = users::nonce_secret();
     let settings = Settings::check(args, nonces).map_err(ServeError::from)?;
     let certificate = certificate(args).map_err(ServeError::from)?;
-    settings::raise_descriptors(settings.allocations);
+    let descriptors = settings::raise_descriptors();
     let metrics = args.turn.metrics.map(metrics::bind).transpose().map_err(ServeError::from)?;
     let turn = &args.turn;
     let open = sockets::open(&args.listen, &turn.tls_listen, settings.workers, turn.socket_buffer)?;
     let listening = open.listening.clone();
     let mut workers = start(args, &settings, certificate.as_ref(), open)?;
     workers.ready().await?;
+    settings::report_descriptors(descriptors, settings.allocations);
     let orders = workers.workers.iter().map(|worker| worker.orders.clone()).collect();
     let metrics_at = metrics.as_ref().and_then(metrics::address);
     if let Some(listener) = metrics {
@@ -110,7 +111,7 @@ fn start(
         crate::reserve_descriptors().map_err(WorkerError::from).map_err(ServeError::from)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(WorkerError::from).map_err(ServeError::from)?;
-        let mut driver = super::driver_limits(server.streams, server.streams_per_source);
+        let mut driver = server.driver();
         if let Some(bytes) = args.turn.relay_buffer {
             driver = driver.with_socket_buffers(super::count(bytes));
         }

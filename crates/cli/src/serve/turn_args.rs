@@ -62,6 +62,12 @@ pub(crate) struct TurnArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) max_channels: Option<u16>,
+    /// Maximum number of connections of one TCP allocation (RFC 6062); 0 refuses TCP allocations
+    ///
+    /// The default is 64 with one worker. With several workers TCP allocations are refused.
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u16).range(0..=4096))]
+    pub(crate) max_connections: Option<u16>,
     /// Maximum bandwidth of one allocation in bytes per second, both directions together; the default is no limit
     #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -117,6 +123,7 @@ impl TurnArgs {
             ("--max-allocations-per-source", self.max_allocations_per_source.is_some()),
             ("--max-permissions", self.max_permissions.is_some()),
             ("--max-channels", self.max_channels.is_some()),
+            ("--max-connections", self.max_connections.is_some()),
             ("--max-bandwidth", self.max_bandwidth.is_some()),
             ("--max-lifetime", self.max_lifetime.is_some()),
             ("--tls-listen", !self.tls_listen.is_empty()),

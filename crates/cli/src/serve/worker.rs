@@ -11,13 +11,9 @@ use super::settings::ServerSettings;
 use super::sockets::WorkerSockets;
 use super::users::UserError;
 use core::time::Duration;
-use portolan_machine::{
-    Cx, Datagram, Forward, Input, Instant, Machine, Output, Protocol, Verdict,
-};
+use portolan_machine::{Cx, Datagram, Forward, Input, Instant, Machine, Output, Protocol, Verdict};
 use portolan_tokio::{Driver, DriverConfig};
-use portolan_turn::{
-    PeerPolicy, Server, ServerCommand, ServerConfigError, ServerError, ServerEvent, ServerSocket,
-};
+use portolan_turn::{PeerPolicy, Server, ServerCommand, ServerConfigError, ServerError, ServerEvent, ServerSocket};
 use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;

@@ -76,19 +76,28 @@ fn an_empty_file_and_a_false_flag_set_nothing() {
 fn a_fault_has_its_line_and_column_and_the_remedy() {
     for (text, expected) in [
         ("turn = true\nrealn = \"x\"\n", "FILE, line 2, column 1: unknown key \"realn\"; the nearest key is realm"),
-        ("max_allocations = 5\n", "FILE, line 1, column 1: unknown key \"max_allocations\"; the nearest key is max-allocations"),
+        (
+            "max_allocations = 5\n",
+            "FILE, line 1, column 1: unknown key \"max_allocations\"; the nearest key is max-allocations",
+        ),
         ("config = \"x\"\n", "FILE, line 1, column 1: unknown key \"config\""),
         ("turn = \"yes\"\n", "FILE, line 1, column 8: the key turn needs true or false, not a text"),
         ("turn = 1\n", "FILE, line 1, column 8: the key turn needs true or false, not a number"),
         ("[turn]\nrealm = \"x\"\n", "the key turn needs true or false, not a table"),
         ("listen = \"127.0.0.1\"\n", "FILE, line 1, column 10: the key listen needs a list"),
-        ("listen = [\"127.0.0.1\", 5]\n", "FILE, line 1, column 24: the key listen needs a text in quotes, not a number"),
+        (
+            "listen = [\"127.0.0.1\", 5]\n",
+            "FILE, line 1, column 24: the key listen needs a text in quotes, not a number",
+        ),
         ("drain = 1.5\n", "FILE, line 1, column 9: the key drain needs a whole number, not a number with a fraction"),
         ("drain = \"5\"\n", "FILE, line 1, column 9: the key drain needs a whole number, not a text"),
         ("realm = 5\n", "FILE, line 1, column 9: the key realm needs a text in quotes, not a number"),
         ("\nrealm = \"é\" x\n", "FILE, line 2, column 13: "),
         ("realm = \"a\"\nrealm = \"b\"\n", "FILE, line 2, column 1: duplicate key"),
-        ("allow-peer = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n", "FILE, line 1, column 29: invalid value '10.0.0.1/8' for '--allow-peer <CIDR>': bits after the prefix"),
+        (
+            "allow-peer = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n",
+            "FILE, line 1, column 29: invalid value '10.0.0.1/8' for '--allow-peer <CIDR>': bits after the prefix",
+        ),
         ("deny-peer = [\"\"]\n", "FILE, line 1, column 14: "),
         ("relay-ports = \"2-1\"\n", "the range is empty"),
         ("workers = -1\n", "FILE, line 1, column 11: invalid value '-1' for '--workers <N>'"),
@@ -133,7 +142,14 @@ fn a_file_with_secrets_must_be_private() {
 
 #[test]
 fn the_distance_counts_edits() {
-    for (one, other, edits) in [("", "", 0), ("realm", "realm", 0), ("realm", "realn", 1), ("user", "users", 1), ("", "abc", 3), ("kitten", "sitting", 3)] {
+    for (one, other, edits) in [
+        ("", "", 0),
+        ("realm", "realm", 0),
+        ("realm", "realn", 1),
+        ("user", "users", 1),
+        ("", "abc", 3),
+        ("kitten", "sitting", 3),
+    ] {
         assert_eq!(distance(one, other), edits, "{one} {other}");
         assert_eq!(distance(other, one), edits, "{other} {one}");
     }
