@@ -28,6 +28,7 @@ mod request;
 mod stats;
 mod streams;
 mod table;
+mod tcp;
 
 pub use command::ServerCommand;
 pub use config::{ServerConfig, ServerLimits, ServerSocket};
@@ -57,6 +58,7 @@ use relay::Relayed;
 use reply::{Asked, Reply, Unknown};
 use streams::Streams;
 use table::{Slot, Table};
+use tcp::Connections;
 
 /// A TURN server.
 #[derive(Clone, Debug)]
@@ -71,6 +73,7 @@ pub struct Server {
     limiter: Option<Limiter>,
     ids: TransactionIds,
     streams: Streams,
+    connections: Connections,
     out: Outbox<ServerEvent>,
     stats: ServerStats,
 }
@@ -132,6 +135,7 @@ impl Server {
             limiter: config.rate.map(Limiter::new),
             ids: TransactionIds::new(),
             streams: Streams::new(&config.limits),
+            connections: Connections::default(),
             out: Outbox::new(),
             stats: ServerStats::default(),
         })
@@ -199,6 +203,7 @@ impl Server {
     /// Replaces the policy. Permissions and channels of peers that the new policy denies are removed.
     pub fn set_policy(&mut self, policy: PeerPolicy) {
         self.config.policy = policy;
+        self.end_denied_connections();
         let Some(hash) = self.table.hash() else { return };
         let slots: alloc::vec::Vec<Slot> = self.table.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
@@ -339,11 +344,19 @@ impl Server {
         }
         let slot = self.live_slot(cx.now(), &client);
         let method = request.method();
+        if method == Method::CONNECTION_BIND {
+            let asked = Asked::new(request, admitted.signature.clone());
+            if let Err(why) = self.connection_bind(cx, &client, &admitted, &asked) {
+                self.refuse(cx, &client, &asked, why);
+            }
+            return;
+        }
         if method == Method::ALLOCATE {
             return self.allocate(cx, client, admitted, slot);
         }
         let asked = Asked::new(request, admitted.signature.clone());
-        let is_known = matches!(method, Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND);
+        let is_known =
+            matches!(method, Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND | Method::CONNECT);
         let found = slot.and_then(|slot| Some((slot, self.table.get(slot)?)));
         let (slot, allocation) = match found {
             _ if !is_known => return self.refuse(cx, &client, &asked, RequestRefusal::UnknownMethod),
@@ -358,6 +371,10 @@ impl Server {
         }
         let done = match method {
             Method::REFRESH => return self.refresh(cx, slot, &asked, &admitted),
+            Method::CONNECT => match self.connect(cx, slot, &admitted, &asked) {
+                Ok(()) => return,
+                Err(why) => Err(why),
+            },
             Method::CREATE_PERMISSION => self.create_permission(cx, slot, &admitted),
             _ => self.channel_bind(cx, slot, &admitted),
         };
@@ -388,6 +405,9 @@ impl Server {
             self.out.push(Output::Event(ServerEvent::Listening { socket, protocol, local }));
             return Verdict::Mine;
         }
+        if self.peer_connected(cx, socket) == Verdict::Mine {
+            return Verdict::Mine;
+        }
         let Some((slot, family)) = self.relay_of(socket) else { return self.contains(socket) };
         self.relay_opened(cx, slot, family);
         Verdict::Mine
@@ -399,19 +419,22 @@ impl Server {
             self.out.push(Output::Event(ServerEvent::Refused { protocol, local, why }));
             return Verdict::Mine;
         }
+        if self.peer_refused(cx, socket, why) == Verdict::Mine {
+            return Verdict::Mine;
+        }
         let Some((slot, family)) = self.relay_of(socket) else { return self.contains(socket) };
         self.relay_refused(cx, slot, family, why);
         Verdict::Mine
     }
 
-    fn closed(&mut self, socket: SocketId, why: Closure) -> Verdict {
+    fn closed(&mut self, cx: &mut Cx<'_>, socket: SocketId, why: Closure) -> Verdict {
         if let Some(listener) = self.listeners.closed(socket) {
             let (protocol, local) = (listener.protocol, listener.local);
             self.out.push(Output::Event(ServerEvent::Lost { protocol, local, why }));
             self.free_clients_of(socket);
             return Verdict::Mine;
         }
-        if self.lost_stream(socket) {
+        if self.lost_stream(socket) || self.connection_closed(cx, socket) {
             return Verdict::Mine;
         }
         let Some((slot, _)) = self.relay_of(socket) else { return self.contains(socket) };
@@ -464,13 +487,16 @@ impl Server {
             self.quotas.release(&reservation.owner);
             verdict = Verdict::Mine;
         }
-        if self.wake_streams(cx) { Verdict::Mine } else { verdict }
+        let streams = self.wake_streams(cx);
+        if self.wake_connections(cx) || streams { Verdict::Mine } else { verdict }
     }
 
     fn wait(&self) -> Option<Deadline> {
         let allocations = self.table.next_timer().map(|at| Deadline::new(at, "expiry of an allocation or permission"));
         let reservations = self.pool.next_timer().map(|at| Deadline::new(at, "expiry of a reserved port"));
-        Deadline::earliest(Deadline::earliest(allocations, reservations), self.streams.wait())
+        let connections = self.connections.next_timer().map(|at| Deadline::new(at, "timeout of a connection"));
+        let streams = Deadline::earliest(self.streams.wait(), connections);
+        Deadline::earliest(Deadline::earliest(allocations, reservations), streams)
     }
 }
 
@@ -532,7 +558,7 @@ impl Machine for Server {
             Input::Datagram(datagram) => self.datagram(cx, datagram),
             Input::Socket(socket, SocketEvent::Opened { local }) => self.opened(cx, socket, local),
             Input::Socket(socket, SocketEvent::Refused(why)) => self.refused(cx, socket, why),
-            Input::Socket(socket, SocketEvent::Closed(why)) => self.closed(socket, why),
+            Input::Socket(socket, SocketEvent::Closed(why)) => self.closed(cx, socket, why),
             Input::Socket(socket, SocketEvent::Unreachable { remote, why }) => {
                 self.unreachable(cx, socket, remote, why)
             }

@@ -105,6 +105,9 @@ pub(super) fn send<'a>(
     let (slot, allocation) = allocation_of(table, now, client)?;
     let indication = Indication::decode(payload).filter(|indication| indication.kind == IndicationKind::Send);
     let Indication { peer, data, .. } = indication.ok_or(ServerDropped::SendInvalid)?;
+    if allocation.is_tcp {
+        return Err(ServerDropped::TcpAllocation);
+    }
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
     if !allocation.peers.permits(hash, now, peer.ip()) {
         return Err(ServerDropped::NoPermission);

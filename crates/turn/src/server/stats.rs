@@ -77,6 +77,10 @@ pub struct RefusedStats {
     pub transport: u64,
     /// 443.
     pub peer_family: u64,
+    /// 446.
+    pub connection_exists: u64,
+    /// 447.
+    pub connection_failed: u64,
     /// 486.
     pub quota: u64,
     /// 508.
@@ -133,7 +137,8 @@ impl RefusedStats {
     pub const fn total(&self) -> u64 {
         let requests = self.bad_request + self.unknown_attribute + self.wrong_credentials + self.allocation_mismatch;
         let families = self.address_family + self.transport + self.peer_family;
-        requests + families + self.forbidden + self.quota + self.capacity
+        let connections = self.connection_exists + self.connection_failed;
+        requests + families + connections + self.forbidden + self.quota + self.capacity
     }
 }
 
@@ -172,6 +177,8 @@ impl ServerStats {
             441 => &mut refused.wrong_credentials,
             442 => &mut refused.transport,
             443 => &mut refused.peer_family,
+            446 => &mut refused.connection_exists,
+            447 => &mut refused.connection_failed,
             486 => &mut refused.quota,
             508 => &mut refused.capacity,
             _ => &mut refused.bad_request,
@@ -205,10 +212,13 @@ impl ServerStats {
             | ServerDropped::Unknown
             | ServerDropped::NotARequest
             | ServerDropped::SendInvalid
+            | ServerDropped::TcpAllocation
             | ServerDropped::ChannelDataInvalid => &mut dropped.invalid,
             ServerDropped::Unaddressable => &mut dropped.unaddressable,
             ServerDropped::RateLimited => &mut dropped.rate_limited,
-            ServerDropped::QueueFull | ServerDropped::Unwritable => &mut dropped.overload,
+            ServerDropped::QueueFull | ServerDropped::Unwritable | ServerDropped::ConnectionsFull => {
+                &mut dropped.overload
+            }
             ServerDropped::Pending => &mut dropped.pending,
             ServerDropped::NoAllocation => &mut dropped.no_allocation,
             ServerDropped::NoPermission | ServerDropped::OtherFamily => &mut dropped.no_permission,

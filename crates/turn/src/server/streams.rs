@@ -39,6 +39,8 @@ pub(super) struct Streams {
     close_retry: Option<Deadline>,
     /// The end of the wait of the last request of a stream, if it was above the rate of its source.
     held_until: Option<Instant>,
+    /// The length of the ConnectionBind request that made its stream a data stream.
+    bound: Option<usize>,
 }
 
 /// The reason of a timer.
@@ -65,7 +67,13 @@ struct Stream {
 impl Streams {
     pub(super) const fn new(limits: &ServerLimits) -> Self {
         let limits = StreamLimits { total: limits.streams as usize, source: limits.streams_per_source as usize };
-        Self { table: StreamTable::new(limits), timers: Timers::new(), close_retry: None, held_until: None }
+        Self {
+            table: StreamTable::new(limits),
+            timers: Timers::new(),
+            close_retry: None,
+            held_until: None,
+            bound: None,
+        }
     }
 
     /// The number of open streams.
@@ -117,7 +125,13 @@ impl Server {
         id: SocketId,
         remote: SocketAddr,
     ) -> Verdict {
-        if !self.listeners.accepts(listener) || self.streams.table.contains(id) {
+        if self.streams.table.contains(id) || self.is_data_stream(id) {
+            return Verdict::NotMine;
+        }
+        if let Some(relay) = self.table.by_relay(listener) {
+            return self.peer_accepted(cx, relay, id, remote);
+        }
+        if !self.listeners.accepts(listener) {
             return Verdict::NotMine;
         }
         let client = Client { socket: id, remote, path: ClientPath::Stream };
@@ -143,7 +157,7 @@ impl Server {
     pub(super) fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
         let id = chunk.socket;
         let is_kept = self.streams.table.is_kept(id);
-        let stream = self.streams.table.get_mut(id)?;
+        let Some(stream) = self.streams.table.get_mut(id) else { return self.connection_chunk(cx, &chunk) };
         if stream.full || stream.pause.is_some() || self.out.room() < STREAM_SPACE {
             return Some(0);
         }
@@ -161,6 +175,11 @@ impl Server {
         }
         match fed {
             Ok(taken) => {
+                if let Some(length) = self.streams.bound.take() {
+                    // The request is the last frame of the stream. Its first bytes can be in the buffer.
+                    self.streams.forget(id);
+                    return Some(taken + length - framer.len());
+                }
                 if let Some(stream) = self.streams.table.get_mut(id) {
                     stream.framer = framer;
                 }
@@ -188,6 +207,10 @@ impl Server {
             Kind::Foreign if is_stun(frame) && is_request(frame) => self.request(cx, client, frame),
             Kind::Foreign => self.drop_message(cx, client.remote, ServerDropped::NotARequest),
         }
+        if self.is_data_stream(client.socket) {
+            self.streams.bound = Some(frame.len());
+            return false;
+        }
         match self.streams.held_until.take() {
             Some(until) => {
                 self.pause_stream(cx, &client, until);
@@ -211,9 +234,14 @@ impl Server {
     /// Closes a stream, and ends its allocation.
     pub(super) fn close_stream(&mut self, now: Instant, id: SocketId) {
         let Some(stream) = self.streams.forget(id) else { return };
+        self.close_later(now, id);
+        self.free_client(&stream.client);
+    }
+
+    /// Closes a socket, now or when the queue has space.
+    pub(super) fn close_later(&mut self, now: Instant, id: SocketId) {
         self.streams.table.close(id);
         self.close_streams(now);
-        self.free_client(&stream.client);
     }
 
     fn free_client(&mut self, client: &Client) {
@@ -237,7 +265,7 @@ impl Server {
 
     /// Stores whether the driver reports a full send buffer of a stream.
     pub(super) fn set_full(&mut self, id: SocketId, full: bool) -> Verdict {
-        let Some(stream) = self.streams.table.get_mut(id) else { return Verdict::NotMine };
+        let Some(stream) = self.streams.table.get_mut(id) else { return self.set_connection_full(id, full) };
         stream.full = full;
         Verdict::Mine
     }

@@ -14,4 +14,5 @@ mod relaying;
 mod requests;
 mod state;
 mod streams;
+mod tcp;
 mod world;
