@@ -122,6 +122,7 @@ fn samples() -> Vec<ServerNote> {
     all
 }
 
+#[expect(clippy::too_many_lines, reason = "a list with one line for each code")]
 pub(super) fn server() -> Table {
     use RequestRefusal as R;
     use ServerDropped as D;
