@@ -80,8 +80,8 @@ impl Client {
         let ids: alloc::vec::Vec<_> =
             pending.filter(|(_, tag, _)| tag.allocation == number).map(|(id, ..)| id).collect();
         for id in ids {
-            let cancelled = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
-            debug_assert_eq!(cancelled, Ok(()), "the request was pending");
+            // After a leap of the clock, the cancellation of one request times out others that are due.
+            let _timed_out = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
         }
     }
 
