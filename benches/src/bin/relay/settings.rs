@@ -1,0 +1,55 @@
+//! The options of the command.
+
+use crate::server::Kind;
+use core::time::Duration;
+
+/// The settings of a comparison.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `--rounds`: the number of rounds. It should be odd, so that a round is the median.
+    pub(crate) rounds: usize,
+    /// `--flows`: the allocations that have traffic.
+    pub(crate) flows: usize,
+    /// `--milliseconds`: the time of one run of one server.
+    pub(crate) time: Duration,
+    /// `--allocations`: the allocations whose memory and processor time are measured.
+    pub(crate) allocations: usize,
+    /// `--servers`: the compared servers, separated by commas.
+    pub(crate) kinds: Vec<Kind>,
+}
+
+impl Settings {
+    pub(crate) const USAGE: &'static str = "usage: relay [--rounds N] [--flows N] [--milliseconds N] [--allocations N] \
+         [--servers coturn,portolan,bare]";
+
+    pub(crate) fn parse(arguments: &[&str]) -> Result<Self, String> {
+        let mut settings = Self {
+            rounds: 5,
+            flows: 64,
+            time: Duration::from_millis(300),
+            allocations: 8_000,
+            kinds: vec![Kind::Coturn, Kind::Portolan, Kind::Bare],
+        };
+        for pair in arguments.chunks(2) {
+            let [name, value] = pair else { return Err(format!("{} needs a value", pair.concat())) };
+            let number = || match value.parse() {
+                Ok(number) if number > 0 => Ok(number),
+                _ => Err(format!("{name} needs a number above 0, found {value:?}")),
+            };
+            match *name {
+                "--rounds" => settings.rounds = number()?,
+                "--flows" => settings.flows = number()?,
+                "--milliseconds" => settings.time = Duration::from_millis(number()? as u64),
+                "--allocations" => settings.allocations = number()?,
+                "--servers" => settings.kinds = value.split(',').map(kind).collect::<Result<_, _>>()?,
+                unknown => return Err(format!("unknown option {unknown}")),
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    let known = [Kind::Coturn, Kind::Portolan, Kind::Bare];
+    known.into_iter().find(|kind| kind.name() == name).ok_or_else(|| format!("unknown server {name:?}"))
+}
