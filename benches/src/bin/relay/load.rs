@@ -27,38 +27,52 @@ const SINGLES: usize = 64;
 pub(crate) enum Pattern {
     /// Each datagram goes to another flow.
     Single,
-    /// Eight datagrams of one flow, then eight of the next. Each is sent and received by its own system call.
+    /// Eight datagrams of one flow, then eight of the next. Each is sent by its own system call, so the server can
+    /// receive a burst before its end.
     Bursts,
-    /// The same with segmentation and receive offload in the load, as between interfaces that support both.
+    /// Bursts that one system call sends (segmentation offload): a burst arrives as a whole.
+    Whole,
+    /// The same, and the load also receives merged datagrams (receive offload), as an interface with offloads does.
     Offload,
 }
 
 impl Pattern {
-    pub(crate) const ALL: [Self; 3] = [Self::Single, Self::Bursts, Self::Offload];
+    pub(crate) const ALL: [Self; 4] = [Self::Single, Self::Bursts, Self::Whole, Self::Offload];
+
+    /// The name in the tables and on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Bursts => "bursts",
+            Self::Whole => "whole",
+            Self::Offload => "offload",
+        }
+    }
 
     /// The datagrams of one flow in succession.
     pub(crate) const fn burst(self) -> usize {
         match self {
             Self::Single => 1,
-            Self::Bursts | Self::Offload => 8,
+            Self::Bursts | Self::Whole | Self::Offload => 8,
         }
     }
 
     const fn window(self) -> usize {
         match self {
             Self::Single => SINGLES,
-            Self::Bursts | Self::Offload => BURSTS * self.burst(),
+            Self::Bursts | Self::Whole | Self::Offload => BURSTS * self.burst(),
         }
+    }
+
+    /// Whether one system call sends a burst.
+    const fn segments(self) -> bool {
+        matches!(self, Self::Whole | Self::Offload)
     }
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Single => "single",
-            Self::Bursts => "bursts",
-            Self::Offload => "offload",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -92,13 +106,10 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// All kinds: the patterns with both lengths in both directions.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let lengths = |pattern| [160, 1_000].map(|length| (pattern, length));
-        Pattern::ALL
-            .into_iter()
-            .flat_map(lengths)
-            .flat_map(|(pattern, length)| Direction::ALL.map(|direction| Self { pattern, direction, length }))
+    /// A pattern with both lengths in both directions.
+    pub(crate) fn of(pattern: Pattern) -> impl Iterator<Item = Self> {
+        let with = move |length| Direction::ALL.map(|direction| Self { pattern, direction, length });
+        [160, 1_000].into_iter().flat_map(with)
     }
 }
 
@@ -142,7 +153,7 @@ pub(crate) fn run(
     time: Duration,
 ) -> Outcome<Delivered> {
     let mut run = Run::new(clients, peer, traffic)?;
-    run.set_offload(traffic.pattern == Pattern::Offload)?;
+    run.set_offload(true)?;
     run.drain();
     run.exchange(time / 10)?;
     let warm_up = run.delivered;
@@ -151,9 +162,7 @@ pub(crate) fn run(
     run.exchange(time)?;
     let (spent, elapsed) = (server.processor_time()? - before, begin.elapsed());
     let (datagrams, lost) = (run.delivered, run.lost);
-    if traffic.pattern == Pattern::Offload {
-        run.set_offload(false)?;
-    }
+    run.set_offload(false)?;
     Ok(Delivered { datagrams, in_all: datagrams + warm_up, lost, spent, elapsed })
 }
 
@@ -200,7 +209,7 @@ impl<'a> Run<'a> {
             Direction::ToClient => clients.head(length).len() + length,
         };
         datagram.resize(datagram.len() + length, 7);
-        let times = if pattern == Pattern::Offload { pattern.burst() } else { 1 };
+        let times = if pattern.segments() { pattern.burst() } else { 1 };
         Ok(Self {
             paths: paths.collect(),
             traffic,
@@ -216,12 +225,17 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Turns the offloads of all sockets of the load on or off.
+    /// Turns the offloads of the pattern on or off, at all sockets of the load.
     fn set_offload(&self, on: bool) -> Outcome<()> {
+        let Traffic { pattern, .. } = self.traffic;
         let segment = if on { i32::try_from(self.segment)? } else { 0 };
         for path in &self.paths {
-            setsockopt(path.sender, sockopt::UdpGsoSegment, &segment)?;
-            setsockopt(path.receiver, sockopt::UdpGroSegment, &on)?;
+            if pattern.segments() {
+                setsockopt(path.sender, sockopt::UdpGsoSegment, &segment)?;
+            }
+            if pattern == Pattern::Offload {
+                setsockopt(path.receiver, sockopt::UdpGroSegment, &on)?;
+            }
         }
         Ok(())
     }

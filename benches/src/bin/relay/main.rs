@@ -11,6 +11,7 @@ extern crate alloc;
 
 mod bare;
 mod client;
+mod driver;
 mod latency;
 mod load;
 mod portolan;
@@ -68,6 +69,7 @@ fn serve(kind: &str, address: &str, peer: &str) -> Outcome<()> {
     let (address, peer) = (address.parse()?, peer.parse()?);
     match kind {
         "portolan" => portolan::serve(address),
+        "driver" => driver::serve(address, peer),
         "bare" => bare::serve(address, peer),
         unknown => Err(format!("no server {unknown}").into()),
     }
@@ -95,8 +97,8 @@ fn compare(settings: &Settings) -> Outcome<()> {
         writeln!(std::io::stderr(), "round {} of {}", round + 1, settings.rounds)?;
     }
     writeln!(out, "{} rounds: median (least to most)", settings.rounds)?;
-    report::print_forwards(&mut out, &figures)?;
-    report::print_traffic(&mut out, &figures)?;
+    report::print_forwards(&mut out, &figures, &settings.traffic)?;
+    report::print_traffic(&mut out, &figures, &settings.traffic)?;
     report::print_latency(&mut out, &figures)?;
     report::print_allocations(&mut out, &figures)?;
     Ok(())
@@ -125,7 +127,7 @@ impl Relay {
 /// One round of all kinds of traffic: all servers run, and each gets every kind of traffic in turn.
 fn traffic(settings: &Settings, kinds: &[Kind], round: usize, figures: &mut Figures) -> Outcome<()> {
     let relays = kinds.iter().map(|kind| Relay::start(*kind, settings.flows)).collect::<Outcome<Vec<_>>>()?;
-    for traffic in Traffic::all() {
+    for traffic in settings.traffic.iter().copied() {
         for Relay { server, clients, peer } in &relays {
             let delivered = load::run(server, clients, peer, traffic, settings.time)?;
             figures.add(server.kind, Figure::Forwards(traffic), delivered.per_second());
@@ -170,7 +172,7 @@ fn system_calls(settings: &Settings, relays: &[Relay], figures: &mut Figures) ->
         return Ok(());
     };
     writeln!(std::io::stdout(), "system calls counted by {}", tool.name())?;
-    for traffic in Traffic::all() {
+    for traffic in settings.traffic.iter().copied() {
         for Relay { server, clients, peer } in relays {
             // The warm-up of a run is a tenth of its time, and its system calls are counted too.
             let run = || load::run(server, clients, peer, traffic, settings.time);

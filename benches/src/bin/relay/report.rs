@@ -103,27 +103,32 @@ fn ratio(one: &[f64], other: &[f64]) -> Cell {
 }
 
 /// Prints the table of the forwards, in thousands.
-pub(crate) fn print_forwards(f: &mut impl std::io::Write, figures: &Figures) -> std::io::Result<()> {
-    let kinds = [Kind::Coturn, Kind::Portolan, Kind::Bare];
+pub(crate) fn print_forwards(
+    f: &mut impl std::io::Write,
+    figures: &Figures,
+    traffic: &[Traffic],
+) -> std::io::Result<()> {
+    let kinds = Kind::ALL;
     writeln!(f, "\nthousand forwards for each second of the server's processor time")?;
     writeln!(
         f,
-        "{:<26}{:<22}{:<22}{:<22}{:<22}portolan / bare",
-        "", "coturn", "portolan", "bare", "portolan / coturn"
+        "{:<26}{:<18}{:<18}{:<18}{:<18}{:<22}portolan / bare",
+        "", "coturn", "portolan", "driver", "bare", "portolan / coturn"
     )?;
-    let mut row = |label: String, [coturn, portolan, bare]: [Vec<f64>; 3]| {
+    let mut row = |label: String, [coturn, portolan, driver, bare]: [Vec<f64>; 4]| {
         let cell = |values: &[f64]| Cell(Spread::of(values.iter().map(|value| value / 1e3)));
         writeln!(
             f,
-            "{label:<26}{:<22.0}{:<22.0}{:<22.0}{:<22}{}",
+            "{label:<26}{:<18.0}{:<18.0}{:<18.0}{:<18.0}{:<22}{}",
             cell(&coturn),
             cell(&portolan),
+            cell(&driver),
             cell(&bare),
             ratio(&portolan, &coturn),
             ratio(&portolan, &bare)
         )
     };
-    for traffic in Traffic::all() {
+    for traffic in traffic.iter().copied() {
         row(traffic.to_string(), kinds.map(|kind| figures.rounds(Some(kind), Figure::Forwards(traffic))))?;
         let Traffic { pattern, direction, length } = traffic;
         if direction == Direction::ToClient {
@@ -137,19 +142,26 @@ pub(crate) fn print_forwards(f: &mut impl std::io::Write, figures: &Figures) -> 
 }
 
 /// Prints the other figures of the traffic: system calls, use of the core, losses.
-pub(crate) fn print_traffic(f: &mut impl std::io::Write, figures: &Figures) -> std::io::Result<()> {
-    let kinds = [Kind::Coturn, Kind::Portolan, Kind::Bare];
+pub(crate) fn print_traffic(
+    f: &mut impl std::io::Write,
+    figures: &Figures,
+    traffic: &[Traffic],
+) -> std::io::Result<()> {
+    let kinds = Kind::ALL;
     let rows = |figure: fn(Traffic) -> Figure| {
-        Traffic::all().map(move |traffic| (traffic, kinds.map(|kind| Cell(figures.spread(kind, figure(traffic))))))
+        traffic
+            .iter()
+            .copied()
+            .map(move |traffic| (traffic, kinds.map(|kind| Cell(figures.spread(kind, figure(traffic))))))
     };
     for (title, rows) in [
         ("system calls for each forward", rows(Figure::SystemCalls)),
         ("share of the time in which the server used its core", rows(Figure::Load)),
         ("lost datagrams of a run", rows(Figure::Lost)),
     ] {
-        writeln!(f, "\n{title}\n{:<26}{:<22}{:<22}bare", "", "coturn", "portolan")?;
-        for (traffic, [coturn, portolan, bare]) in rows {
-            writeln!(f, "{:<26}{coturn:<22}{portolan:<22}{bare}", traffic.to_string())?;
+        writeln!(f, "\n{title}\n{:<26}{:<22}{:<22}{:<22}bare", "", "coturn", "portolan", "driver")?;
+        for (traffic, [coturn, portolan, driver, bare]) in rows {
+            writeln!(f, "{:<26}{coturn:<22}{portolan:<22}{driver:<22}{bare}", traffic.to_string())?;
         }
     }
     Ok(())
@@ -160,7 +172,7 @@ pub(crate) fn print_latency(f: &mut impl std::io::Write, figures: &Figures) -> s
     writeln!(f, "\nlatency in microseconds\n{:<26}{:<26}{:<28}added p99", "", "median", "p99")?;
     let direct = figures.rounds(None, Figure::Median(Direction::ToPeer));
     for direction in Direction::ALL {
-        for server in [None, Some(Kind::Coturn), Some(Kind::Portolan), Some(Kind::Bare)] {
+        for server in [None].into_iter().chain(Kind::ALL.map(Some)) {
             let p99 = figures.rounds(server, Figure::P99(direction));
             if p99.is_empty() {
                 continue;

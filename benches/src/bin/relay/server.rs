@@ -25,30 +25,36 @@ pub(crate) enum Kind {
     Coturn,
     /// `portolan_turn::Server` on the driver of `portolan_tokio`.
     Portolan,
-    /// A forwarder without a protocol.
+    /// A forwarder without a protocol, on the driver of `portolan_tokio`.
+    Driver,
+    /// A forwarder without a protocol, by recv and send.
     Bare,
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Coturn, Self::Portolan, Self::Driver, Self::Bare];
+
     /// The name in the tables, and the argument that starts the server from this binary.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Coturn => "coturn",
             Self::Portolan => "portolan",
+            Self::Driver => "driver",
             Self::Bare => "bare",
         }
     }
 
     /// Whether clients allocate by TURN, and use ChannelData.
     pub(crate) const fn is_turn(self) -> bool {
-        !matches!(self, Self::Bare)
+        matches!(self, Self::Coturn | Self::Portolan)
     }
 
     fn ip(self) -> IpAddr {
         let last = match self {
             Self::Coturn => 2,
             Self::Portolan => 3,
-            Self::Bare => 4,
+            Self::Driver => 4,
+            Self::Bare => 5,
         };
         Ipv4Addr::new(127, 0, 0, last).into()
     }
@@ -57,7 +63,7 @@ impl Kind {
     pub(crate) fn is_installed(self) -> bool {
         match self {
             Self::Coturn => Command::new("turnserver").arg("--version").output().is_ok(),
-            Self::Portolan | Self::Bare => true,
+            Self::Portolan | Self::Driver | Self::Bare => true,
         }
     }
 }
@@ -81,7 +87,7 @@ impl Server {
                 std::fs::create_dir_all(&folder)?;
                 coturn(free, &folder)
             }
-            Kind::Portolan | Kind::Bare => {
+            Kind::Portolan | Kind::Driver | Kind::Bare => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["serve", kind.name(), &free.to_string(), &peer.to_string()]).stdout(Stdio::piped());
                 command

@@ -1,5 +1,6 @@
 //! The options of the command.
 
+use crate::load::{Pattern, Traffic};
 use crate::server::Kind;
 use core::time::Duration;
 
@@ -16,11 +17,13 @@ pub(crate) struct Settings {
     pub(crate) allocations: usize,
     /// `--servers`: the compared servers, separated by commas.
     pub(crate) kinds: Vec<Kind>,
+    /// `--patterns`: the kinds of traffic, separated by commas.
+    pub(crate) traffic: Vec<Traffic>,
 }
 
 impl Settings {
     pub(crate) const USAGE: &'static str = "usage: relay [--rounds N] [--flows N] [--milliseconds N] [--allocations N] \
-         [--servers coturn,portolan,bare]";
+         [--servers coturn,portolan,driver,bare] [--patterns single,bursts,whole,offload]";
 
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self, String> {
         let mut settings = Self {
@@ -28,7 +31,8 @@ impl Settings {
             flows: 64,
             time: Duration::from_millis(300),
             allocations: 8_000,
-            kinds: vec![Kind::Coturn, Kind::Portolan, Kind::Bare],
+            kinds: Kind::ALL.to_vec(),
+            traffic: Pattern::ALL.into_iter().flat_map(Traffic::of).collect(),
         };
         for pair in arguments.chunks(2) {
             let [name, value] = pair else { return Err(format!("{} needs a value", pair.concat())) };
@@ -42,6 +46,10 @@ impl Settings {
                 "--milliseconds" => settings.time = Duration::from_millis(number()? as u64),
                 "--allocations" => settings.allocations = number()?,
                 "--servers" => settings.kinds = value.split(',').map(kind).collect::<Result<_, _>>()?,
+                "--patterns" => {
+                    let patterns = value.split(',').map(pattern).collect::<Result<Vec<_>, _>>()?;
+                    settings.traffic = patterns.into_iter().flat_map(Traffic::of).collect();
+                }
                 unknown => return Err(format!("unknown option {unknown}")),
             }
         }
@@ -50,6 +58,9 @@ impl Settings {
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
-    let known = [Kind::Coturn, Kind::Portolan, Kind::Bare];
-    known.into_iter().find(|kind| kind.name() == name).ok_or_else(|| format!("unknown server {name:?}"))
+    Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| format!("unknown server {name:?}"))
+}
+
+fn pattern(name: &str) -> Result<Pattern, String> {
+    Pattern::ALL.into_iter().find(|pattern| pattern.name() == name).ok_or_else(|| format!("unknown pattern {name:?}"))
 }
