@@ -1,7 +1,7 @@
 //! The server side of the credential mechanisms: returns the user of a message, or the reason of its rejection.
 //!
 //! Rules of this file: [`Authenticator::judge`] is pure, stores no state of a message, and checks in the order of the
-//! RFC section. The first violated rule is returned. A request of an unknown user causes the same HMAC and the same
+//! RFC section. The first violated rule is returned. A request of an unknown user causes the same HMACs and the same
 //! reply as a wrong password. So neither the reply nor its time reveals a user name. Rejections have no integrity,
 //! because the two sides share no key. The owner receives only the [`Verified`] message, so it cannot read attributes
 //! that the integrity does not cover.
@@ -46,9 +46,11 @@
 //! ```
 
 mod rejection;
+mod timed;
 mod users;
 
 pub use rejection::{Rejection, RejectionKind};
+pub use timed::{TimedKeys, TimedKeysError, TimedPassword};
 pub use users::{KeyKind, KeyQuery, Keys, Name, UserKey, Users, UsersError};
 
 use crate::credential::Mechanism;
@@ -103,6 +105,12 @@ pub struct Admitted<'a> {
     pub message: Verified<'a>,
     /// The name of the user, also if the request had USERHASH.
     pub username: Arc<str>,
+    /// The account of the user, to which quotas apply, see [`UserKey::account`].
+    pub account: Arc<str>,
+    /// The end of the credential, later than the time of the request; `None` if it has no end.
+    ///
+    /// A server can limit the state of the request to this time, or keep the state as long as the client refreshes it.
+    pub expires: Option<Instant>,
     /// The key and the integrity attribute of the response.
     pub signature: Signature,
 }
@@ -212,7 +220,7 @@ impl Authenticator {
     #[must_use]
     pub fn judge<'a>(&self, now: Instant, source: SocketAddr, message: &Message<'a>) -> Judgement<'a> {
         let judged = match &self.challenge {
-            None => self.judge_short_term(message),
+            None => self.judge_short_term(now, message),
             Some(challenge) => self.judge_long_term(challenge, now, source, message),
         };
         match judged {
@@ -228,17 +236,17 @@ impl Authenticator {
         }
     }
 
-    fn judge_short_term<'a>(&self, message: &Message<'a>) -> Result<Admitted<'a>, RejectionKind> {
+    fn judge_short_term<'a>(&self, now: Instant, message: &Message<'a>) -> Result<Admitted<'a>, RejectionKind> {
         if message.class().is_response() {
             return Err(RejectionKind::NotARequest);
         }
         let username = message.username().filter(|_| is_signed(message)).ok_or(RejectionKind::Incomplete)?;
         // No user has an empty name, so a name that is not UTF-8 is looked up as the empty name.
         let name = Name::Username(username.as_str().unwrap_or_default());
-        let query = KeyQuery { name, realm: "", kind: KeyKind::ShortTerm };
+        let query = KeyQuery { name, realm: "", kind: KeyKind::ShortTerm, candidate: 0 };
         let integrity =
             if message.has(AttributeType::MESSAGE_INTEGRITY_SHA256) { Integrity::SHA256 } else { Integrity::Sha1 };
-        self.verify(message, query, integrity)
+        self.verify(now, message, query, integrity)
     }
 
     fn judge_long_term<'a>(
@@ -277,25 +285,38 @@ impl Authenticator {
         let is_valid_name = challenge.supports(name) && realm == *challenge.realm;
         // Without a key the user is unknown, and the HMAC is computed with the dummy key.
         let name = if is_valid_name && kind.is_some() { name } else { Name::Username("") };
-        let query = KeyQuery { name, realm: &challenge.realm, kind: kind.unwrap_or(KeyKind::Sha256) };
+        let query = KeyQuery { name, realm: &challenge.realm, kind: kind.unwrap_or(KeyKind::Sha256), candidate: 0 };
         let reply_integrity = if has_any { Integrity::SHA256 } else { Integrity::Sha1 };
-        let admitted = self.verify(message, query, reply_integrity)?;
+        let admitted = self.verify(now, message, query, reply_integrity)?;
         challenge.nonces.check(now, source, nonce.as_bytes()).map_err(RejectionKind::Nonce)?;
         Ok(admitted)
     }
 
-    /// Verifies the stronger integrity attribute. A message of an unknown user is verified with the dummy key.
+    /// Verifies the stronger integrity attribute by the first key that matches, and checks the end of the credential.
+    /// In place of a key that does not exist, the message is verified with the dummy key.
     fn verify<'a>(
         &self,
+        now: Instant,
         message: &Message<'a>,
         query: KeyQuery<'_>,
         integrity: Integrity,
     ) -> Result<Admitted<'a>, RejectionKind> {
-        let known = self.keys.find(query);
-        let key = known.as_ref().map_or(&self.dummy, |known| &known.key);
-        let verified = check(message, key);
-        let UserKey { username, key } = known.ok_or(RejectionKind::UnknownUser)?;
-        Ok(Admitted { message: verified?, username, signature: Signature { key, integrity } })
+        let mut failure = RejectionKind::UnknownUser;
+        for candidate in 0..self.keys.candidates().max(1) {
+            let known = self.keys.find(KeyQuery { candidate, ..query });
+            let key = known.as_ref().map_or(&self.dummy, |known| &known.key);
+            let verified = check(message, key);
+            let Some(UserKey { username, account, key, expires }) = known else { continue };
+            match verified {
+                Ok(_) if expires.is_some_and(|expires| expires <= now) => return Err(RejectionKind::Expired),
+                Ok(message) => {
+                    let signature = Signature { key, integrity };
+                    return Ok(Admitted { message, username, account, expires, signature });
+                }
+                Err(why) => failure = why.into(),
+            }
+        }
+        Err(failure)
     }
 
     /// Writes the reply to a rejected request: a bare 400, or a 401 or 438, which contain a challenge in the
@@ -371,7 +392,7 @@ impl From<IntegrityError> for RejectionKind {
     }
 }
 
-/// Computes the one HMAC of a message, for known and unknown users.
+/// Computes the HMAC of a message for one candidate key, for known and unknown users.
 fn check<'a>(message: &Message<'a>, key: &IntegrityKey) -> Result<Verified<'a>, IntegrityError> {
     #[cfg(test)]
     tests::count_hmac(message);

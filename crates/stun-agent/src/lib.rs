@@ -24,6 +24,11 @@
 //! * [`Authenticator`]: the server side of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4). It returns the user
 //!   of a request or the reason of its rejection. It is pure and usable without a responder.
 //!   [`ResponderConfig::credentials`] sets the authenticator of a responder.
+//! * [`binding`]: the response to a Binding request. It is pure and usable without a responder.
+//! * [`framing`]: splits a byte stream into STUN messages and ChannelData. It is pure and usable alone.
+//! * [`rate::Limiter`] and [`source::Source`]: the token buckets of all sources of a server, and what counts as one
+//!   source.
+//! * [`TimedKeys`](authenticator::TimedKeys): keys of time-limited credentials, without a table of users.
 //! * [`nonce`]: nonces for which a server stores no state. It is pure and usable alone.
 //! * [`alternate`]: detects redirection loops for a client. It is pure and usable alone.
 //!
@@ -70,10 +75,11 @@ extern crate std;
 
 pub mod alternate;
 pub mod authenticator;
+pub mod binding;
 pub mod credential;
 pub mod error;
 pub mod event;
-mod framing;
+pub mod framing;
 mod hex;
 pub mod nonce;
 pub mod note;
@@ -81,7 +87,7 @@ pub mod query;
 pub mod rate;
 pub mod responder;
 pub mod schedule;
-mod source;
+pub mod source;
 pub mod transaction;
 
 pub use authenticator::{Authenticator, Users};

@@ -206,7 +206,7 @@ fn seconds(now: Instant) -> u32 {
 
 /// Encodes base64 without padding (RFC 4648 §4): 3 bytes are 4 characters, and the last 1 or 2 bytes are 2 or 3
 /// characters.
-fn base64(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
+pub(crate) fn base64(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
     bytes.chunks(3).flat_map(|chunk| {
         let bits = (0..3).fold(0_u32, |bits, n| bits << 8 | u32::from(chunk.get(n).copied().unwrap_or_default()));
         (0..=chunk.len()).map(move |n| character(bits >> (18 - 6 * n) & 63))

@@ -540,6 +540,7 @@ const fn rejected(why: RejectionKind) -> &'static str {
         RejectionKind::Algorithms => "rejected-algorithms",
         RejectionKind::UnknownUser => "rejected-unknown-user",
         RejectionKind::Integrity(_) => "rejected-integrity",
+        RejectionKind::Expired => "rejected-expired",
         RejectionKind::Nonce(NonceError::NotOurs) => "rejected-nonce-invalid",
         RejectionKind::Nonce(NonceError::Expired) => "rejected-nonce-expired",
         RejectionKind::NotARequest => "rejected-not-a-request",

@@ -13,6 +13,28 @@
 //! let slow = Rate::per_second(NonZeroU32::new(5).unwrap());
 //! assert_eq!(slow.burst.get(), 10, "the default burst is twice the rate");
 //! ```
+//!
+//! The [`Responder`](crate::Responder) applies its rate itself. Another server asks a [`Limiter`]:
+//!
+//! ```
+//! use core::net::IpAddr;
+//! use core::num::NonZeroU32;
+//! use portolan_machine::{Cx, Entropy, Instant, SocketIds};
+//! use portolan_stun_agent::rate::{Limiter, Rate};
+//! use portolan_stun_agent::source::Source;
+//! # struct Ones;
+//! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
+//!
+//! let (mut rng, mut ids) = (Ones, SocketIds::new());
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
+//! let mut limiter = Limiter::new(Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN });
+//! let source = |ip: [u8; 4]| Source::from(IpAddr::from(ip));
+//! let (client, other) = (source([198, 51, 100, 7]), source([198, 51, 100, 8]));
+//! assert!(limiter.admit(&mut cx, client));
+//! assert!(!limiter.admit(&mut cx, client));
+//! assert_eq!(limiter.exhausted_until(cx.now(), client), Some(Instant::from_millis(1000)));
+//! assert!(limiter.admit(&mut cx, other));
+//! ```
 
 use crate::source::Source;
 use alloc::vec;
@@ -63,8 +85,11 @@ impl fmt::Display for Rate {
 }
 
 /// The token buckets of all sources: a set-associative table.
-#[derive(Clone, Debug)]
-pub(crate) struct Limiter {
+///
+/// It has 4,096 slots with 16 bytes each, for any number of sources. A new source without a free slot takes over the
+/// bucket of its set that is full soonest.
+#[derive(Clone)]
+pub struct Limiter {
     rate: Rate,
     secret: [u64; 2],
     /// The keyed hash of the source in each slot; 0 if the slot is free. Empty until the first request.
@@ -80,12 +105,14 @@ const SETS: usize = 512;
 
 impl Limiter {
     /// A limiter without sources; allocates nothing before the first request.
-    pub(crate) const fn new(rate: Rate) -> Self {
+    #[must_use]
+    pub const fn new(rate: Rate) -> Self {
         Self { rate, secret: [0; 2], hashes: Vec::new(), full_at: Vec::new() }
     }
 
     /// Takes one reply of the source from its bucket. Returns whether the bucket had one.
-    pub(crate) fn admit(&mut self, cx: &mut Cx<'_>, source: Source) -> bool {
+    #[must_use]
+    pub fn admit(&mut self, cx: &mut Cx<'_>, source: Source) -> bool {
         if self.hashes.is_empty() {
             let (low, high) = (cx.random::<8>(), cx.random::<8>());
             self.secret = [u64::from_be_bytes(low), u64::from_be_bytes(high)];
@@ -111,7 +138,8 @@ impl Limiter {
     ///
     /// A batch is the number of replies in 100 ms, at least one and at most the burst. So a stream is not paused and
     /// resumed for each reply.
-    pub(crate) fn exhausted_until(&self, now: Instant, source: Source) -> Option<Instant> {
+    #[must_use]
+    pub fn exhausted_until(&self, now: Instant, source: Source) -> Option<Instant> {
         const BATCH_NANOS: u64 = 100_000_000;
         let (now, cost, burst) = (nanos(now), self.rate.cost(), u64::from(self.rate.burst.get()));
         let full_if_empty = self.full_if_empty(now);
@@ -122,6 +150,12 @@ impl Limiter {
         let batch = (BATCH_NANOS / cost).clamp(1, burst);
         let until = before.saturating_add(cost.saturating_mul(batch)).saturating_sub(cost.saturating_mul(burst));
         Some(Instant::from_origin(Duration::from_nanos(until)))
+    }
+
+    /// The rate.
+    #[must_use]
+    pub const fn rate(&self) -> Rate {
+        self.rate
     }
 
     /// The hash of a source and its slot: the current slot, or the slot of its set whose bucket is full soonest. A
@@ -141,6 +175,12 @@ impl Limiter {
     /// The time at which a bucket is full again if it is empty at `now`.
     fn full_if_empty(&self, now: u64) -> u64 {
         now.saturating_add(self.rate.cost().saturating_mul(u64::from(self.rate.burst.get())))
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter").field("rate", &self.rate).finish_non_exhaustive()
     }
 }
 

@@ -2,12 +2,24 @@
 //!
 //! A host with one address of an IPv6 /64 can usually use the whole /64 (RFC 6177), so the /64 counts as one source.
 //! An IPv4-mapped IPv6 address counts as its IPv4 address.
+//!
+//! ```
+//! use core::net::IpAddr;
+//! use portolan_stun_agent::source::Source;
+//!
+//! let one = Source::from("2001:db8::1".parse::<IpAddr>()?);
+//! assert_eq!(one, Source::from("2001:db8::ffff:2".parse::<IpAddr>()?));
+//! assert_eq!(one.to_string(), "2001:db8::/64");
+//! assert_eq!(Source::from("::ffff:192.0.2.1".parse::<IpAddr>()?).to_string(), "192.0.2.1");
+//! # Ok::<(), core::net::AddrParseError>(())
+//! ```
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A source of requests or of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Source {
+pub enum Source {
     /// An IPv4 address.
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address.
@@ -19,6 +31,15 @@ impl From<IpAddr> for Source {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip),
             IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or_default()),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(ip) => ip.fmt(f),
+            Self::V6(prefix) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*prefix) << 64)),
         }
     }
 }

@@ -37,9 +37,11 @@
 //! ```
 
 mod authentication;
+mod framers;
 mod ids;
 mod pending;
 mod request;
+mod response;
 mod routes;
 mod text;
 mod timeline;
@@ -47,8 +49,7 @@ mod timeline;
 pub use request::{AnswerFrom, AnswerOn, Request, Seal};
 pub use text::TransactionCommand;
 
-use crate::credential::{AuthOutcome, Sessions};
-use crate::framing::Framers;
+use crate::credential::Sessions;
 use crate::note::{Dropped, TransactionEnd, TransactionNote};
 use crate::{Answer, RequestError, SocketLoss, TransactionEvent, Unusable};
 use alloc::boxed::Box;
@@ -59,11 +60,13 @@ use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
+use framers::Framers;
 use pending::{Accept, Pending, PendingTable, Transmission};
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Outbox, Output, SocketEvent, SocketId, Transmit, Unreachability, Verdict,
+    Cx, Datagram, Input, Machine, Outbox, Output, SocketEvent, SocketId, Transmit, Unreachability, Verdict,
 };
-use portolan_stun::{Class, Integrity, Message, TransactionId, is_stun};
+use portolan_stun::{Integrity, Message, TransactionId};
+use response::{ResponseCheck, check_response, response_id};
 use timeline::{Step, Timeline};
 
 /// The client transactions of one agent. `T` is the tag that the owner gives to a request.
@@ -221,6 +224,26 @@ impl<T: Clone> Transactions<T> {
         Ok(())
     }
 
+    /// Handles a whole message of a stream that the owner splits into messages, for example with a
+    /// [`Framer`](crate::framing::Framer). A client of TURN does so, because its streams have ChannelData too.
+    ///
+    /// The message is handled like a message of [`Machine::stream`]: its sender, socket and content are checked, and a
+    /// response that is not verified ends its request (RFC 8489 §9.2.5). [`Verdict::NotMine`]: the message is not a
+    /// response to a request of this machine, and nothing was changed. The bytes of one stream are passed either to
+    /// this method or to [`Machine::stream`].
+    ///
+    /// `None`: the output queue has no space for the outputs of this message. The owner drains the machine and passes
+    /// the message again. This second call returns a verdict if it is at the same time.
+    #[must_use]
+    pub fn message(&mut self, cx: &mut Cx<'_>, message: Datagram<'_>) -> Option<Verdict> {
+        let id = response_id(message.payload);
+        if id.is_none_or(|id| self.table.position(id).is_none() && self.table.ending(id).is_none()) {
+            return Some(Verdict::NotMine);
+        }
+        self.advance_due(cx);
+        self.stream_message(cx, message).then_some(Verdict::Mine)
+    }
+
     /// Returns a random id that is not in the table. With a broken RNG the ids still differ.
     fn fresh_id(&mut self, cx: &mut Cx<'_>) -> TransactionId {
         let mut bytes: [u8; 12] = cx.random();
@@ -307,7 +330,7 @@ impl<T: Clone> Transactions<T> {
 
     /// Handles a whole message of a stream. Returns `false`, and changes nothing, if the queue has no space for its
     /// outputs.
-    fn message(&mut self, cx: &mut Cx<'_>, message: Datagram<'_>) -> bool {
+    fn stream_message(&mut self, cx: &mut Cx<'_>, message: Datagram<'_>) -> bool {
         let id = response_id(message.payload);
         let index = id.and_then(|id| self.table.position(id));
         let pending = index.and_then(|index| Some((index, self.table.get(index)?)));
@@ -401,7 +424,7 @@ impl<T: Clone> Transactions<T> {
         // Due timers run before the first byte, so that the outputs do not depend on the chunks.
         self.advance_due(cx);
         let mut framer = self.framers.take(socket);
-        match framer.feed_while(chunk.payload, |message| self.message(cx, chunk.with_payload(message))) {
+        match framer.feed_while(chunk.payload, |message| self.stream_message(cx, chunk.with_payload(message))) {
             Ok(taken) => {
                 self.framers.put(socket, framer, self.table.has_socket(socket));
                 Some(taken)
@@ -476,91 +499,6 @@ impl<T: Clone> Pending<T> {
             None => TransactionEvent::Exhausted { tag, id, sends, answers: responses },
         }
     }
-}
-
-/// The result of checking a response with a known id.
-#[derive(Clone, Debug)]
-enum ResponseCheck {
-    /// The sender and the content are valid; the outcome of the authentication.
-    Authenticated(AuthOutcome),
-    Elsewhere(Dropped),
-    Unusable(Unusable),
-    Drop(Dropped),
-}
-
-impl ResponseCheck {
-    /// Whether a response on a stream can cause an output other than the end of its request. `repeats`: the request
-    /// continues after a response.
-    const fn needs_space(&self, repeats: bool) -> bool {
-        match self {
-            Self::Elsewhere(_) | Self::Authenticated(AuthOutcome::Retry { .. }) => true,
-            // On a stream a redirection is accepted as a response.
-            Self::Authenticated(AuthOutcome::Accept(_) | AuthOutcome::Redirect(_, Ok(_))) => repeats,
-            Self::Authenticated(
-                AuthOutcome::Decline(_)
-                | AuthOutcome::Redirect(_, Err(_))
-                | AuthOutcome::Unverified(_)
-                | AuthOutcome::Drop(_),
-            )
-            | Self::Unusable(_)
-            | Self::Drop(_) => false,
-        }
-    }
-}
-
-/// Checks a response by RFC 8489 §6.3, §9, §6.3.3 and §6.3.4, in that order. The sender and the integrity are checked
-/// before the content, so that no third party can end the request.
-fn check_response<T>(now: Instant, pending: &Pending<T>, datagram: Datagram<'_>) -> ResponseCheck {
-    let Pending { transmission, accept, .. } = pending;
-    let message = match Message::decode(datagram.payload) {
-        Ok(message) => message,
-        Err(error) => return ResponseCheck::Drop(Dropped::Undecodable(error)),
-    };
-    if message.method() != accept.method {
-        return ResponseCheck::Drop(Dropped::Method(message.method()));
-    }
-    if (accept.seal == Seal::Fingerprint || message.has_fingerprint())
-        && let Err(error) = message.check_fingerprint()
-    {
-        return ResponseCheck::Drop(Dropped::Undecodable(error));
-    }
-    let expected = match accept.from {
-        AnswerFrom::SameAsDestination => transmission.remote,
-        AnswerFrom::Exactly(from) => from,
-        AnswerFrom::AnyReported => datagram.remote,
-    };
-    if datagram.remote != expected {
-        return ResponseCheck::Elsewhere(Dropped::Elsewhere { asked: transmission.remote });
-    }
-    if accept.on == AnswerOn::SameSocket && datagram.socket != transmission.socket {
-        return ResponseCheck::Elsewhere(Dropped::OtherSocket { asked: transmission.socket });
-    }
-    let outcome = match &pending.retry {
-        Some(retry) => retry.attempt.check_response(now, &message),
-        None => AuthOutcome::Accept(None),
-    };
-    if matches!(outcome, AuthOutcome::Unverified(_) | AuthOutcome::Drop(_)) {
-        return ResponseCheck::Authenticated(outcome);
-    }
-    if let Some(kind) = message.unknown_comprehension_required().next() {
-        return ResponseCheck::Unusable(Unusable::UnknownAttribute(kind));
-    }
-    if message.class() == Class::ErrorResponse && message.error_code().is_none() {
-        return ResponseCheck::Unusable(Unusable::NoErrorCode);
-    }
-    ResponseCheck::Authenticated(outcome)
-}
-
-/// The transaction id, if the bytes have the header of a STUN response.
-#[inline]
-fn response_id(bytes: &[u8]) -> Option<TransactionId> {
-    /// Class bit 1, which is set in responses, is the lowest bit of the first byte (RFC 8489 §5, figure 3).
-    const RESPONSE: u8 = 0x01;
-    let (&[first, ..], rest) = bytes.split_first_chunk::<8>()?;
-    if first & RESPONSE == 0 || !is_stun(bytes) {
-        return None;
-    }
-    rest.first_chunk::<12>().map(|id| TransactionId::from(*id))
 }
 
 impl<T> Machine for Transactions<T>

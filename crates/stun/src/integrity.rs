@@ -95,6 +95,20 @@ impl IntegrityKey {
         Self { sha1: Pads::new(&for_sha1), sha256: LazyPads::new(for_sha256) }
     }
 
+    /// HMAC-SHA1 (RFC 2104) of bytes that are no message, such as the user name of a time-limited credential.
+    ///
+    /// ```
+    /// // RFC 2202 §3, test case 2.
+    /// let mac = portolan_stun::IntegrityKey::from_bytes(b"Jefe").hmac_sha1(b"what do ya want for nothing?");
+    /// assert_eq!(mac[..4], [0xef, 0xfc, 0xdf, 0x6a]);
+    /// ```
+    #[must_use]
+    pub fn hmac_sha1(&self, bytes: &[u8]) -> [u8; 20] {
+        // The HMAC of a message replaces bytes 2 and 3 by a length. Here they keep their values.
+        let [high, low] = [2, 3].map(|at| bytes.get(at).copied().unwrap_or_default());
+        self.sha1(bytes, HEADER_LEN + usize::from(u16::from_be_bytes([high, low])))
+    }
+
     /// HMAC-SHA1 of `covered`, with the length field of a message of `total` bytes.
     pub(crate) fn sha1(&self, covered: &[u8], total: usize) -> [u8; 20] {
         let mut hmac = [0; 20];

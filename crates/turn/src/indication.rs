@@ -140,8 +140,8 @@ impl<'a> Indication<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use portolan_stun::{Attribute, Writer};
-    use std::vec::Vec;
 
     #[test]
     fn a_head_and_its_data_are_the_message_that_the_writer_encodes() {

@@ -36,6 +36,9 @@ pub enum RejectionKind {
     /// The integrity does not match the key and the bytes (401).
     #[error("{0}")]
     Integrity(IntegrityError),
+    /// The credential has expired (401). Only a message with a correct integrity is rejected for this reason.
+    #[error("its credentials have expired")]
+    Expired,
     /// The nonce is not valid (438).
     #[error("{0}")]
     Nonce(NonceError),
@@ -52,9 +55,10 @@ impl Rejection {
             RejectionKind::Incomplete | RejectionKind::Algorithms | RejectionKind::NotARequest => {
                 ErrorCode::BAD_REQUEST
             }
-            RejectionKind::Unsigned | RejectionKind::UnknownUser | RejectionKind::Integrity(_) => {
-                ErrorCode::UNAUTHENTICATED
-            }
+            RejectionKind::Unsigned
+            | RejectionKind::UnknownUser
+            | RejectionKind::Integrity(_)
+            | RejectionKind::Expired => ErrorCode::UNAUTHENTICATED,
             RejectionKind::Nonce(_) => ErrorCode::STALE_NONCE,
         }
     }

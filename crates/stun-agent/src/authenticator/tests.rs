@@ -2,12 +2,13 @@
 
 extern crate std;
 
-use super::{Authenticator, Judgement, KeyQuery, Keys, Name, RejectionKind, UserKey, Users};
+use super::{Authenticator, Judgement, KeyQuery, Keys, Name, RejectionKind, TimedKeys, UserKey, Users};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, PasswordAlgorithm, Writer, userhash};
 
@@ -123,6 +124,35 @@ fn an_unknown_user_costs_as_much_as_a_wrong_password() {
     let right = IntegrityKey::long_term_sha256("alice", REALM, "TheMatrIX");
     let bytes = request(Name::Username("alice"), Some(nonce.as_str()), &right, true);
     assert_eq!(judged(&authenticator, &keys, &bytes), (Ok(()), 1, vec![bytes.len()]));
+}
+
+/// With two secrets a request costs two HMACs, unless the first secret verifies it.
+#[test]
+fn each_candidate_costs_one_hmac_for_known_and_unknown_names() {
+    let mut keys = TimedKeys::new(Duration::from_secs(100), b"first").unwrap();
+    let name = "200:alice";
+    let first = keys.password(name);
+    let second = TimedKeys::new(Duration::ZERO, b"second").unwrap().password(name);
+    keys.add_secret(b"second").unwrap();
+    let authenticator = Authenticator::long_term(REALM, &[7; 32], keys).unwrap().without_anonymity();
+    let challenge = authenticator.challenge.as_ref().unwrap();
+    let nonce = challenge.nonces.issue(Instant::ORIGIN, SOURCE.parse().unwrap(), challenge.features);
+    let source = SOURCE.parse().unwrap();
+    for (name, password, hmacs) in [
+        (name, first.as_str(), 1),
+        (name, second.as_str(), 2),
+        (name, "guess", 2),
+        ("bob", "guess", 2),
+        ("300:bob", "guess", 2),
+        ("", "guess", 2),
+    ] {
+        let key = IntegrityKey::long_term_sha256(name, REALM, password);
+        let bytes = request(Name::Username(name), Some(nonce.as_str()), &key, true);
+        HMACS.take();
+        let judgement = authenticator.judge(Instant::ORIGIN, source, &Message::decode(&bytes).unwrap());
+        assert_eq!(HMACS.take(), vec![bytes.len(); hmacs], "{name} {password}");
+        assert_eq!(matches!(judgement, Judgement::Admitted(_)), password != "guess");
+    }
 }
 
 #[test]

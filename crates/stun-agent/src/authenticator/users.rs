@@ -19,6 +19,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
+use portolan_machine::Instant;
 use portolan_stun::{IntegrityKey, PasswordAlgorithm, userhash};
 
 /// A source of user keys: a table, a copy of a database, or keys that are computed from the name.
@@ -29,6 +30,14 @@ pub trait Keys: fmt::Debug + Send + Sync {
     ///
     /// A lookup should take the same time for known and unknown users.
     fn find(&self, query: KeyQuery<'_>) -> Option<UserKey>;
+
+    /// The number of keys that a user can have, for example during the rotation of a secret; 1 by default.
+    ///
+    /// The authenticator asks for each of them by [`KeyQuery::candidate`], until one verifies the message. Each costs
+    /// one HMAC, also if [`find`](Self::find) returns `None`. 0 counts as 1.
+    fn candidates(&self) -> usize {
+        1
+    }
 }
 
 /// The query of a lookup in [`Keys`].
@@ -40,6 +49,8 @@ pub struct KeyQuery<'a> {
     pub realm: &'a str,
     /// The kind of the key.
     pub kind: KeyKind,
+    /// The number of the key, below [`Keys::candidates`]. It is 0 if a user has one key.
+    pub candidate: usize,
 }
 
 /// The user name of a message, as USERNAME or USERHASH.
@@ -64,12 +75,44 @@ pub enum KeyKind {
 
 /// The result of a lookup in [`Keys`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct UserKey {
     /// The name.
     pub username: Arc<str>,
+    /// The account of the user, to which the quotas of a server apply. It differs from the name if one account has
+    /// many names, see [`TimedKeys`](super::TimedKeys).
+    pub account: Arc<str>,
     /// The key of the requested kind.
     pub key: IntegrityKey,
+    /// The time from which the credential is not valid; `None` if it has no end.
+    pub expires: Option<Instant>,
 }
+
+impl UserKey {
+    /// A key without end, of an account with the name of the user.
+    #[must_use]
+    pub fn new(username: impl Into<Arc<str>>, key: IntegrityKey) -> Self {
+        let username = username.into();
+        Self { account: username.clone(), username, key, expires: None }
+    }
+
+    /// Sets the account.
+    #[must_use]
+    pub fn with_account(mut self, account: impl Into<Arc<str>>) -> Self {
+        self.account = account.into();
+        self
+    }
+
+    /// Sets the time from which the credential is not valid.
+    #[must_use]
+    pub const fn with_expiry(mut self, expires: Instant) -> Self {
+        self.expires = Some(expires);
+        self
+    }
+}
+
+/// The longest user name in bytes (RFC 8489 §14.3).
+pub(super) const USERNAME_LEN: usize = 508;
 
 /// A bounded table of users in memory, for one mechanism and realm.
 #[derive(Clone)]
@@ -195,7 +238,7 @@ impl Users {
     }
 
     fn insert(&mut self, username: &str, keys: Vec<(KeyKind, IntegrityKey)>) -> Result<(), UsersError> {
-        if !(1..=508).contains(&username.len()) {
+        if !(1..=USERNAME_LEN).contains(&username.len()) {
             return Err(UsersError::Username { length: username.len() });
         }
         let hash = userhash(username, &self.realm);
@@ -232,7 +275,7 @@ impl Keys for Users {
         };
         let entry = self.table.get(&hash).filter(|_| *self.realm == *query.realm)?;
         let (_, key) = entry.keys.iter().find(|(kind, _)| *kind == query.kind)?;
-        Some(UserKey { username: entry.username.clone(), key: key.clone() })
+        Some(UserKey::new(entry.username.clone(), key.clone()))
     }
 }
 

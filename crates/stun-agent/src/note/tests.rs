@@ -158,6 +158,21 @@ fn redirect_errors() -> impl Iterator<Item = RedirectError> {
     .into_iter()
 }
 
+fn rejection_kinds() -> impl Iterator<Item = RejectionKind> {
+    [
+        RejectionKind::Unsigned,
+        RejectionKind::Incomplete,
+        RejectionKind::Algorithms,
+        RejectionKind::UnknownUser,
+        RejectionKind::Integrity(IntegrityError::Missing),
+        RejectionKind::Expired,
+        RejectionKind::Nonce(NonceError::NotOurs),
+        RejectionKind::Nonce(NonceError::Expired),
+        RejectionKind::NotARequest,
+    ]
+    .into_iter()
+}
+
 fn responder() -> Table {
     use RejectionKind as K;
     use ResponderDropped as D;
@@ -171,17 +186,7 @@ fn responder() -> Table {
         N::Replied { asked_by, to: other, code: Some(420) },
     ]
     .into();
-    let kinds = [
-        K::Unsigned,
-        K::Incomplete,
-        K::Algorithms,
-        K::UnknownUser,
-        K::Integrity(IntegrityError::Missing),
-        K::Nonce(NonceError::NotOurs),
-        K::Nonce(NonceError::Expired),
-        K::NotARequest,
-    ];
-    for kind in kinds {
+    for kind in rejection_kinds() {
         for mechanism in [Mechanism::ShortTerm, Mechanism::LongTerm] {
             samples.push(N::Rejected { asked_by, why: Rejection { mechanism, kind } });
         }
@@ -212,6 +217,7 @@ fn responder() -> Table {
             N::Rejected { why: Rejection { kind: K::Algorithms, .. }, .. },
             N::Rejected { why: Rejection { kind: K::UnknownUser, .. }, .. },
             N::Rejected { why: Rejection { kind: K::Integrity(_), .. }, .. },
+            N::Rejected { why: Rejection { kind: K::Expired, .. }, .. },
             N::Rejected { why: Rejection { kind: K::Nonce(NonceError::NotOurs), .. }, .. },
             N::Rejected { why: Rejection { kind: K::Nonce(NonceError::Expired), .. }, .. },
             N::Rejected { why: Rejection { kind: K::NotARequest, .. }, .. },

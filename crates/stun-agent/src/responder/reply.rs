@@ -7,6 +7,7 @@
 //! has an alternate address.
 
 use crate::authenticator::Signature;
+use crate::binding::{self, Unknown};
 use alloc::vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -31,32 +32,6 @@ pub(super) enum Plan {
     Success { change: ChangeRequest, response_port: Option<u16>, padding: Option<usize>, bare: bool },
     Unknown(Unknown),
     BadRequest,
-}
-
-/// The comprehension-required types in a 420: the first 16, each once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unknown {
-    types: [AttributeType; 16],
-    count: usize,
-}
-
-impl Unknown {
-    const fn new() -> Self {
-        Self { types: [AttributeType::new(0); 16], count: 0 }
-    }
-
-    fn add(&mut self, kind: AttributeType) {
-        if self.types().all(|known| known != kind)
-            && let Some(slot) = self.types.get_mut(self.count)
-        {
-            *slot = kind;
-            self.count += 1;
-        }
-    }
-
-    pub(super) fn types(&self) -> impl Iterator<Item = AttributeType> + Clone {
-        self.types.iter().take(self.count).copied()
-    }
 }
 
 /// Selects the reply to a Binding request.
@@ -91,7 +66,7 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, capabilities: Capabilit
             _ => {}
         }
     }
-    if unknown.count > 0 {
+    if !unknown.is_empty() {
         return Plan::Unknown(unknown);
     }
     // RFC 5780 §7.5: a request must not have both RESPONSE-PORT and PADDING.
@@ -143,7 +118,7 @@ pub(super) fn write_reply<T: Checked>(
         }
     };
     let mut writer = match plan {
-        Plan::Unknown(unknown) => Writer::unknown_attribute_response(buffer, request, unknown.types())?,
+        Plan::Unknown(unknown) => unknown.response(buffer, request)?,
         Plan::BadRequest => {
             let mut writer = Writer::response(buffer, request, ResponseClass::Error)?;
             if let Some(error) = ErrorCode::recommended(ErrorCode::BAD_REQUEST) {
@@ -152,8 +127,7 @@ pub(super) fn write_reply<T: Checked>(
             writer
         }
         Plan::Success { bare, .. } => {
-            let mut writer = Writer::response(buffer, request, ResponseClass::Success)?;
-            writer.add(&Attribute::XorMappedAddress(addresses.mapped))?;
+            let mut writer = binding::success(buffer, request, addresses.mapped)?;
             if !bare || addresses.other.is_some() {
                 writer.add(&Attribute::MappedAddress(addresses.mapped))?;
                 writer.add(&Attribute::ResponseOrigin(addresses.origin))?;
@@ -167,10 +141,5 @@ pub(super) fn write_reply<T: Checked>(
     if let Some(length) = padding {
         writer.add_padding(length)?;
     }
-    let fingerprint = request.has_fingerprint();
-    Ok(Bytes::copy_from_slice(match signature {
-        Some(signature) => signature.finish(writer, fingerprint)?,
-        None if fingerprint => writer.fingerprint()?.finish(),
-        None => writer.finish(),
-    }))
+    Ok(Bytes::copy_from_slice(binding::finish(writer, request, signature)?))
 }

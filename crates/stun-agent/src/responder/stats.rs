@@ -65,6 +65,8 @@ pub struct RejectedStats {
     pub unknown_users: u64,
     /// 401: the integrity does not match the password.
     pub wrong_integrity: u64,
+    /// 401: expired credentials.
+    pub expired: u64,
     /// 438: nonces that are not valid.
     pub stale_nonces: u64,
 }
@@ -73,7 +75,7 @@ impl RejectedStats {
     /// The sum of all counters.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        let unauthenticated = self.unsigned + self.unknown_users + self.wrong_integrity;
+        let unauthenticated = self.unsigned + self.unknown_users + self.wrong_integrity + self.expired;
         unauthenticated + self.incomplete + self.algorithms + self.stale_nonces
     }
 }
@@ -117,6 +119,7 @@ impl Stats {
             RejectionKind::Algorithms => &mut self.rejected.algorithms,
             RejectionKind::UnknownUser => &mut self.rejected.unknown_users,
             RejectionKind::Integrity(_) => &mut self.rejected.wrong_integrity,
+            RejectionKind::Expired => &mut self.rejected.expired,
             RejectionKind::Nonce(_) => &mut self.rejected.stale_nonces,
         } += 1;
     }
@@ -183,11 +186,12 @@ impl fmt::Display for Stats {
         }
         write!(
             f,
-            "; rejected: {} unsigned, {} of unknown users, {} with a wrong integrity (401), {} with stale nonces (438), {} \
-             incomplete, {} with other algorithms (400)",
+            "; rejected: {} unsigned, {} of unknown users, {} with a wrong integrity, {} expired (401), {} with stale nonces \
+             (438), {} incomplete, {} with other algorithms (400)",
             rejected.unsigned,
             rejected.unknown_users,
             rejected.wrong_integrity,
+            rejected.expired,
             rejected.stale_nonces,
             rejected.incomplete,
             rejected.algorithms,

@@ -5,7 +5,7 @@
 //! displaced stream is the longest idle stream of the source with the most streams. The idle time of a stream counts
 //! from its last whole message; single bytes do not reset it. Each operation costs O(log n).
 
-use crate::framing::Framer;
+use crate::framing::{ChannelDataPolicy, Framer};
 use crate::source::Source;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -112,7 +112,7 @@ impl Streams {
             let Some(stream) = self.forget(id) else { return Admission::Refused };
             admission = Admission::Displaced(id, stream);
         }
-        let framer = Framer::new(Self::MESSAGE);
+        let framer = Framer::new(Self::MESSAGE, ChannelDataPolicy::Refuse);
         self.streams.insert(id, Stream { endpoint, remote, framer, full: false, pause: None, last_message: now });
         self.change_source(source, |streams_of_source| {
             streams_of_source.insert((now, id));

@@ -7,7 +7,7 @@
 
 use super::streams::{Admission, Pause, Stream, Streams};
 use super::{Phase, Responder, is_binding_request};
-use crate::framing::Framer;
+use crate::framing::{ChannelDataPolicy, Framer};
 use crate::note::{ResponderDropped, ResponderNote};
 use crate::source::Source;
 use core::net::SocketAddr;
@@ -58,7 +58,7 @@ impl Responder {
             return Some(0);
         }
         let (endpoint, remote) = (stream.endpoint, stream.remote);
-        let mut framer = core::mem::replace(&mut stream.framer, Framer::new(0));
+        let mut framer = core::mem::replace(&mut stream.framer, Framer::new(0, ChannelDataPolicy::Refuse));
         let mut messages = 0_u32;
         let fed = framer.feed_while(chunk.payload, |payload| {
             let taken = self.stream_message(cx, endpoint, Datagram::new(id, chunk.local, remote, payload));

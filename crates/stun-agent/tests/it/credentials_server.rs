@@ -4,6 +4,7 @@ mod hostile;
 mod long_term;
 mod serving;
 mod short_term;
+mod timed;
 
 use crate::world::addr;
 use alloc::sync::Arc;

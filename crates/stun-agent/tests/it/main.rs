@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod alternates;
 mod backpressure;
+mod bindings;
 mod chunks;
 mod credentials_client;
 mod credentials_server;

@@ -3,7 +3,7 @@
 use crate::responses::{Server, config};
 use crate::world::{World, addr, message, success};
 use core::time::Duration;
-use portolan_machine::{Closure, Output, SocketEvent, SocketId, Verdict};
+use portolan_machine::{Closure, Datagram, Output, SocketEvent, SocketId, Verdict};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message};
 use portolan_stun_agent::{Request, Responder, ResponderConfig, Schedule, Transactions};
 
@@ -214,4 +214,59 @@ fn a_stream_without_requests_is_not_mine_unless_a_message_is_partly_read() {
         assert_eq!(world.stream(1, SERVER, &bytes), Verdict::NotMine);
         assert_eq!(world.lines(), [""; 0]);
     }
+}
+
+/// Passes a whole message of a stream whose framing the owner does.
+fn whole(world: &mut World<Transactions<u32>>, remote: &str, bytes: &[u8]) -> Option<Verdict> {
+    let datagram = Datagram::new(SocketId(1), addr(CLIENT), addr(remote), bytes);
+    world.with(|machine, cx| machine.message(cx, datagram))
+}
+
+#[test]
+fn a_whole_message_of_a_stream_is_checked_like_a_datagram() {
+    let (mut world, id) = requester();
+    for other in [message(Class::Indication, id, &[]), success([9; 12].into()), b"GET".to_vec()] {
+        assert_eq!(whole(&mut world, SERVER, &other), Some(Verdict::NotMine));
+    }
+    assert_eq!(whole(&mut world, "192.0.2.66:3478", &success(id)), Some(Verdict::Mine));
+    let lines = world.lines();
+    assert!(lines.len() == 1 && lines[0].contains("answered from another address"), "{lines:?}");
+    assert_eq!(whole(&mut world, SERVER, &success(id)), Some(Verdict::Mine));
+    assert!(world.lines()[0].contains("7 answered"));
+    assert_eq!(whole(&mut world, SERVER, &success(id)), Some(Verdict::Mine), "a late response");
+    assert_eq!(world.lines(), [""; 0]);
+}
+
+#[test]
+fn a_whole_message_after_the_deadline_is_late() {
+    let (mut world, id) = requester();
+    world.now = 39_500;
+    assert_eq!(whole(&mut world, SERVER, &success([9; 12].into())), Some(Verdict::NotMine));
+    assert_eq!(world.lines(), [""; 0], "a message of another machine changes nothing");
+    assert_eq!(whole(&mut world, SERVER, &success(id)), Some(Verdict::Mine));
+    assert_eq!(world.lines(), [" 39500 7 exhausted: 1 sends, 0 answers"]);
+}
+
+/// The outputs are those of `stream` for the same messages.
+#[test]
+fn a_whole_message_waits_for_space_in_the_queue() {
+    let repeating = Schedule::at_millis([0]).tail(Duration::from_secs(20)).repeat(true);
+    let (mut world, id) = requester_for(repeating);
+    let (mut other, other_id) = requester_for(repeating);
+    assert_eq!(id, other_id);
+    let (mut outputs, mut waits) = (vec![], 0);
+    for _ in 0..1000 {
+        while whole(&mut world, SERVER, &success(id)).is_none() {
+            waits += 1;
+            outputs.extend(world.lines());
+        }
+    }
+    outputs.extend(world.lines());
+    assert!((3..=4).contains(&waits), "the queue was full {waits} times");
+    let mut expected = vec![];
+    for _ in 0..1000 {
+        assert_eq!(other.stream(1, SERVER, &success(id)), Verdict::Mine);
+        expected.extend(other.lines());
+    }
+    assert_eq!(outputs, expected);
 }

@@ -53,6 +53,15 @@ proptest! {
         }
     }
 
+    #[test]
+    fn the_hmac_of_bytes_that_are_no_message_agrees_with_the_hmac_crate(
+        key in vec(any::<u8>(), 0..150),
+        bytes in vec(any::<u8>(), 0..200),
+    ) {
+        let sha1 = reference_hmac::<Hmac<Sha1>>(&key, &bytes);
+        prop_assert_eq!(&IntegrityKey::from_bytes(&key).hmac_sha1(&bytes)[..], &sha1[..]);
+    }
+
     /// The bit is in the covered bytes or in the HMAC.
     #[test]
     fn one_changed_bit_fails_the_verification(at in 0..60_usize, bit in 0..8_u8) {

@@ -114,7 +114,9 @@ fn each_rejection_is_counted_and_noted_with_its_clause() {
     assert_eq!(each, [1; 6]);
     let line = stats.to_string();
     assert!(
-        line.contains("; rejected: 1 unsigned, 1 of unknown users, 1 with a wrong integrity (401), 1 with stale"),
+        line.contains(
+            "; rejected: 1 unsigned, 1 of unknown users, 1 with a wrong integrity, 0 expired (401), 1 with stale"
+        ),
         "{line}"
     );
 }

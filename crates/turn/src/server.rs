@@ -1,0 +1,773 @@
+//! A TURN server (RFC 8656).
+//!
+//! Rules of this file: the server replies only to requests, never to a response or an indication. It stores nothing of a
+//! client without valid credentials but a fixed table of rates. Every request but Binding needs credentials, and only
+//! attributes that the integrity covers are read. One policy decides for every method with a peer. The outputs and the
+//! memory that a client can cause are bounded.
+//!
+//! It opens its sockets at [`start`](Server::start), or uses sockets of its owner with [`Server::over`]. It takes every
+//! datagram of its own sockets. Of a socket of its owner it takes only requests and indications of TURN, Binding
+//! requests, and ChannelData of clients with an allocation.
+
+mod allocate;
+mod allocation;
+mod config;
+mod ids;
+mod listeners;
+mod peers;
+pub mod policy;
+mod pool;
+mod ports;
+mod quota;
+mod relay;
+mod reply;
+mod request;
+mod stats;
+mod table;
+
+pub use config::{ServerConfig, ServerLimits, ServerSocket};
+pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats};
+
+use crate::event::{ClientId, FreedReason, RelayedAddresses, ServerEvent};
+use crate::note::{RequestRefusal, ServerDropped, ServerNote};
+use crate::{ServerConfigError, ServerError};
+use allocation::Client;
+use bytes::Bytes;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
+use core::time::Duration;
+use ids::TransactionIds;
+use listeners::Listeners;
+use policy::PeerPolicy;
+use pool::Pool;
+use portolan_machine::{
+    Closure, Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Outbox, Output, Refusal, Script, ScriptError,
+    SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
+};
+use portolan_stun::{AddressFamily, Attribute, Class, Message, Method, is_stun};
+use portolan_stun_agent::authenticator::{Admitted, Judgement, Rejection};
+use portolan_stun_agent::rate::Limiter;
+use portolan_stun_agent::{Authenticator, binding};
+use quota::Quotas;
+use relay::Relayed;
+use reply::{Asked, Reply, Unknown};
+use request::PeerRules;
+use table::{Slot, Table};
+
+/// A TURN server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    config: ServerConfig,
+    phase: Phase,
+    listeners: Listeners,
+    table: Table,
+    pool: Pool,
+    quotas: Quotas,
+    /// The rate of replies to sources without valid credentials.
+    limiter: Option<Limiter>,
+    ids: TransactionIds,
+    out: Outbox<ServerEvent>,
+    stats: ServerStats,
+}
+
+/// The state of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not started yet.
+    Idle,
+    /// The sockets are ordered or open.
+    Serving,
+    /// New allocations are refused. `true`: the end of the last allocation is reported.
+    Draining(bool),
+    /// Ended.
+    Stopped,
+}
+
+/// A command to a [`Server`]. Its text is `start`, `drain` or `stop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServerCommand {
+    /// Orders the sockets.
+    Start,
+    /// Refuses new allocations with 508. When the last allocation has ended, [`ServerEvent::Drained`] is reported.
+    Drain,
+    /// Closes all sockets and ends the server.
+    Stop,
+}
+
+/// An allocation, as [`Server::allocations`] returns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AllocationInfo {
+    /// The client and its user.
+    pub client: ClientId,
+    /// The relayed addresses.
+    pub relayed: RelayedAddresses,
+    /// The end of its lifetime, if it is not refreshed.
+    pub expires: Instant,
+    /// The number of permissions, those included that have expired and are not released yet.
+    pub permissions: usize,
+    /// The number of channels, those included that have expired and are not released yet.
+    pub channels: usize,
+}
+
+/// The queue space that a request requires: an expired allocation that is freed, the response, two orders, an event.
+const REQUEST_SPACE: usize = 8;
+
+impl Server {
+    /// A server that orders its own sockets at the start.
+    ///
+    /// # Errors
+    /// * [`ServerConfigError::NoListener`] when there is no address to listen on.
+    /// * [`ServerConfigError::Protocol`] when a protocol is not UDP and not that of a listener.
+    /// * [`ServerConfigError::Twice`] when two sockets would have the same address and port.
+    /// * [`ServerConfigError::Mechanism`] when the credentials are short-term.
+    /// * [`ServerConfigError::NoRelay`] when there is no relay address.
+    /// * [`ServerConfigError::RelayTwice`] when a family has two relay addresses.
+    /// * [`ServerConfigError::RelayInvalid`] when a relay address is not that of one host.
+    /// * [`ServerConfigError::RelayFamily`] when a relay address is advertised as one of the other family.
+    /// * [`ServerConfigError::Ports`] when the range of relay ports is empty, or begins with 0.
+    /// * [`ServerConfigError::Lifetime`] when the default lifetime is below 1 s, or above the largest one.
+    /// * [`ServerConfigError::Software`] when the text of SOFTWARE has more than 127 bytes.
+    pub fn new(config: &ServerConfig) -> Result<Self, ServerConfigError> {
+        config::check_listeners(config.listen.iter().copied())?;
+        Self::with(config, Listeners::ordered(&config.listen, &config.relays), Phase::Idle)
+    }
+
+    /// A server on open sockets of its owner. It does not close these sockets.
+    ///
+    /// # Errors
+    /// The same as for [`new`](Self::new).
+    pub fn over(config: &ServerConfig, sockets: &[ServerSocket]) -> Result<Self, ServerConfigError> {
+        config::check_listeners(sockets.iter().map(|socket| (socket.protocol, socket.local)))?;
+        Self::with(config, Listeners::handed_in(sockets, &config.relays), Phase::Serving)
+    }
+
+    fn with(config: &ServerConfig, listeners: Listeners, phase: Phase) -> Result<Self, ServerConfigError> {
+        config.check()?;
+        Ok(Self {
+            config: config.clone(),
+            phase,
+            listeners,
+            table: Table::default(),
+            pool: Pool::new(config),
+            quotas: Quotas::default(),
+            limiter: config.rate.map(Limiter::new),
+            ids: TransactionIds::new(),
+            out: Outbox::new(),
+            stats: ServerStats::default(),
+        })
+    }
+
+    /// Orders the listening sockets.
+    ///
+    /// # Errors
+    /// [`ServerError::NotIdle`] when the server was started before, or runs on sockets of its owner.
+    pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), ServerError> {
+        if self.phase != Phase::Idle {
+            return Err(ServerError::NotIdle);
+        }
+        self.phase = Phase::Serving;
+        for open in self.listeners.order(cx) {
+            self.out.push(Output::Socket(SocketOrder::Open(open)));
+        }
+        Ok(())
+    }
+
+    /// Refuses new allocations from now on, and reports [`ServerEvent::Drained`] when the last one has ended. A second
+    /// call changes nothing.
+    ///
+    /// # Errors
+    /// [`ServerError::NotServing`] when the server was not started, or has ended.
+    pub fn drain(&mut self) -> Result<(), ServerError> {
+        match self.phase {
+            Phase::Idle | Phase::Stopped => Err(ServerError::NotServing),
+            Phase::Draining(_) => Ok(()),
+            Phase::Serving => {
+                self.phase = Phase::Draining(false);
+                self.report_drained();
+                Ok(())
+            }
+        }
+    }
+
+    /// Frees all allocations, closes all sockets that the server opened, and ends with [`ServerEvent::Stopped`].
+    ///
+    /// # Errors
+    /// [`ServerError::NotServing`] when the server was not started, or has ended.
+    pub fn stop(&mut self) -> Result<(), ServerError> {
+        if matches!(self.phase, Phase::Idle | Phase::Stopped) {
+            return Err(ServerError::NotServing);
+        }
+        self.phase = Phase::Stopped;
+        let slots: alloc::vec::Vec<Slot> = self.table.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.free(slot, FreedReason::Stopped);
+        }
+        for id in self.listeners.to_close() {
+            self.out.push(Output::Socket(SocketOrder::Close(id)));
+        }
+        (self.pool, self.quotas) = (Pool::new(&self.config), Quotas::default());
+        self.out.push(Output::Event(ServerEvent::Stopped));
+        Ok(())
+    }
+
+    /// Replaces the credentials. Existing allocations stay, and their users need the new credentials for requests.
+    pub fn set_credentials(&mut self, credentials: Authenticator) {
+        self.config.credentials = credentials;
+    }
+
+    /// Replaces the policy. Permissions and channels of peers that the new policy denies are removed.
+    pub fn set_policy(&mut self, policy: PeerPolicy) {
+        self.config.policy = policy;
+        let Some(hash) = self.table.hash() else { return };
+        let slots: alloc::vec::Vec<Slot> = self.table.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            let Some(allocation) = self.table.get_mut(slot) else { continue };
+            let denied = |ip: IpAddr| self.config.policy.judge(self.listeners.own(), ip).is_err();
+            allocation.peers.release(hash, Instant::ORIGIN, denied);
+        }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub const fn stats(&self) -> ServerStats {
+        self.stats
+    }
+
+    /// The allocations whose relay sockets are open.
+    pub fn allocations(&self) -> impl Iterator<Item = AllocationInfo> {
+        let open = self.table.iter().filter(|(_, allocation)| allocation.pending.is_none());
+        open.filter_map(|(_, allocation)| {
+            Some(AllocationInfo {
+                client: allocation.client_id(),
+                relayed: self.relayed(allocation),
+                expires: allocation.expires()?,
+                permissions: allocation.peers.permissions(),
+                channels: allocation.peers.channels(),
+            })
+        })
+    }
+
+    const fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining(_))
+    }
+
+    const fn is_serving(&self) -> bool {
+        matches!(self.phase, Phase::Serving | Phase::Draining(_))
+    }
+
+    /// Reports the end of the last allocation while the server drains.
+    fn report_drained(&mut self) {
+        if self.phase == Phase::Draining(false) && self.table.len() == 0 {
+            self.phase = Phase::Draining(true);
+            self.out.push(Output::Event(ServerEvent::Drained));
+        }
+    }
+
+    fn datagram(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) -> Verdict {
+        if let Some(client) = self.listeners.client(&datagram) {
+            return self.client_datagram(cx, client, datagram.payload);
+        }
+        let Some(relay) = self.table.by_relay(datagram.socket) else { return Verdict::NotMine };
+        let decided = if self.out.room() == 0 {
+            Err(ServerDropped::QueueFull)
+        } else {
+            relay::from_peer(&self.table, cx.now(), relay, &datagram, || self.ids.next(cx))
+        };
+        match decided {
+            Ok(relayed) => {
+                self.count_to_client(&relayed);
+                self.transmit(relayed);
+            }
+            Err(why) => self.drop_message(cx, datagram.remote, why),
+        }
+        Verdict::Mine
+    }
+
+    /// A datagram of a client, or a whole message of a stream.
+    fn client_datagram(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) -> Verdict {
+        match Kind::of(payload) {
+            Kind::ChannelData => {
+                let decided = relay::channel_data(&self.table, cx.now(), &client, payload);
+                let is_foreign = matches!(decided, Err(ServerDropped::NoAllocation));
+                if is_foreign && self.listeners.are_handed_in() {
+                    return Verdict::NotMine;
+                }
+                self.relay_to_peer(cx, client, decided);
+            }
+            Kind::Send => {
+                let rules = (&self.config.policy, &self.listeners);
+                let decided = relay::send(&self.table, cx.now(), &client, payload, rules);
+                self.relay_to_peer(cx, client, decided);
+            }
+            Kind::Binding if !self.config.binding && self.listeners.are_handed_in() => return Verdict::NotMine,
+            Kind::Binding | Kind::Request => self.request(cx, client, payload),
+            Kind::Foreign if self.listeners.are_handed_in() => return Verdict::NotMine,
+            Kind::Foreign if is_stun(payload) && is_request(payload) => self.request(cx, client, payload),
+            Kind::Foreign => {
+                let why = if is_stun(payload) { ServerDropped::NotARequest } else { ServerDropped::Unknown };
+                self.drop_message(cx, client.remote, why);
+            }
+        }
+        Verdict::Mine
+    }
+
+    fn relay_to_peer(&mut self, cx: &mut Cx<'_>, client: Client, decided: Result<Relayed<'_>, ServerDropped>) {
+        match decided {
+            Ok(_) if self.out.room() == 0 => self.drop_message(cx, client.remote, ServerDropped::QueueFull),
+            Ok(relayed) => {
+                self.count_to_peer(&relayed);
+                self.transmit(relayed);
+            }
+            Err(why) => self.drop_message(cx, client.remote, why),
+        }
+    }
+
+    /// Queues a relayed datagram. The caller has checked that the queue has room.
+    fn transmit(&mut self, relayed: Relayed<'_>) {
+        let had_room = self.out.offer(Output::Transmit(relayed.forward.to_transmit()));
+        debug_assert!(had_room, "the room was checked");
+    }
+
+    fn count_to_peer(&mut self, relayed: &Relayed<'_>) {
+        self.stats.relayed.to_peers.add(relayed.bytes);
+        if let Some(allocation) = self.table.get_mut(relayed.slot) {
+            allocation.totals.to_peers.add(relayed.bytes);
+        }
+    }
+
+    fn count_to_client(&mut self, relayed: &Relayed<'_>) {
+        self.stats.relayed.to_client.add(relayed.bytes);
+        if let Some(allocation) = self.table.get_mut(relayed.slot) {
+            allocation.totals.to_client.add(relayed.bytes);
+        }
+    }
+
+    /// A request of a client.
+    fn request(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) {
+        let message = match Message::decode(payload) {
+            Ok(message) => message,
+            Err(error) => return self.drop_message(cx, client.remote, ServerDropped::Undecodable(error)),
+        };
+        if message.has_fingerprint()
+            && let Err(error) = message.check_fingerprint()
+        {
+            return self.drop_message(cx, client.remote, ServerDropped::Fingerprint(error));
+        }
+        self.stats.requests += 1;
+        if !can_receive_reply(client.remote) {
+            return self.drop_message(cx, client.remote, ServerDropped::Unaddressable);
+        }
+        if self.out.room() < REQUEST_SPACE {
+            return self.drop_message(cx, client.remote, ServerDropped::QueueFull);
+        }
+        if message.method() == Method::BINDING {
+            return self.binding(cx, &client, &message);
+        }
+        match self.config.credentials.judge(cx.now(), client.remote, &message) {
+            Judgement::Admitted(admitted) => self.admitted(cx, client, admitted),
+            Judgement::Rejected(why) => self.reject(cx, &client, &message, why),
+            Judgement::Discarded(_) => self.drop_message(cx, client.remote, ServerDropped::NotARequest),
+        }
+    }
+
+    /// An authenticated request.
+    fn admitted(&mut self, cx: &mut Cx<'_>, client: Client, admitted: Admitted<'_>) {
+        let request = &admitted.message;
+        if let Some(unknown) = Unknown::of(request) {
+            let asked = Asked::new(request, admitted.signature);
+            self.note_refusal(cx, &client, &asked, RequestRefusal::UnknownAttributes);
+            return self.answer(cx, &client, &asked, Reply::Unknown(&unknown));
+        }
+        let slot = self.live_slot(cx.now(), &client);
+        let method = request.method();
+        if method == Method::ALLOCATE {
+            return self.allocate(cx, client, admitted, slot);
+        }
+        let asked = Asked::new(request, admitted.signature.clone());
+        let is_known = matches!(method, Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND);
+        let found = slot.and_then(|slot| Some((slot, self.table.get(slot)?)));
+        let (slot, allocation) = match found {
+            _ if !is_known => return self.refuse(cx, &client, &asked, RequestRefusal::UnknownMethod),
+            None => return self.refuse(cx, &client, &asked, RequestRefusal::NoAllocation),
+            Some(found) => found,
+        };
+        if *allocation.user != *admitted.username {
+            return self.refuse(cx, &client, &asked, RequestRefusal::OtherUser);
+        }
+        if allocation.pending.is_some() {
+            return self.drop_message(cx, client.remote, ServerDropped::Pending);
+        }
+        let done = match method {
+            Method::REFRESH => return self.refresh(cx, slot, &asked, &admitted),
+            Method::CREATE_PERMISSION => self.create_permission(cx, slot, &admitted),
+            _ => self.channel_bind(cx, slot, &admitted),
+        };
+        match done {
+            Ok(()) => self.answer(cx, &client, &asked, Reply::Success(&[])),
+            Err(why) => self.refuse(cx, &client, &asked, why),
+        }
+    }
+
+    /// The allocation of a client. One whose time is over is freed here, if its timer is late.
+    fn live_slot(&mut self, now: Instant, client: &Client) -> Option<Slot> {
+        let slot = self.table.by_client(client)?;
+        if self.table.get(slot)?.has_expired(now) {
+            self.free(slot, FreedReason::Expired);
+            return None;
+        }
+        Some(slot)
+    }
+
+    fn refresh(&mut self, cx: &mut Cx<'_>, slot: Slot, asked: &Asked, admitted: &Admitted<'_>) {
+        let Some(allocation) = self.table.get_mut(slot) else { return };
+        let client = allocation.client;
+        let lifetimes = self.config.lifetimes.until(cx.now(), admitted.expires);
+        let decided = request::refresh(&admitted.message, allocation, lifetimes);
+        let refresh = match decided {
+            Ok(refresh) => refresh,
+            Err(why) => return self.refuse(cx, &client, asked, why),
+        };
+        let lifetime = refresh.lifetime.unwrap_or(Duration::ZERO);
+        let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+        let expires = cx.now() + lifetime;
+        let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+        let families = families.into_iter().filter(|family| refresh.family.is_none_or(|only| only == *family));
+        if refresh.lifetime.is_some() {
+            for family in families {
+                if let Some(relay) = allocation.relay_mut(family) {
+                    relay.expires = expires;
+                }
+            }
+            self.table.wake_at(slot, expires);
+            return self.answer(cx, &client, asked, Reply::Success(&[Attribute::Lifetime(seconds)]));
+        }
+        self.answer(cx, &client, asked, Reply::Success(&[Attribute::Lifetime(0)]));
+        match refresh.family {
+            None => self.free(slot, FreedReason::Deleted),
+            Some(family) => self.free_relay(slot, family, FreedReason::Deleted),
+        }
+    }
+
+    fn create_permission(
+        &mut self,
+        cx: &mut Cx<'_>,
+        slot: Slot,
+        admitted: &Admitted<'_>,
+    ) -> Result<(), RequestRefusal> {
+        let Some((allocation, rules)) = self.table.get(slot).zip(self.peer_rules()) else { return Ok(()) };
+        let peers = request::create_permission(cx.now(), &admitted.message, allocation, rules)?;
+        let hash = rules.hash;
+        let Some(allocation) = self.table.get_mut(slot) else { return Ok(()) };
+        let expires = peers.into_iter().map(|ip| allocation.peers.permit(hash, cx.now(), ip)).min();
+        if let Some(expires) = expires {
+            self.table.wake_at(slot, expires);
+        }
+        Ok(())
+    }
+
+    fn channel_bind(&mut self, cx: &mut Cx<'_>, slot: Slot, admitted: &Admitted<'_>) -> Result<(), RequestRefusal> {
+        let Some((allocation, rules)) = self.table.get(slot).zip(self.peer_rules()) else { return Ok(()) };
+        let (number, peer) = request::channel_bind(cx.now(), &admitted.message, allocation, rules)?;
+        let hash = rules.hash;
+        let Some(allocation) = self.table.get_mut(slot) else { return Ok(()) };
+        allocation.peers.bind(hash, cx.now(), number, peer);
+        let expires = allocation.peers.permit(hash, cx.now(), peer.ip());
+        self.table.wake_at(slot, expires);
+        Ok(())
+    }
+
+    fn peer_rules(&self) -> Option<PeerRules<'_>> {
+        let (policy, own) = (&self.config.policy, self.listeners.own());
+        self.table.hash().map(|hash| PeerRules { policy, own, limits: self.config.limits, hash })
+    }
+
+    /// Sends a response to an authenticated request.
+    fn answer(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, reply: Reply<'_>) {
+        let Ok(payload) = asked.write(reply, self.config.software.as_deref()) else {
+            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
+        };
+        self.out.push(Output::Transmit(client.transmit(payload)));
+        if matches!(reply, Reply::Success(_)) {
+            self.stats.successes += 1;
+            cx.note(|| ServerNote::Answered { client: client.remote, method: asked.method });
+        }
+    }
+
+    /// Sends an error response to an authenticated request.
+    fn refuse(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, why: RequestRefusal) {
+        self.note_refusal(cx, client, asked, why);
+        self.answer(cx, client, asked, Reply::Error(why.error_code()));
+    }
+
+    fn note_refusal(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, why: RequestRefusal) {
+        self.stats.count_refusal(&why);
+        cx.note(|| ServerNote::Refused { client: client.remote, method: asked.method, why });
+    }
+
+    /// Sends the rejection of a request because of its credentials.
+    fn reject(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>, why: Rejection) {
+        if !self.has_reply_for(cx, client) {
+            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+        }
+        let mut buffer = [0; Authenticator::REJECTION_LEN];
+        let credentials = &self.config.credentials;
+        let Ok(written) = credentials.write_rejection(&mut buffer, cx.now(), client.remote, request, why) else {
+            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
+        };
+        self.out.push(Output::Transmit(client.transmit(Bytes::copy_from_slice(written))));
+        self.stats.count_rejection(why);
+        cx.note(|| ServerNote::Rejected { client: client.remote, why });
+    }
+
+    /// Answers a Binding request.
+    fn binding(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>) {
+        if !self.has_reply_for(cx, client) {
+            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
+        }
+        let mut buffer = [0; binding::RESPONSE_LEN];
+        let Ok(response) = binding::response(&mut buffer, &request.exempt(), client.remote, None) else {
+            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
+        };
+        self.out.push(Output::Transmit(client.transmit(Bytes::copy_from_slice(response.bytes))));
+        match response.code {
+            None => self.stats.bindings += 1,
+            Some(_) => self.stats.rejected.unknown_attribute += 1,
+        }
+        cx.note(|| ServerNote::Bound { client: client.remote, code: response.code });
+    }
+
+    /// Takes a reply without credentials from the rate of its source; `false` if none is left.
+    fn has_reply_for(&mut self, cx: &mut Cx<'_>, client: &Client) -> bool {
+        self.limiter.as_mut().is_none_or(|limiter| limiter.admit(cx, client.remote.ip().into()))
+    }
+
+    fn drop_message(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ServerDropped) {
+        self.stats.count_drop(why);
+        cx.note(|| ServerNote::Dropped { from, why });
+    }
+
+    fn opened(&mut self, cx: &mut Cx<'_>, socket: SocketId, local: SocketAddr) -> Verdict {
+        if let Some(listener) = self.listeners.opened(socket, local) {
+            let (protocol, local) = (listener.protocol, listener.local);
+            self.out.push(Output::Event(ServerEvent::Listening { socket, protocol, local }));
+            return Verdict::Mine;
+        }
+        let Some((slot, family)) = self.relay_of(socket) else { return self.contains(socket) };
+        self.relay_opened(cx, slot, family);
+        Verdict::Mine
+    }
+
+    fn refused(&mut self, cx: &mut Cx<'_>, socket: SocketId, why: Refusal) -> Verdict {
+        if let Some(listener) = self.listeners.closed(socket) {
+            let (protocol, local) = (listener.protocol, listener.local);
+            self.out.push(Output::Event(ServerEvent::Refused { protocol, local, why }));
+            return Verdict::Mine;
+        }
+        let Some((slot, family)) = self.relay_of(socket) else { return self.contains(socket) };
+        self.relay_refused(cx, slot, family, why);
+        Verdict::Mine
+    }
+
+    fn closed(&mut self, socket: SocketId, why: Closure) -> Verdict {
+        if let Some(listener) = self.listeners.closed(socket) {
+            let (protocol, local) = (listener.protocol, listener.local);
+            self.out.push(Output::Event(ServerEvent::Lost { protocol, local, why }));
+            self.free_clients_of(socket);
+            return Verdict::Mine;
+        }
+        let Some((slot, _)) = self.relay_of(socket) else { return self.contains(socket) };
+        self.free(slot, FreedReason::RelayLost);
+        Verdict::Mine
+    }
+
+    /// Frees the allocations whose clients used a socket.
+    fn free_clients_of(&mut self, socket: SocketId) {
+        let of_socket = self.table.iter().filter(|(_, allocation)| allocation.client.socket == socket);
+        let slots: alloc::vec::Vec<Slot> = of_socket.map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.free(slot, FreedReason::ClientLost);
+        }
+    }
+
+    fn contains(&self, socket: SocketId) -> Verdict {
+        if self.listeners.contains(socket) { Verdict::Mine } else { Verdict::NotMine }
+    }
+
+    /// ICMP reported that a datagram did not reach its peer (RFC 8656 §11.5).
+    fn unreachable(&mut self, cx: &mut Cx<'_>, socket: SocketId, remote: SocketAddr, why: Unreachability) -> Verdict {
+        let Some(relay) = self.relay_of(socket) else { return Verdict::NotMine };
+        let decided = if self.out.room() == 0 {
+            Err(ServerDropped::QueueFull)
+        } else {
+            relay::unreachable(&self.table, cx.now(), relay, (remote, why), || self.ids.next(cx))
+        };
+        match decided {
+            Ok((client, payload)) => {
+                self.stats.icmp += 1;
+                self.out.push(Output::Transmit(client.transmit(payload)));
+            }
+            Err(why) => self.drop_message(cx, remote, why),
+        }
+        Verdict::Mine
+    }
+
+    /// Performs the due steps.
+    fn wake(&mut self, cx: &mut Cx<'_>) -> Verdict {
+        let now = cx.now();
+        let mut verdict = Verdict::NotMine;
+        // At the largest time a timer that is set again is due at once, so the loop is bounded.
+        for _ in 0..self.table.len() {
+            let Some(slot) = self.table.pop_due(now) else { break };
+            self.expire(now, slot);
+            verdict = Verdict::Mine;
+        }
+        while let Some(reservation) = self.pool.expire(now) {
+            self.quotas.release(&reservation.owner);
+            verdict = Verdict::Mine;
+        }
+        verdict
+    }
+
+    fn wait(&self) -> Option<Deadline> {
+        let allocations = self.table.next_timer().map(|at| Deadline::new(at, "expiry of an allocation or permission"));
+        let reservations = self.pool.next_timer().map(|at| Deadline::new(at, "expiry of a reserved port"));
+        Deadline::earliest(allocations, reservations)
+    }
+}
+
+/// The kind of a message of a client, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    ChannelData,
+    Send,
+    Binding,
+    /// A request of TURN.
+    Request,
+    Foreign,
+}
+
+impl Kind {
+    #[inline]
+    fn of(payload: &[u8]) -> Self {
+        match payload {
+            [0x40..=0x4f, ..] => Self::ChannelData,
+            [0x00, 0x16, ..] if is_stun(payload) => Self::Send,
+            [0x00, 0x01, ..] if is_stun(payload) => Self::Binding,
+            [0x00, 0x03 | 0x04 | 0x08 | 0x09, ..] if is_stun(payload) => Self::Request,
+            _ => Self::Foreign,
+        }
+    }
+}
+
+/// Whether a STUN message is a request.
+fn is_request(payload: &[u8]) -> bool {
+    Message::decode(payload).is_ok_and(|message| message.class() == Class::Request)
+}
+
+/// Whether a reply can be sent to this source: it is not an unspecified, broadcast or multicast address, and not port
+/// 0.
+fn can_receive_reply(remote: SocketAddr) -> bool {
+    let ip = remote.ip();
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    remote.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}
+
+impl Machine for Server {
+    type Command = ServerCommand;
+    type Error = ServerError;
+    type Event = ServerEvent;
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: ServerCommand) -> Result<(), ServerError> {
+        match command {
+            ServerCommand::Start => self.start(cx),
+            ServerCommand::Drain => self.drain(),
+            ServerCommand::Stop => self.stop(),
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        if !self.is_serving() {
+            return Verdict::NotMine;
+        }
+        match input {
+            Input::Datagram(datagram) => self.datagram(cx, datagram),
+            Input::Socket(socket, SocketEvent::Opened { local }) => self.opened(cx, socket, local),
+            Input::Socket(socket, SocketEvent::Refused(why)) => self.refused(cx, socket, why),
+            Input::Socket(socket, SocketEvent::Closed(why)) => self.closed(socket, why),
+            Input::Socket(socket, SocketEvent::Unreachable { remote, why }) => {
+                self.unreachable(cx, socket, remote, why)
+            }
+            Input::Socket(listener, SocketEvent::Accepted { socket, .. }) => {
+                if self.listeners.accepts(listener) && self.out.offer(Output::Socket(SocketOrder::Close(socket))) {
+                    return Verdict::Mine;
+                }
+                Verdict::NotMine
+            }
+            Input::Socket(_, SocketEvent::Full | SocketEvent::Writable) => Verdict::NotMine,
+            Input::Timeout => self.wake(cx),
+        }
+    }
+
+    fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
+        if !self.is_serving() || !self.out.is_empty() {
+            return None;
+        }
+        if let Some(client) = self.listeners.client(&datagram) {
+            let now = cx.now();
+            let relayed = match Kind::of(datagram.payload) {
+                Kind::ChannelData => relay::channel_data(&self.table, now, &client, datagram.payload),
+                Kind::Send => {
+                    let rules = (&self.config.policy, &self.listeners);
+                    relay::send(&self.table, now, &client, datagram.payload, rules)
+                }
+                Kind::Binding | Kind::Request | Kind::Foreign => return None,
+            };
+            let relayed = relayed.ok()?;
+            self.count_to_peer(&relayed);
+            return Some(relayed.forward);
+        }
+        let relay = self.table.by_relay(datagram.socket)?;
+        let relayed = relay::from_peer(&self.table, cx.now(), relay, &datagram, || self.ids.next(cx)).ok()?;
+        self.count_to_client(&relayed);
+        Some(relayed.forward)
+    }
+
+    fn poll(&mut self) -> Output<ServerEvent> {
+        self.out.pop().unwrap_or_else(|| Output::Wait(if self.is_serving() { self.wait() } else { None }))
+    }
+}
+
+impl fmt::Display for ServerCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Drain => "drain",
+            Self::Stop => "stop",
+        })
+    }
+}
+
+impl FromStr for ServerCommand {
+    type Err = ServerError;
+
+    fn from_str(text: &str) -> Result<Self, ServerError> {
+        match text {
+            "start" => Ok(Self::Start),
+            "drain" => Ok(Self::Drain),
+            "stop" => Ok(Self::Stop),
+            _ => Err(ServerError::UnknownCommand),
+        }
+    }
+}
+
+impl Script for ServerCommand {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        text.parse().map_err(|_| ScriptError::new("`start`, `drain` or `stop`"))
+    }
+}

@@ -1,0 +1,257 @@
+//! The permissions and channels of an allocation (RFC 8656 §9, §12).
+//!
+//! Rules of this file: expiry is checked by time at each use, so a late timer changes nothing; timers only release. A
+//! permission is found by the address of the peer, a channel by its number or by the address and port of its peer,
+//! each by one lookup in a table. IPv6 zones and flow labels are no part of a key.
+//!
+//! A channel that has expired keeps its number and its peer for five more minutes. During this time neither is bound
+//! otherwise (RFC 8656 §12), so that a late datagram does not reach another peer.
+
+use crate::hash::KeyedHash;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use hashbrown::HashTable;
+use portolan_machine::Instant;
+
+/// The lifetime of a permission (RFC 8656 §9).
+pub(super) const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+/// The lifetime of a channel (RFC 8656 §12).
+pub(super) const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+/// The time after its expiry during which a channel keeps its number and its peer (RFC 8656 §12).
+pub(super) const CHANNEL_HOLD: Duration = Duration::from_secs(300);
+
+/// The permissions and channels of one allocation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peers {
+    permissions: HashTable<Permission>,
+    channels: Vec<Channel>,
+    /// Indexes in `channels`, by number and by peer.
+    numbers: HashTable<u16>,
+    bound: HashTable<u16>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Permission {
+    ip: IpAddr,
+    expires: Instant,
+}
+
+/// A channel with its peer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Channel {
+    pub(super) number: u16,
+    pub(super) peer: SocketAddr,
+    expires: Instant,
+}
+
+/// The reason why a channel cannot be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// The number is bound to another peer.
+    Number,
+    /// The peer is bound to another number.
+    Peer,
+}
+
+impl Peers {
+    /// Whether the peers with this address may send to the client.
+    #[inline]
+    pub(super) fn permits(&self, hash: KeyedHash, now: Instant, ip: IpAddr) -> bool {
+        self.permission(hash, ip).is_some_and(|permission| permission.expires > now)
+    }
+
+    /// The channel of this number, if it has not expired.
+    #[inline]
+    pub(super) fn by_number(&self, hash: KeyedHash, now: Instant, number: u16) -> Option<&Channel> {
+        self.numbered(hash, number).filter(|channel| channel.expires > now)
+    }
+
+    /// The channel of this peer, if it has not expired.
+    #[inline]
+    pub(super) fn by_peer(&self, hash: KeyedHash, now: Instant, peer: SocketAddr) -> Option<&Channel> {
+        self.bound_to(hash, peer).filter(|channel| channel.expires > now)
+    }
+
+    /// The number of permissions, those included that have expired and are not released yet.
+    pub(super) fn permissions(&self) -> usize {
+        self.permissions.len()
+    }
+
+    /// The number of channels, those included that have expired and are not released yet.
+    pub(super) fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Whether there is a permission for this address, expired or not.
+    pub(super) fn has_permission(&self, hash: KeyedHash, ip: IpAddr) -> bool {
+        self.permission(hash, ip).is_some()
+    }
+
+    /// Whether there is a channel of this number to this peer, expired or not.
+    pub(super) fn has_channel(&self, hash: KeyedHash, number: u16) -> bool {
+        self.numbered(hash, number).is_some()
+    }
+
+    /// Adds or refreshes a permission. Returns the time of its expiry.
+    pub(super) fn permit(&mut self, hash: KeyedHash, now: Instant, ip: IpAddr) -> Instant {
+        let expires = now + PERMISSION_LIFETIME;
+        let key = hash_ip(hash, ip);
+        match self.permissions.find_mut(key, |permission| permission.ip == ip) {
+            Some(permission) => permission.expires = expires,
+            None => {
+                let rehash = |permission: &Permission| hash_ip(hash, permission.ip);
+                self.permissions.insert_unique(key, Permission { ip, expires }, rehash);
+            }
+        }
+        expires
+    }
+
+    /// Whether the number can be bound to the peer: neither is bound otherwise, nor was within the last five minutes.
+    pub(super) fn check_binding(
+        &self,
+        hash: KeyedHash,
+        now: Instant,
+        number: u16,
+        peer: SocketAddr,
+    ) -> Result<(), Conflict> {
+        let held = |channel: &&Channel| channel.released_at() > now;
+        if self.numbered(hash, number).filter(held).is_some_and(|channel| channel.peer != plain(peer)) {
+            return Err(Conflict::Number);
+        }
+        if self.bound_to(hash, peer).filter(held).is_some_and(|channel| channel.number != number) {
+            return Err(Conflict::Peer);
+        }
+        Ok(())
+    }
+
+    /// Binds a channel, or refreshes it. The caller has checked the binding. Returns the time of its release.
+    pub(super) fn bind(&mut self, hash: KeyedHash, now: Instant, number: u16, peer: SocketAddr) -> Instant {
+        let peer = plain(peer);
+        // Entries that are due for release can be in the way if their timer is late.
+        if self.numbered(hash, number).is_some_and(|channel| channel.peer != peer)
+            || self.bound_to(hash, peer).is_some_and(|channel| channel.number != number)
+        {
+            self.release_channels(hash, |channel| (channel.number == number) != (channel.peer == peer));
+        }
+        let channel = Channel { number, peer, expires: now + CHANNEL_LIFETIME };
+        match self.index_of_number(hash, number) {
+            Some(index) => {
+                if let Some(known) = self.channels.get_mut(usize::from(index)) {
+                    *known = channel;
+                }
+            }
+            None => {
+                if self.channels.is_empty() {
+                    self.channels.reserve_exact(1);
+                }
+                self.channels.push(channel);
+                self.index(hash, self.channels.len() - 1);
+            }
+        }
+        channel.released_at()
+    }
+
+    /// Removes the permissions and channels whose time is over, and those of the denied addresses.
+    pub(super) fn release(&mut self, hash: KeyedHash, now: Instant, denied: impl Fn(IpAddr) -> bool) {
+        self.permissions.retain(|permission| permission.expires > now && !denied(permission.ip));
+        let permissions = self.permissions.len();
+        if permissions * 4 < self.permissions.capacity() {
+            self.permissions.shrink_to(permissions, |permission| hash_ip(hash, permission.ip));
+        }
+        self.release_channels(hash, |channel| channel.released_at() <= now || denied(channel.peer.ip()));
+    }
+
+    /// The earliest time at which [`release`](Self::release) removes an entry.
+    pub(super) fn next_release(&self) -> Option<Instant> {
+        let permissions = self.permissions.iter().map(|permission| permission.expires);
+        permissions.chain(self.channels.iter().map(Channel::released_at)).min()
+    }
+
+    fn release_channels(&mut self, hash: KeyedHash, is_over: impl Fn(&Channel) -> bool) {
+        let before = self.channels.len();
+        self.channels.retain(|channel| !is_over(channel));
+        if self.channels.len() == before {
+            return;
+        }
+        if self.channels.len() * 4 < self.channels.capacity() {
+            self.channels.shrink_to_fit();
+        }
+        (self.numbers, self.bound) = (HashTable::new(), HashTable::new());
+        (0..self.channels.len()).for_each(|index| self.index(hash, index));
+    }
+
+    /// Adds a channel to the two indexes.
+    fn index(&mut self, hash: KeyedHash, index: usize) {
+        let Self { channels, numbers, bound, .. } = self;
+        let (Some(channel), Ok(index)) = (channels.get(index), u16::try_from(index)) else { return };
+        let at = |index: u16| channels.get(usize::from(index));
+        numbers.insert_unique(hash_number(hash, channel.number), index, |&index| {
+            at(index).map_or(0, |channel| hash_number(hash, channel.number))
+        });
+        bound.insert_unique(hash_peer(hash, channel.peer), index, |&index| {
+            at(index).map_or(0, |channel| hash_peer(hash, channel.peer))
+        });
+    }
+
+    #[inline]
+    fn permission(&self, hash: KeyedHash, ip: IpAddr) -> Option<&Permission> {
+        self.permissions.find(hash_ip(hash, ip), |permission| permission.ip == ip)
+    }
+
+    fn index_of_number(&self, hash: KeyedHash, number: u16) -> Option<u16> {
+        let is_number = |&index: &u16| self.channels.get(usize::from(index)).is_some_and(|c| c.number == number);
+        self.numbers.find(hash_number(hash, number), is_number).copied()
+    }
+
+    #[inline]
+    fn numbered(&self, hash: KeyedHash, number: u16) -> Option<&Channel> {
+        self.channels.get(usize::from(self.index_of_number(hash, number)?))
+    }
+
+    #[inline]
+    fn bound_to(&self, hash: KeyedHash, peer: SocketAddr) -> Option<&Channel> {
+        let peer = plain(peer);
+        let is_peer = |&index: &u16| self.channels.get(usize::from(index)).is_some_and(|c| c.peer == peer);
+        let index = self.bound.find(hash_peer(hash, peer), is_peer)?;
+        self.channels.get(usize::from(*index))
+    }
+}
+
+impl Channel {
+    /// The time at which its number and its peer can be bound otherwise.
+    fn released_at(&self) -> Instant {
+        self.expires + CHANNEL_HOLD
+    }
+}
+
+/// The address and port without the zone and the flow label of IPv6.
+#[inline]
+pub(super) fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
+}
+
+/// The bits of an address, and its family in a byte.
+#[inline]
+const fn ip_bits(ip: IpAddr) -> (u128, u8) {
+    match ip {
+        IpAddr::V4(ip) => (ip.to_bits() as u128, 4),
+        IpAddr::V6(ip) => (ip.to_bits(), 6),
+    }
+}
+
+#[inline]
+fn hash_ip(hash: KeyedHash, ip: IpAddr) -> u64 {
+    hash.hash_one(ip_bits(ip))
+}
+
+#[inline]
+pub(super) fn hash_peer(hash: KeyedHash, peer: SocketAddr) -> u64 {
+    hash.hash_one((ip_bits(peer.ip()), peer.port()))
+}
+
+#[inline]
+fn hash_number(hash: KeyedHash, number: u16) -> u64 {
+    hash.hash_one(number)
+}

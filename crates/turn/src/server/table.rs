@@ -1,0 +1,184 @@
+//! The table of allocations: found by client and by relay socket, each with one timer.
+//!
+//! Rules of this file: an allocation has a slot, whose number is stored in two hash tables. The hash has secrets from
+//! the RNG, because clients choose their addresses. Iteration is in the order of the slots, so it does not depend on
+//! the secrets. Slots of ended allocations are used again, and an empty table holds no memory.
+
+use super::allocation::{Allocation, Client};
+use super::peers::hash_peer;
+use crate::hash::KeyedHash;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+use hashbrown::HashTable;
+use portolan_machine::{Cx, Instant, SocketId, Timers};
+use portolan_stun::AddressFamily;
+
+/// The number of an allocation, while it exists.
+pub(super) type Slot = u32;
+
+/// All allocations of a server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    slots: Vec<Option<Box<Allocation>>>,
+    free: Vec<Slot>,
+    clients: HashTable<Slot>,
+    relays: HashTable<RelayEntry>,
+    timers: Timers<Slot>,
+    /// The secrets; `None` before the first allocation.
+    hash: Option<KeyedHash>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RelayEntry {
+    socket: SocketId,
+    slot: Slot,
+    family: AddressFamily,
+}
+
+impl Table {
+    /// The number of allocations.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// The hash of the tables of all allocations; `None` if there was no allocation yet.
+    #[inline]
+    pub(super) const fn hash(&self) -> Option<KeyedHash> {
+        self.hash
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: Slot) -> Option<&Allocation> {
+        self.slots.get(usize::try_from(slot).ok()?)?.as_deref()
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Allocation> {
+        self.slots.get_mut(usize::try_from(slot).ok()?)?.as_deref_mut()
+    }
+
+    /// The allocation of a client, expired or not.
+    #[inline]
+    pub(super) fn by_client(&self, client: &Client) -> Option<Slot> {
+        let is_client = |&slot: &Slot| self.get(slot).is_some_and(|allocation| allocation.client == *client);
+        self.clients.find(hash_client(self.hash?, client), is_client).copied()
+    }
+
+    /// The allocation and the family of a relay socket, expired or not, open or not.
+    #[inline]
+    pub(super) fn by_relay(&self, socket: SocketId) -> Option<(Slot, AddressFamily)> {
+        let entry = self.relays.find(self.hash?.hash_one(socket.0), |entry| entry.socket == socket)?;
+        Some((entry.slot, entry.family))
+    }
+
+    /// All allocations, in the order of their slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Allocation)> {
+        let numbered = self.slots.iter().enumerate();
+        numbered.filter_map(|(slot, allocation)| Some((Slot::try_from(slot).ok()?, allocation.as_deref()?)))
+    }
+
+    /// Adds an allocation. No other allocation has its client.
+    pub(super) fn insert(&mut self, cx: &mut Cx<'_>, allocation: Allocation) -> Slot {
+        let hash = *self.hash.get_or_insert_with(|| KeyedHash::new(cx));
+        let key = hash_client(hash, &allocation.client);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
+        });
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(Box::new(allocation));
+        }
+        let slots = &self.slots;
+        self.clients.insert_unique(key, slot, |&slot| {
+            let allocation = slots.get(slot as usize).and_then(Option::as_deref);
+            allocation.map_or(0, |allocation| hash_client(hash, &allocation.client))
+        });
+        slot
+    }
+
+    /// Adds a relay socket to the index.
+    pub(super) fn add_relay(&mut self, socket: SocketId, slot: Slot, family: AddressFamily) {
+        let Some(hash) = self.hash else { return };
+        let rehash = |entry: &RelayEntry| hash.hash_one(entry.socket.0);
+        self.relays.insert_unique(hash.hash_one(socket.0), RelayEntry { socket, slot, family }, rehash);
+    }
+
+    /// Removes a relay socket from the index.
+    pub(super) fn remove_relay(&mut self, socket: SocketId) {
+        let Some(hash) = self.hash else { return };
+        if let Ok(entry) = self.relays.find_entry(hash.hash_one(socket.0), |entry| entry.socket == socket) {
+            entry.remove();
+        }
+    }
+
+    /// Removes an allocation with its relay sockets and its timer, and returns it.
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Box<Allocation>> {
+        let hash = self.hash?;
+        let allocation = self.slots.get_mut(slot as usize)?.take()?;
+        self.free.push(slot);
+        if let Ok(entry) = self.clients.find_entry(hash_client(hash, &allocation.client), |&other| other == slot) {
+            entry.remove();
+        }
+        for (_, relay) in allocation.relays() {
+            self.remove_relay(relay.socket);
+        }
+        if let Some((_, timer)) = allocation.timer {
+            self.timers.cancel(timer);
+        }
+        self.shrink(hash);
+        Some(allocation)
+    }
+
+    /// Sets the timer of an allocation, if `at` is earlier than its timer. A timer that is too early is only set again
+    /// when it is due.
+    pub(super) fn wake_at(&mut self, slot: Slot, at: Instant) {
+        let Some(allocation) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        match allocation.timer {
+            Some((set, _)) if set <= at => return,
+            Some((_, timer)) => {
+                self.timers.cancel(timer);
+            }
+            None => {}
+        }
+        allocation.timer = Some((at, self.timers.insert(at, slot)));
+    }
+
+    /// The earliest timer.
+    pub(super) fn next_timer(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Removes the earliest timer that is due, and returns its allocation.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Slot> {
+        let slot = self.timers.pop_due(now)?;
+        if let Some(allocation) = self.get_mut(slot) {
+            allocation.timer = None;
+        }
+        Some(slot)
+    }
+
+    /// Releases the memory of a flood.
+    fn shrink(&mut self, hash: KeyedHash) {
+        const KEPT: usize = 64;
+        if self.len() == 0 {
+            (self.slots, self.free) = (Vec::new(), Vec::new());
+        }
+        let Self { slots, clients, relays, .. } = self;
+        if clients.capacity() > KEPT && clients.len() * 4 < clients.capacity() {
+            clients.shrink_to(clients.len() * 2, |&slot| {
+                let allocation = slots.get(slot as usize).and_then(Option::as_deref);
+                allocation.map_or(0, |allocation| hash_client(hash, &allocation.client))
+            });
+        }
+        if relays.capacity() > KEPT && relays.len() * 4 < relays.capacity() {
+            relays.shrink_to(relays.len() * 2, |entry| hash.hash_one(entry.socket.0));
+        }
+    }
+}
+
+#[inline]
+fn hash_client(hash: KeyedHash, client: &Client) -> u64 {
+    // The local address is left out: a client seldom uses two addresses of one wildcard socket.
+    hash_peer(hash, client.remote) ^ hash.hash_one(client.socket.0)
+}

@@ -1,0 +1,151 @@
+//! Lifetimes to the second, in virtual time (RFC 8656 §8, §9, §12).
+
+use crate::world::{Client, OTHER_PEER, PEER, World, addr, config, seconds};
+use core::time::Duration;
+use portolan_stun::{Attribute, AttributeType, Method};
+use portolan_turn::{FreedReason, ServerEvent};
+
+const ALICE: &str = "192.0.2.77:40000";
+
+/// A client with a permission and a channel at time 0, whose allocation lives an hour.
+fn world() -> (World, Client) {
+    let mut world = World::new(&config());
+    let mut alice = Client::new(&mut world, ALICE, "alice");
+    assert_eq!(alice.allocate(&mut world, &[Attribute::Lifetime(3600)]).lifetime(), 3600);
+    assert_eq!(alice.bind(&mut world, 0x4000, PEER).code(), None);
+    (world, alice)
+}
+
+#[test]
+fn a_permission_relays_at_299_seconds_and_not_at_301() {
+    for (at, relays) in [(299, true), (301, false)] {
+        let (mut world, mut alice) = world();
+        // Data never refreshes a permission.
+        world.advance(seconds(200));
+        assert_eq!(alice.send(&mut world, PEER, b"x").len(), 1);
+        assert_eq!(world.peer(addr(PEER), alice.relayed, b"x").len(), 1);
+        world.advance(seconds(at));
+        assert_eq!(alice.send(&mut world, PEER, b"x").len(), usize::from(relays));
+        assert_eq!(world.peer(addr(PEER), alice.relayed, b"x").len(), usize::from(relays));
+        assert_eq!(world.server.allocations().next().unwrap().permissions, usize::from(relays));
+    }
+}
+
+#[test]
+fn a_permission_is_over_at_300_seconds_even_if_no_timeout_came() {
+    for (millis, relays) in [(299_999, true), (300_000, false)] {
+        let (mut world, mut alice) = world();
+        world.now = portolan_machine::Instant::from_millis(millis);
+        assert_eq!(alice.send(&mut world, PEER, b"x").len(), usize::from(relays));
+        assert_eq!(world.peer(addr(PEER), alice.relayed, b"x").len(), usize::from(relays));
+    }
+}
+
+#[test]
+fn a_refreshed_permission_lives_300_seconds_more() {
+    let (mut world, mut alice) = world();
+    world.advance(seconds(299));
+    assert_eq!(alice.permit(&mut world, PEER).code(), None);
+    world.advance(seconds(598));
+    assert_eq!(alice.send(&mut world, PEER, b"x").len(), 1);
+    world.advance(seconds(600));
+    assert!(alice.send(&mut world, PEER, b"x").is_empty());
+}
+
+#[test]
+fn a_channel_relays_at_599_seconds_and_not_at_601() {
+    for (at, relays) in [(599, true), (601, false)] {
+        let (mut world, mut alice) = world();
+        for refresh in [290, 580] {
+            world.advance(seconds(refresh));
+            assert_eq!(alice.permit(&mut world, PEER).code(), None, "it does not refresh the channel");
+        }
+        world.advance(seconds(at));
+        assert_eq!(alice.channel(&mut world, 0x4000, b"x").len(), usize::from(relays));
+        let sent = world.peer(addr(PEER), alice.relayed, b"x");
+        assert_eq!(sent[0].payload.starts_with(&[0x40, 0x00]), relays, "otherwise a Data indication");
+    }
+}
+
+#[test]
+fn an_expired_channel_keeps_its_number_and_its_peer_for_300_seconds() {
+    for (at, code) in [(601, Some(400)), (899, Some(400)), (901, None)] {
+        let (mut world, mut alice) = world();
+        world.advance(seconds(at));
+        assert_eq!(alice.bind(&mut world, 0x4000, OTHER_PEER).code(), code);
+        let (mut world, mut alice) = self::world();
+        world.advance(seconds(at));
+        assert_eq!(alice.bind(&mut world, 0x4001, PEER).code(), code);
+        let (mut world, mut alice) = self::world();
+        world.advance(seconds(at));
+        assert_eq!(alice.bind(&mut world, 0x4000, PEER).code(), None, "the same binding is always possible");
+        assert_eq!(alice.channel(&mut world, 0x4000, b"x").len(), 1);
+    }
+}
+
+#[test]
+fn an_allocation_relays_at_599_seconds_and_is_freed_at_600() {
+    for (at, relays) in [(599, true), (601, false)] {
+        let mut world = World::new(&config());
+        let mut alice = Client::allocated(&mut world, ALICE, "alice");
+        world.advance(seconds(400));
+        assert_eq!(alice.bind(&mut world, 0x4000, PEER).code(), None);
+        world.advance(seconds(at));
+        assert_eq!(alice.channel(&mut world, 0x4000, b"x").len(), usize::from(relays));
+        assert_eq!(world.peer(addr(PEER), alice.relayed, b"x").len(), usize::from(relays));
+        assert_eq!(alice.permit(&mut world, PEER).code(), if relays { None } else { Some(437) });
+        assert_eq!(world.relays.len(), usize::from(relays));
+        if !relays {
+            assert!(matches!(world.events.last(), Some(ServerEvent::Freed { why: FreedReason::Expired, .. })));
+            assert_eq!(alice.allocate(&mut world, &[]).code(), None, "the client can allocate again");
+        }
+    }
+}
+
+#[test]
+fn an_allocation_is_over_at_600_seconds_even_if_no_timeout_came() {
+    let mut world = World::new(&config());
+    let mut alice = Client::allocated(&mut world, ALICE, "alice");
+    world.advance(seconds(400));
+    assert_eq!(alice.bind(&mut world, 0x4000, PEER).code(), None);
+    world.now = seconds(600);
+    assert!(alice.channel(&mut world, 0x4000, b"x").is_empty());
+    assert!(alice.send(&mut world, PEER, b"x").is_empty());
+    assert!(world.peer(addr(PEER), alice.relayed, b"x").is_empty());
+    assert_eq!(world.relays.len(), 1, "no timeout yet");
+    assert_eq!(alice.allocate(&mut world, &[]).code(), None);
+    assert_eq!((world.relays.len(), world.server.allocations().count()), (1, 1));
+    assert!(world.events.iter().any(|event| matches!(event, ServerEvent::Freed { .. })));
+}
+
+#[test]
+fn a_shorter_refresh_brings_the_expiry_forward() {
+    let mut world = World::new(&config());
+    let mut alice = Client::new(&mut world, ALICE, "alice");
+    assert_eq!(alice.allocate(&mut world, &[Attribute::Lifetime(3600)]).lifetime(), 3600);
+    assert_eq!(alice.refresh(&mut world, 600).lifetime(), 600);
+    world.advance(seconds(599));
+    assert_eq!(world.relays.len(), 1);
+    assert_eq!(alice.ask(&mut world, Method::REFRESH, &[]).lifetime(), 600, "without LIFETIME the default");
+    world.advance(seconds(1198));
+    assert_eq!(world.relays.len(), 1);
+    world.advance(seconds(1200));
+    assert!(world.relays.is_empty());
+}
+
+#[test]
+fn an_unused_reservation_returns_its_port_and_its_quota() {
+    let mut limits = portolan_turn::ServerLimits::default();
+    limits.allocations_per_user = 2;
+    let mut world = World::new(&config().ports(50_000, 50_001).limits(limits));
+    let mut alice = Client::new(&mut world, ALICE, "alice");
+    let reply = alice.allocate(&mut world, &[Attribute::EvenPort(true)]);
+    assert!(reply.message().has(AttributeType::RESERVATION_TOKEN));
+    let mut second = Client::new(&mut world, "192.0.2.78:1", "alice");
+    assert_eq!(second.allocate(&mut world, &[]).code(), Some(486), "the reservation counts");
+    let mut bob = Client::new(&mut world, "192.0.2.79:1", "bob");
+    assert_eq!(bob.allocate(&mut world, &[]).code(), Some(508), "the port is reserved");
+    world.advance(seconds(30) + Duration::from_millis(1));
+    assert_eq!(second.allocate(&mut world, &[]).code(), None);
+    assert_eq!(second.relayed.port(), 50_001);
+}

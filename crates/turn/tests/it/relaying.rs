@@ -1,0 +1,78 @@
+//! Data in both directions, as packet traces.
+
+use crate::world::{Client, PEER, Reply, World, addr, config, relayed};
+use portolan_machine::SocketOrder;
+use portolan_stun::{Attribute, Message, Method};
+use portolan_turn::{FreedReason, ServerEvent};
+
+#[test]
+fn a_client_allocates_permits_sends_and_receives() {
+    let mut world = World::new(&config());
+    let mut alice = Client::new(&mut world, "192.0.2.77:40000", "alice");
+    let reply = alice.allocate(&mut world, &[]);
+    let message = reply.message();
+    assert_eq!((reply.code(), reply.lifetime()), (None, 600));
+    assert_eq!(message.xor_mapped_address(), Some(alice.address));
+    assert!(message.verify(&alice.key()).is_ok(), "the response is signed");
+    let relayed_address = message.xor_relayed_address().unwrap();
+    assert_eq!(relayed_address.ip(), addr("198.51.100.1:0").ip());
+    assert!((49_152..=65_535).contains(&relayed_address.port()));
+    let [ServerEvent::Allocated { client, relayed: addresses, .. }] = &world.events[..] else { panic!() };
+    assert_eq!((client.address, &*client.user), (alice.address, "alice"));
+    assert_eq!(addresses.v4, Some(relayed_address));
+
+    assert!(alice.send(&mut world, PEER, b"early").is_empty(), "no permission yet");
+    assert!(world.peer(addr(PEER), relayed_address, b"early").is_empty(), "no permission yet");
+    assert_eq!(alice.permit(&mut world, PEER).code(), None);
+    let sent = alice.send(&mut world, PEER, b"hello");
+    assert_eq!(relayed(&sent), (addr(PEER), b"hello".to_vec()));
+    assert_eq!(sent[0].socket, world.relay_socket(relayed_address));
+
+    // From any port of the permitted address.
+    let sent = world.peer(addr("203.0.113.9:7"), relayed_address, b"reply");
+    let (to, bytes) = relayed(&sent);
+    let message = Message::decode(&bytes).unwrap();
+    assert_eq!((to, message.method()), (alice.address, Method::DATA));
+    assert_eq!((message.xor_peer_address(), message.data()), (Some(addr("203.0.113.9:7")), Some(&b"reply"[..])));
+
+    assert_eq!(alice.bind(&mut world, 0x4000, PEER).code(), None);
+    assert_eq!(relayed(&alice.channel(&mut world, 0x4000, b"hi!")), (addr(PEER), b"hi!".to_vec()));
+    let sent = world.peer(addr(PEER), relayed_address, b"ho");
+    assert_eq!(relayed(&sent), (alice.address, b"\x40\x00\x00\x02ho".to_vec()), "not padded over UDP");
+
+    let socket = world.relay_socket(relayed_address);
+    let reply = alice.refresh(&mut world, 0);
+    assert_eq!((reply.code(), reply.lifetime()), (None, 0));
+    assert_eq!(world.orders.last(), Some(&SocketOrder::Close(socket)));
+    let Some(ServerEvent::Freed { why, totals, .. }) = world.events.last() else { panic!() };
+    assert_eq!((*why, totals.to_peers.datagrams, totals.to_client.bytes), (FreedReason::Deleted, 2, 7));
+    assert_eq!(alice.refresh(&mut world, 0).code(), Some(437));
+    assert_eq!(alice.permit(&mut world, PEER).code(), Some(437));
+    assert!(alice.channel(&mut world, 0x4000, b"late").is_empty());
+}
+
+#[test]
+fn two_clients_of_one_server_reach_each_other() {
+    let mut world = World::new(&config());
+    let mut alice = Client::allocated(&mut world, "192.0.2.77:40000", "alice");
+    let mut bob = Client::allocated(&mut world, "192.0.2.78:40000", "bob");
+    let (of_alice, of_bob) = (alice.relayed.to_string(), bob.relayed.to_string());
+    assert_eq!(alice.bind(&mut world, 0x4000, &of_bob).code(), None);
+    assert_eq!(bob.permit(&mut world, &of_alice).code(), None);
+    let (to, data) = relayed(&alice.channel(&mut world, 0x4000, b"hello"));
+    assert_eq!(to, bob.relayed);
+    // The kernel takes the datagram to the relay socket of the other client.
+    let (to, bytes) = relayed(&world.peer(alice.relayed, bob.relayed, &data));
+    assert_eq!((to, Message::decode(&bytes).unwrap().data()), (bob.address, Some(&b"hello"[..])));
+}
+
+#[test]
+fn a_binding_request_is_answered_with_the_mapped_address_alone() {
+    let mut world = World::new(&config());
+    let request = crate::world::unsigned(Method::BINDING, [9; 12].into(), &[]);
+    let reply = Reply::only(world.client(addr("192.0.2.77:40000"), &request));
+    assert_eq!(reply.message().xor_mapped_address(), Some(addr("192.0.2.77:40000")));
+    assert_eq!((request.len(), reply.0.payload.len()), (20, 32));
+    let attributes: Vec<_> = reply.message().attributes().flatten().collect();
+    assert_eq!(attributes, [Attribute::XorMappedAddress(addr("192.0.2.77:40000"))]);
+}
