@@ -32,7 +32,6 @@ use settings::Settings;
 use std::io::Write as _;
 use std::net::UdpSocket;
 use std::process::ExitCode;
-use system_calls::Tool;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn core::error::Error + Send + Sync>>;
 
@@ -167,8 +166,8 @@ fn latencies(settings: &Settings, relays: &[Relay], figures: &mut Figures) -> Ou
 
 /// The system calls for each forward. The runs are separate, because counting makes system calls slower.
 fn system_calls(settings: &Settings, relays: &[Relay], figures: &mut Figures) -> Outcome<()> {
-    let Some(tool) = Tool::find() else {
-        writeln!(std::io::stdout(), "neither perf nor strace works here; system calls were not counted")?;
+    let Some(tool) = settings.tool else {
+        writeln!(std::io::stdout(), "system calls were not counted: neither perf nor strace was used")?;
         return Ok(());
     };
     writeln!(std::io::stdout(), "system calls counted by {}", tool.name())?;

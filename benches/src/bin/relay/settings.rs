@@ -2,6 +2,7 @@
 
 use crate::load::{Pattern, Traffic};
 use crate::server::Kind;
+use crate::system_calls::Tool;
 use core::time::Duration;
 
 /// The settings of a comparison.
@@ -19,11 +20,13 @@ pub(crate) struct Settings {
     pub(crate) kinds: Vec<Kind>,
     /// `--patterns`: the kinds of traffic, separated by commas.
     pub(crate) traffic: Vec<Traffic>,
+    /// The tool that counts system calls; `None` after `--without-tools`, or if there is none.
+    pub(crate) tool: Option<Tool>,
 }
 
 impl Settings {
     pub(crate) const USAGE: &'static str = "usage: relay [--rounds N] [--flows N] [--milliseconds N] [--allocations N] \
-         [--servers coturn,portolan,driver,bare] [--patterns single,bursts,whole,offload]";
+         [--servers coturn,portolan,driver,bare] [--patterns single,bursts,whole,offload] [--without-tools]";
 
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self, String> {
         let mut settings = Self {
@@ -32,9 +35,12 @@ impl Settings {
             time: Duration::from_millis(300),
             allocations: 8_000,
             kinds: Kind::ALL.to_vec(),
+            tool: None,
             traffic: Pattern::ALL.into_iter().flat_map(Traffic::of).collect(),
         };
-        for pair in arguments.chunks(2) {
+        let (flags, pairs): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|name| **name == "--without-tools");
+        settings.tool = if flags.is_empty() { Tool::find() } else { None };
+        for pair in pairs.chunks(2) {
             let [name, value] = pair else { return Err(format!("{} needs a value", pair.concat())) };
             let number = || match value.parse() {
                 Ok(number) if number > 0 => Ok(number),
