@@ -7,9 +7,6 @@
 use core::hash::{BuildHasher, Hasher};
 use portolan_machine::Cx;
 
-/// A hash map with this hash.
-pub(crate) type Map<K, V> = hashbrown::HashMap<K, V, KeyedHash>;
-
 /// The two secrets of a map. Their `Debug` text does not show them.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyedHash {
@@ -34,6 +31,7 @@ impl core::fmt::Debug for KeyedHash {
 impl BuildHasher for KeyedHash {
     type Hasher = FoldingHasher;
 
+    #[inline]
     fn build_hasher(&self) -> FoldingHasher {
         FoldingHasher { state: self.first, word: 0, bits: 0, secrets: *self }
     }
@@ -52,6 +50,7 @@ pub(crate) struct FoldingHasher {
 
 impl FoldingHasher {
     /// Adds the low `bits` bits of a value: to the word if it has room, otherwise to a new word.
+    #[inline]
     const fn push(&mut self, value: u64, bits: u32) {
         if self.bits + bits > u64::BITS {
             self.state = fold(self.state ^ self.word, self.secrets.second | 1);
@@ -63,6 +62,7 @@ impl FoldingHasher {
 }
 
 impl Hasher for FoldingHasher {
+    #[inline]
     fn finish(&self) -> u64 {
         // The number of bits separates a word from the same word with zeros after it.
         let mixed = fold(self.state ^ self.word, self.secrets.second | 1).wrapping_add(self.bits as u64);
@@ -75,18 +75,22 @@ impl Hasher for FoldingHasher {
         }
     }
 
+    #[inline]
     fn write_u8(&mut self, value: u8) {
         self.push(value.into(), 8);
     }
 
+    #[inline]
     fn write_u16(&mut self, value: u16) {
         self.push(value.into(), 16);
     }
 
+    #[inline]
     fn write_u32(&mut self, value: u32) {
         self.push(value.into(), 32);
     }
 
+    #[inline]
     fn write_u64(&mut self, value: u64) {
         self.push(value, 64);
     }
@@ -102,6 +106,7 @@ impl Hasher for FoldingHasher {
 
     /// The discriminant of an enum: `#[derive(Hash)]` writes it as an `isize`. No enum of a key has more than 256
     /// variants, so it takes eight bits.
+    #[inline]
     fn write_isize(&mut self, value: isize) {
         self.push(u64::from(value as u8), 8);
     }
@@ -217,7 +222,7 @@ mod tests {
 
     #[test]
     fn no_text_shows_the_secrets() {
-        let (hash, mut map) = (keyed(1), Map::with_hasher(keyed(1)));
+        let (hash, mut map) = (keyed(1), hashbrown::HashMap::with_hasher(keyed(1)));
         map.insert(SocketId(1), 2);
         assert_eq!(alloc::format!("{hash:?} {map:?}"), "KeyedHash { .. } {SocketId(1): 2}");
     }

@@ -1,9 +1,8 @@
 //! Time-limited credentials: keys that are computed from the user name (draft-uberti-behave-turn-rest-00 §2.2).
 //!
-//! Rules of this file: no user is stored. A user name begins with the Unix time of its end, and its password is the
-//! base64 of HMAC-SHA1 of the name, with a secret that the server shares with the issuer of the credentials. So
-//! an issuer that knows only the secret makes credentials without a message to the server. The secrets are never
-//! printed.
+//! Rules of this file: no user is stored. A user name begins with the Unix time of its end. Its password is the base64
+//! of HMAC-SHA1 of the name, with a secret that the server shares with the issuer of the credentials. So the issuer
+//! makes credentials without a message to the server. The secrets are never printed.
 //!
 //! A machine has no wall clock. The owner gives the Unix time of the origin of its clock.
 //!

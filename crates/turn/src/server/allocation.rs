@@ -5,6 +5,7 @@
 //! the parameters of its response in a box; it relays nothing then.
 
 use super::peers::Peers;
+use super::quota::Bucket;
 use super::reply::Asked;
 use crate::event::{ClientId, Totals};
 use alloc::boxed::Box;
@@ -64,6 +65,9 @@ pub(super) struct Allocation {
     relays: [Option<Relay>; 2],
     pub(super) peers: Peers,
     pub(super) totals: Totals,
+    pub(super) bucket: Bucket,
+    /// Whether it is a TCP allocation (RFC 6062).
+    pub(super) is_tcp: bool,
     /// The timer of the earliest expiry, or an earlier one.
     pub(super) timer: Option<(Instant, TimerId)>,
     /// The parameters of the response while the relay sockets are not open.
@@ -135,6 +139,8 @@ impl Allocation {
             relays: [None; 2],
             peers: Peers::default(),
             totals: Totals::default(),
+            bucket: Bucket::default(),
+            is_tcp: false,
             timer: None,
             pending: Some(Box::new(pending)),
         }

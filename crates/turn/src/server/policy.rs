@@ -1,7 +1,7 @@
 //! The peer policy: the addresses that a server relays to.
 //!
-//! A relay that reaches internal addresses is an attack tool, so one function decides for every method with a peer
-//! address: [`PeerPolicy::judge`] for an address, [`PeerPolicy::judge_port`] for an address with a port. Both are pure.
+//! A relay that reaches internal addresses is an attack tool. So every method with a peer address has the same check:
+//! [`PeerPolicy::judge`] for an address, [`PeerPolicy::judge_port`] for an address with a port. Both are pure.
 //!
 //! # The rules
 //!

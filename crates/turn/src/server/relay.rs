@@ -5,15 +5,17 @@
 //! the datagram is certain to be relayed. Data never refreshes a permission or a channel. ChannelData of a client needs
 //! a bound channel and no permission (§12.6); all else needs a permission.
 
+use super::Server;
 use super::allocation::{Allocation, Client, ClientPath, family_of};
 use super::listeners::Listeners;
 use super::policy::PeerPolicy;
+use super::quota::{Bandwidth, Bucket};
 use super::table::{Slot, Table};
 use crate::indication::{Indication, IndicationKind};
 use crate::note::ServerDropped;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
-use portolan_machine::{Datagram, Forward, Instant, Unreachability, WhenFull};
+use portolan_machine::{Datagram, Forward, Instant, Output, Unreachability, WhenFull};
 use portolan_stun::demux::ChannelData;
 use portolan_stun::{AddressFamily, Attribute, Class, Icmp, Method, TransactionId, Writer};
 
@@ -24,6 +26,43 @@ pub(super) struct Relayed<'a> {
     pub(super) forward: Forward<'a>,
     /// The length of the application data.
     pub(super) bytes: usize,
+    /// The bandwidth of the allocation that is left.
+    pub(super) bucket: Bucket,
+}
+
+impl Allocation {
+    /// The bandwidth that is left after this datagram.
+    #[inline]
+    fn bandwidth(&self, now: Instant, limit: Option<Bandwidth>, bytes: usize) -> Result<Bucket, ServerDropped> {
+        match limit {
+            None => Ok(self.bucket),
+            Some(limit) => self.bucket.take(now, limit, bytes).ok_or(ServerDropped::Bandwidth),
+        }
+    }
+}
+
+impl Server {
+    /// Queues a relayed datagram. The caller has checked that the queue has room.
+    pub(super) fn transmit(&mut self, relayed: Relayed<'_>) {
+        let had_room = self.out.offer(Output::Transmit(relayed.forward.to_transmit()));
+        debug_assert!(had_room, "the room was checked");
+    }
+
+    pub(super) fn count_to_peer(&mut self, relayed: &Relayed<'_>) {
+        self.stats.relayed.to_peers.add(relayed.bytes);
+        if let Some(allocation) = self.table.get_mut(relayed.slot) {
+            allocation.totals.to_peers.add(relayed.bytes);
+            allocation.bucket = relayed.bucket;
+        }
+    }
+
+    pub(super) fn count_to_client(&mut self, relayed: &Relayed<'_>) {
+        self.stats.relayed.to_client.add(relayed.bytes);
+        if let Some(allocation) = self.table.get_mut(relayed.slot) {
+            allocation.totals.to_client.add(relayed.bytes);
+            allocation.bucket = relayed.bucket;
+        }
+    }
 }
 
 /// The longest data in a Data indication that fits into a UDP datagram, with the head of the indication.
@@ -44,7 +83,7 @@ fn allocation_of<'t>(table: &'t Table, now: Instant, client: &Client) -> Result<
 #[inline]
 pub(super) fn channel_data<'a>(
     table: &Table,
-    now: Instant,
+    (now, limit): (Instant, Option<Bandwidth>),
     client: &Client,
     payload: &'a [u8],
 ) -> Result<Relayed<'a>, ServerDropped> {
@@ -52,13 +91,13 @@ pub(super) fn channel_data<'a>(
     let ChannelData { number, data } = ChannelData::decode(payload).map_err(|_| ServerDropped::ChannelDataInvalid)?;
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
     let channel = allocation.peers.by_number(hash, now, number).ok_or(ServerDropped::NoChannel)?;
-    to_peer(slot, allocation, now, channel.peer, data)
+    to_peer(slot, allocation, (now, limit), channel.peer, data)
 }
 
 /// A Send indication of a client (§11.2).
 pub(super) fn send<'a>(
     table: &Table,
-    now: Instant,
+    (now, limit): (Instant, Option<Bandwidth>),
     client: &Client,
     payload: &'a [u8],
     (policy, listeners): (&PeerPolicy, &Listeners),
@@ -66,6 +105,9 @@ pub(super) fn send<'a>(
     let (slot, allocation) = allocation_of(table, now, client)?;
     let indication = Indication::decode(payload).filter(|indication| indication.kind == IndicationKind::Send);
     let Indication { peer, data, .. } = indication.ok_or(ServerDropped::SendInvalid)?;
+    if allocation.is_tcp {
+        return Err(ServerDropped::TcpAllocation);
+    }
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
     if !allocation.peers.permits(hash, now, peer.ip()) {
         return Err(ServerDropped::NoPermission);
@@ -74,26 +116,27 @@ pub(super) fn send<'a>(
     if peer.port() == 0 || listeners.has_port(peer.port()) && policy.judge_port(listeners.own(), peer).is_err() {
         return Err(ServerDropped::Forbidden);
     }
-    to_peer(slot, allocation, now, peer, data)
+    to_peer(slot, allocation, (now, limit), peer, data)
 }
 
 #[inline]
 fn to_peer<'a>(
     slot: Slot,
     allocation: &Allocation,
-    now: Instant,
+    (now, limit): (Instant, Option<Bandwidth>),
     peer: SocketAddr,
     data: &'a [u8],
 ) -> Result<Relayed<'a>, ServerDropped> {
     let relay = allocation.live_relay(now, family_of(peer.ip())).ok_or(ServerDropped::OtherFamily)?;
-    Ok(Relayed { slot, forward: Forward::new(relay.socket, peer, data), bytes: data.len() })
+    let bucket = allocation.bandwidth(now, limit, data.len())?;
+    Ok(Relayed { slot, forward: Forward::new(relay.socket, peer, data), bytes: data.len(), bucket })
 }
 
 /// A datagram of a peer to a relay socket (§11.3, §12.7). `id` draws the transaction id of a Data indication.
 #[inline]
 pub(super) fn from_peer<'a>(
     table: &Table,
-    now: Instant,
+    (now, limit): (Instant, Option<Bandwidth>),
     (slot, family): (Slot, AddressFamily),
     datagram: &Datagram<'a>,
     id: impl FnOnce() -> TransactionId,
@@ -105,6 +148,7 @@ pub(super) fn from_peer<'a>(
     if !allocation.peers.permits(hash, now, peer.ip()) {
         return Err(ServerDropped::NoPermission);
     }
+    let bucket = allocation.bandwidth(now, limit, data.len())?;
     let client = &allocation.client;
     let forward = Forward::new(client.socket, client.remote, data);
     let forward = match allocation.peers.by_peer(hash, now, peer) {
@@ -128,7 +172,7 @@ pub(super) fn from_peer<'a>(
         ClientPath::Udp(None) => forward,
         ClientPath::Stream => forward.with_when_full(WhenFull::Drop),
     };
-    Ok(Relayed { slot, forward, bytes: data.len() })
+    Ok(Relayed { slot, forward, bytes: data.len(), bucket })
 }
 
 /// The Data indication with ICMP for a datagram that did not reach its peer (§11.5).

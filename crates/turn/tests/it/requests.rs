@@ -1,13 +1,13 @@
 //! The error codes of the server, each with the request that causes it.
 
 use crate::world::{Client, Host, OTHER_PEER, PEER, Reply, SERVER, World, addr, config, seconds, unsigned};
+use alloc::collections::BTreeSet;
 use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Input, Machine, Refusal, SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
 };
 use portolan_stun::{AddressFamily, Attribute, AttributeType, Class, Icmp, Message, Method};
 use portolan_turn::{FreedReason, PeerPolicy, ServerCommand, ServerConfig, ServerEvent, ServerLimits};
-use std::collections::BTreeSet;
 
 const ALICE: &str = "192.0.2.77:40000";
 const BOB: &str = "192.0.2.78:40000";
@@ -43,7 +43,8 @@ fn allocate_is_refused_by_the_rules_of_section_7_2() {
         (&[UDP, Attribute::Lifetime(0)], None),
         (&[], Some(400)),
         (&[raw(AttributeType::REQUESTED_TRANSPORT, b"\x11")], Some(400)),
-        (&[Attribute::RequestedTransport(6)], Some(442)),
+        (&[Attribute::RequestedTransport(6)], Some(400)),
+        (&[Attribute::RequestedTransport(132)], Some(442)),
         (&[Attribute::RequestedTransport(132)], Some(442)),
         (&[UDP, token], Some(508)),
         (&[UDP, token, Attribute::EvenPort(false)], Some(400)),
@@ -411,7 +412,7 @@ fn an_icmp_error_is_reported_for_permitted_peers_alone() {
     let mut world = World::new(&config());
     let mut alice = Client::allocated(&mut world, ALICE, "alice");
     let socket = world.relay_socket(alice.relayed);
-    let mut report = |world: &mut World, remote: &str, why| {
+    let report = |world: &mut World, remote: &str, why| {
         world.input(Input::Socket(socket, SocketEvent::Unreachable { remote: addr(remote), why })).1
     };
     assert!(report(&mut world, PEER, Unreachability::Port).is_empty(), "no permission");

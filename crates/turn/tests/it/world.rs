@@ -1,5 +1,6 @@
 //! A server without a network, and clients that are written by hand.
 
+use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
@@ -9,14 +10,12 @@ use portolan_machine::{
 use portolan_stun::{Attribute, AttributeType, Class, IntegrityKey, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{Authenticator, Users};
 use portolan_turn::{PeerPolicy, Server, ServerConfig, ServerEvent, ServerSocket};
-use std::collections::BTreeMap;
 
 pub(crate) const SERVER: &str = "192.0.2.1:3478";
 pub(crate) const RELAY: &str = "198.51.100.1";
 pub(crate) const RELAY6: &str = "2001:db8:1::1";
 pub(crate) const PEER: &str = "203.0.113.9:5000";
 pub(crate) const OTHER_PEER: &str = "203.0.113.10:6000";
-pub(crate) const PEER6: &str = "2600::9:5000";
 pub(crate) const LISTENER: SocketId = SocketId(1);
 
 pub(crate) fn addr(text: &str) -> SocketAddr {
@@ -45,7 +44,7 @@ pub(crate) fn authenticator() -> Authenticator {
     let mut users = Users::long_term("example.org");
     users.add("alice", "secret of alice").unwrap();
     users.add("bob", "secret of bob").unwrap();
-    Authenticator::long_term("example.org", &[7; 32], users).unwrap().nonce_lifetime(Duration::from_secs(1_000_000))
+    Authenticator::long_term("example.org", &[7; 32], users).unwrap().nonce_lifetime(Duration::from_secs(1_000_000_000))
 }
 
 /// The default configuration, with relay addresses of both families, and documentation addresses as peers.
@@ -354,7 +353,9 @@ impl Reply {
     pub(crate) fn code(&self) -> Option<u16> {
         match self.message().class() {
             Class::SuccessResponse => None,
-            _ => Some(self.message().error_code().unwrap().code()),
+            Class::ErrorResponse | Class::Request | Class::Indication => {
+                Some(self.message().error_code().unwrap().code())
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! An address prefix in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3), parsed strictly.
 //!
 //! A wrong entry in a list of denied addresses must not be ignored or repaired, because the server would then relay to
-//! more addresses than its owner expects. So each text has one meaning or is an error: an address alone is one
-//! address, bits after the prefix must be zero, and an IPv4-mapped prefix must be written as its IPv4 prefix.
+//! more addresses than its owner expects. So each text has one meaning or is an error. An address alone is one
+//! address. Bits after the prefix must be zero. An IPv4-mapped prefix must be written as its IPv4 prefix.
 //!
 //! ```
 //! use portolan_turn::Cidr;

@@ -1,11 +1,11 @@
 //! The special-purpose addresses that are no peers by default.
 //!
 //! The table has the prefixes of the IANA special-purpose address registries (RFC 6890) that are not globally
-//! reachable, the multicast addresses, the IPv6 addresses outside of 2000::/3 that IANA has not allocated, and the
-//! metadata services of clouds. The longest prefix that contains an address decides. Some entries are permitted parts
+//! reachable. It also has the multicast addresses, the IPv6 addresses outside of 2000::/3 that IANA has not allocated,
+//! and the metadata services of clouds. The longest prefix that contains an address decides. Some entries are permitted parts
 //! of a denied prefix: these addresses have an IPv4 address inside that is judged.
 //!
-//! The anycast addresses of services inside 192.0.0.0/24 and 2001::/23 are globally reachable, but they are denied: a
+//! The anycast addresses of services inside 192.0.0.0/24 and 2001::/23 are globally reachable, but they are denied. A
 //! PCP server, for example, opens ports of a NAT for its clients (RFC 7723).
 //!
 //! ```
