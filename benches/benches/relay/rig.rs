@@ -143,7 +143,7 @@ impl Rig {
     fn output(&mut self) -> Option<Output<ServerEvent>> {
         match self.server.poll() {
             Output::Wait(_) => None,
-            output => Some(output),
+            output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => Some(output),
         }
     }
 
@@ -181,7 +181,7 @@ impl Rig {
                 ([198, 51 + a, b, c], 40_000).into()
             })
             .collect();
-        let family = |number: usize| if number % 2 == 0 { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 };
+        let family = |number: usize| if number.is_multiple_of(2) { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 };
         let mut spent = Duration::ZERO;
         let requests: Vec<_> =
             addresses.iter().enumerate().map(|(n, _)| self.allocate_request(n, family(n), "")).collect();

@@ -27,11 +27,11 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    fn of(mut times: Vec<Duration>) -> Outcome<Self> {
+    /// Returns `None` if no datagram was timed: the run was short, or disturbed all the time.
+    fn of(mut times: Vec<Duration>) -> Option<Self> {
         times.sort_unstable();
         let at = |share: usize| times.get(times.len() * share / 100).map(|time| time.as_secs_f64() * 1e6);
-        let (Some(median), Some(p99)) = (at(50), at(99)) else { return Err("no datagram was timed".into()) };
-        Ok(Self { median, p99 })
+        Some(Self { median: at(50)?, p99: at(99)? })
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn through(
     direction: Direction,
     interval: Duration,
     time: Duration,
-) -> Outcome<Latency> {
+) -> Outcome<Option<Latency>> {
     let mut datagram = match direction {
         Direction::ToPeer => clients.head(LENGTH),
         Direction::ToClient => Vec::new(),
@@ -62,7 +62,7 @@ pub(crate) fn through(
 }
 
 /// Measures without a server: the client sends to the peer.
-pub(crate) fn direct(peer: &UdpSocket, interval: Duration, time: Duration) -> Outcome<Latency> {
+pub(crate) fn direct(peer: &UdpSocket, interval: Duration, time: Duration) -> Outcome<Option<Latency>> {
     let client = UdpSocket::bind("127.0.0.1:0")?;
     client.connect(peer.local_addr()?)?;
     measure(|_| client.send(&[7; LENGTH]), |_, buffer| peer.recv(buffer), interval, time)
@@ -74,7 +74,7 @@ fn measure(
     receive: impl Fn(usize, &mut [u8]) -> std::io::Result<usize>,
     interval: Duration,
     time: Duration,
-) -> Outcome<Latency> {
+) -> Outcome<Option<Latency>> {
     let (mut times, mut in_flight) = (Vec::new(), VecDeque::new());
     let mut buffer = [0; 2_048];
     let begin = Instant::now();
@@ -114,5 +114,5 @@ fn measure(
             in_flight.pop_front();
         }
     }
-    Latency::of(times)
+    Ok(Latency::of(times))
 }

@@ -22,7 +22,6 @@ mod system_calls;
 
 use client::Clients;
 use core::time::Duration;
-use latency::Latency;
 use load::{Direction, Pattern, Traffic};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -157,7 +156,7 @@ fn latencies(settings: &Settings, relays: &[Relay], figures: &mut Figures) -> Ou
             figures.add_latency(None, direction, latency::direct(peer, interval, settings.time)?);
         }
         for Relay { server, clients, peer } in relays {
-            let latency: Latency = latency::through(clients, peer, direction, interval, settings.time)?;
+            let latency = latency::through(clients, peer, direction, interval, settings.time)?;
             figures.add_latency(server.kind, direction, latency);
         }
     }

@@ -75,8 +75,13 @@ impl Figures {
         }
     }
 
-    pub(crate) fn add_latency(&mut self, server: impl Into<Option<Kind>>, direction: Direction, latency: Latency) {
-        let server = server.into();
+    pub(crate) fn add_latency(
+        &mut self,
+        server: impl Into<Option<Kind>>,
+        direction: Direction,
+        latency: Option<Latency>,
+    ) {
+        let (server, Some(latency)) = (server.into(), latency) else { return };
         self.add(server, Figure::Median(direction), latency.median);
         self.add(server, Figure::P99(direction), latency.p99);
     }
