@@ -30,7 +30,7 @@ pub(crate) enum Command {
     /// Measure the NAT or firewall between this host and the Internet
     Nat(NatArgs),
     /// Run a STUN server; with --alternate for the tests of RFC 5780, with --turn a TURN server
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Send a Binding request to one server and print the response and the round-trip time
     Stun(StunArgs),
     /// Check which clauses of RFC 8489 and RFC 5780 a server honours, and measure its amplification
