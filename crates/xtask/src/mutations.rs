@@ -22,11 +22,12 @@ use crate::no_std::write_if_changed;
 use crate::output::print;
 use crate::rfc::Tests;
 use crate::{Findings, files, read};
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The time limit of one test. The slowest named test takes a few seconds without optimization.
 const LIMIT: Duration = Duration::from_secs(180);

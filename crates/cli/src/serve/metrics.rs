@@ -100,7 +100,7 @@ async fn connection(stream: TcpStream, workers: Arc<[mpsc::Sender<Order>]>) {
         .max_headers(HEADERS)
         .max_buf_size(REQUEST)
         .serve_connection(TokioIo::new(stream), service);
-    // A faulty request ends its connection, and nobody else needs to know.
+    // A faulty request ends its connection, and other connections are not affected.
     let _ = timeout(PATIENCE, served).await;
 }
 

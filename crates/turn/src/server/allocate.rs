@@ -235,7 +235,7 @@ impl Server {
         self.out.push(Output::Event(ServerEvent::Allocated { client, relayed, lifetime: pending.lifetime }));
     }
 
-    /// The relayed addresses of an allocation, as the client is told.
+    /// The relayed addresses of an allocation, as reported to the client.
     pub(super) fn relayed(&self, allocation: &Allocation) -> RelayedAddresses {
         let public = |family| {
             let relay = allocation.relay(family).filter(|relay| relay.is_open)?;
