@@ -194,9 +194,9 @@ impl Sockets {
                 Some(tls) => Ok((self.connect(open, Some(tls)), None)),
                 None => Err(Refusal::Unsupported),
             },
-            Protocol::TcpListen => self.listen_on(open.local, None),
+            Protocol::TcpListen => self.listen_on((open.local, open.shares_port), None),
             Protocol::TlsListen => match self.config.tls.server() {
-                Some(tls) => self.listen_on(open.local, Some(tls)),
+                Some(tls) => self.listen_on((open.local, open.shares_port), Some(tls)),
                 None => Err(Refusal::Unsupported),
             },
         };
@@ -228,7 +228,11 @@ impl Sockets {
         Endpoint::Opening(Opening { remote, connecting })
     }
 
-    fn listen_on(&self, local: SocketAddr, tls: Option<TlsServer>) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
+    fn listen_on(
+        &self,
+        local: (SocketAddr, bool),
+        tls: Option<TlsServer>,
+    ) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
         let listener = Listener::bind(local, tls, self.config.connect_timeout, &self.limits)?;
         let local = listener.local();
         Ok((Endpoint::Listener(Box::new(listener)), Some(local)))

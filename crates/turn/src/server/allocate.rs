@@ -150,7 +150,10 @@ impl Server {
         self.table.add_relay(socket, slot, family);
         // Without a report of the driver the allocation ends with its lifetime.
         self.table.wake_at(slot, expires);
-        self.out.push(Output::Socket(SocketOrder::Open(Open::new(socket, protocol, local))));
+        let open = Open::new(socket, protocol, local);
+        // The server connects to peers from the address on which it listens (RFC 6062 §5.2).
+        let open = if protocol.is_listener() { open.sharing_port() } else { open };
+        self.out.push(Output::Socket(SocketOrder::Open(open)));
     }
 
     /// Notes that a family has no relay socket.
