@@ -68,7 +68,9 @@ struct Monitored<M: Machine<Command: Script>> {
     after_timeout: bool,
     ended: bool,
     open: Vec<SocketId>,
-    /// Streams that the machine has paused, or that are full.
+    /// Streams that listeners accepted.
+    accepted: Vec<SocketId>,
+    /// Streams that the machine has paused, and full accepted streams: they are not read.
     blocked: Vec<SocketId>,
     /// A stream of which the drained machine took no bytes. The next drain must pause or close the stream.
     untaken: Option<SocketId>,
@@ -89,6 +91,7 @@ impl<M: Machine<Command: Script>> Monitored<M> {
             after_timeout: false,
             ended: false,
             open: context.handed_in.to_vec(),
+            accepted: Vec::new(),
             blocked: Vec::new(),
             untaken: None,
             forwarded: None,
@@ -187,8 +190,12 @@ impl<M: Machine<Command: Script>> Machine for Monitored<M> {
         if let Input::Socket(id, event) = input {
             match event {
                 SocketEvent::Opened { .. } => self.open.push(id),
-                SocketEvent::Accepted { socket, .. } => self.open.push(socket),
-                SocketEvent::Full => self.blocked.push(id),
+                SocketEvent::Accepted { socket, .. } => {
+                    self.open.push(socket);
+                    self.accepted.push(socket);
+                }
+                SocketEvent::Full if self.accepted.contains(&id) => self.blocked.push(id),
+                SocketEvent::Full => {}
                 SocketEvent::Writable => self.blocked.retain(|blocked| *blocked != id),
                 SocketEvent::Refused(_) | SocketEvent::Unreachable { .. } | SocketEvent::Closed(_) => {}
             }

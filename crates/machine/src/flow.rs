@@ -84,8 +84,11 @@ pub trait Machine {
     ///   other bytes. Before that, the owner reads no more from this stream.
     ///
     /// A machine stops in the middle of a chunk when its output queue is full. So no byte of a stream is dropped, and
-    /// the peer waits (backpressure). A drained machine takes at least one byte of a stream that is writable and that
-    /// the machine has not paused. The driver closes a stream of which the machine takes nothing twice in a row.
+    /// the peer waits (backpressure). A drained machine takes at least one byte of a stream that it has not paused. The
+    /// driver closes a stream of which the machine takes nothing twice in a row.
+    ///
+    /// The driver does not call this method for a stream that is paused, and for an accepted stream that is full. It
+    /// calls this method for all other full streams ([`socket`](crate::socket)).
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
         let _ = (cx, chunk);
         None

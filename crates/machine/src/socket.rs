@@ -11,12 +11,22 @@
 //! * A UDP socket is never connected: it receives datagrams from every address. A datagram for a full UDP send buffer
 //!   is dropped.
 //! * Backpressure on streams, towards the peer: the driver reads no more from a stream until the machine has taken all
-//!   bytes. The driver does not read while the machine has paused the stream ([`SocketOrder::Pause`]), and while more
-//!   than 64 KiB wait to be sent on it.
+//!   bytes. The driver does not read while the machine has paused the stream ([`SocketOrder::Pause`]).
+//! * The driver does not read a full stream that a listener accepted ([`SocketEvent::Accepted`]). The driver reads every
+//!   other stream also while the stream is full: a stream that the machine opened, and a stream that the owner handed in
+//!   by id. Without this difference, two full ends of one stream would wait for each other without end. A stream whose
+//!   two ends were accepted by listeners does not exist.
 //! * Backpressure on streams, towards the machine: [`SocketEvent::Full`] reports that more than 64 KiB wait to be
 //!   sent. [`SocketEvent::Writable`] reports that fewer than 32 KiB wait again. [`WhenFull`](crate::WhenFull) is the
 //!   rule for a transmit on a full stream. More than 256 KiB never wait: the stream is then closed with
 //!   [`Closure::Overflow`].
+//! * A machine that answers the bytes of a stream that it opened bounds its answers: by droppable transmits, or by a
+//!   limit of its protocol. Otherwise a peer that does not read causes [`Closure::Overflow`]. A machine can also pause
+//!   the stream from [`SocketEvent::Full`] to [`SocketEvent::Writable`]. This is safe only if the peer reads while the
+//!   peer's own stream is full.
+//! * A relay pauses each of two streams while the other one is full. All bytes move if at least one of the two peers
+//!   opened its stream to the relay and does not pause it. If the relay opened both streams, two full peers can wait for
+//!   each other without end.
 //!
 //! ```
 //! use core::net::{Ipv4Addr, SocketAddr};
@@ -203,7 +213,8 @@ pub enum SocketEvent {
         /// Why it did not arrive.
         why: Unreachability,
     },
-    /// More than 64 KiB wait to be sent on this stream. Reported once, before the machine gets its next bytes.
+    /// More than 64 KiB wait to be sent on this stream. Reported once, before the machine gets its next bytes. An
+    /// accepted stream is not read until [`Writable`](Self::Writable); other streams are read as before.
     Full,
     /// Fewer than 32 KiB wait to be sent on this stream again. Reported once after [`Full`](Self::Full).
     Writable,
@@ -349,7 +360,8 @@ pub enum Closure {
     Reset,
     /// More than 256 KiB waited to be sent.
     Overflow,
-    /// The machine took no byte of it twice in a row, although the stream was neither paused nor full.
+    /// The machine took no byte of it twice in a row, although the stream was not paused. While an accepted stream is
+    /// full, its bytes are not handed in.
     NotRead,
     /// No packet arrived from the peer for too long.
     TimedOut,

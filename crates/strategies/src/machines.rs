@@ -201,7 +201,7 @@ fn accepted() -> impl Strategy<Value = SocketId> + Clone {
     (1_000_000..1_000_004_u64).prop_map(SocketId)
 }
 
-/// Backpressure events. Bytes of a full stream wait until the stream is writable, so `Writable` is twice as frequent.
+/// Backpressure events. Bytes of a full accepted stream wait until it is writable, so `Writable` is twice as frequent.
 const FLOW: [SocketEvent; 3] = [SocketEvent::Full, SocketEvent::Writable, SocketEvent::Writable];
 const UNREACHABLE: [Unreachability; 3] = [Unreachability::Port, Unreachability::Network, Unreachability::TooLarge];
 const REFUSALS: [Refusal; 3] = [Refusal::AddressInUse, Refusal::NoRoute, Refusal::ConnectionRefused];

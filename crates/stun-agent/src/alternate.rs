@@ -67,6 +67,9 @@ pub enum RedirectError {
     /// The address is not a single host, is the client's own host, or has port 0.
     #[error("the address of the redirection is not a single remote host")]
     Unaddressable,
+    /// The port is below 1024 and is not 53, 80 or 443: a server of another protocol would get the request.
+    #[error("the port of the redirection belongs to another protocol")]
+    Port,
     /// The server received this request in the last five minutes.
     #[error("the redirection leads back to a server that received this request already")]
     Circle,
@@ -113,6 +116,7 @@ impl Alternates {
     /// * [`RedirectError::NoServer`] when no ALTERNATE-SERVER has the address family of the current server.
     /// * [`RedirectError::Unaddressable`] when the new address is not that of a single host, has port 0, or is a
     ///   loopback address and that of the current server is not.
+    /// * [`RedirectError::Port`] when the new port is below 1024 and is not 53, 80 or 443.
     /// * [`RedirectError::Circle`] when the new server had the request within [`MEMORY`](Self::MEMORY).
     /// * [`RedirectError::TooMany`] when [`HOPS`](Self::HOPS) redirections were followed before.
     pub fn follow<T>(
@@ -156,6 +160,9 @@ impl Alternates {
         if !is_addressable(server, self.server.ip().to_canonical().is_loopback()) {
             return Err(RedirectError::Unaddressable);
         }
+        if is_foreign_port(server.port()) {
+            return Err(RedirectError::Port);
+        }
         if self.tried.iter().any(|&(tried, at)| tried == server && now.since(at) < Self::MEMORY) {
             return Err(RedirectError::Circle);
         }
@@ -170,4 +177,9 @@ fn is_addressable(server: SocketAddr, from_loopback: bool) -> bool {
     let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast() || ip.octets().starts_with(&[0]));
     let is_single = !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast;
     server.port() != 0 && is_single && (from_loopback || !ip.is_loopback())
+}
+
+/// Whether other protocols are usual at a port. STUN servers use ports above 1023, and 53, 80 and 443 to pass firewalls.
+const fn is_foreign_port(port: u16) -> bool {
+    port < 1024 && !matches!(port, 53 | 80 | 443)
 }

@@ -348,6 +348,7 @@ const fn redirect_declined(why: RedirectError) -> &'static str {
         RedirectError::Unauthenticated => "redirect-declined-unauthenticated",
         RedirectError::NoServer => "redirect-declined-no-server",
         RedirectError::Unaddressable => "redirect-declined-invalid-address",
+        RedirectError::Port => "redirect-declined-port",
         RedirectError::Circle => "redirect-declined-loop",
         RedirectError::TooMany => "redirect-declined-too-many",
         RedirectError::Stream => "redirect-declined-stream",

@@ -201,6 +201,10 @@ impl<M: Machine> Driver<M> {
     ///
     /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketEvent::Opened) for this socket.
     ///
+    /// The stream counts as opened, also if the caller accepted it. The driver therefore reads the stream while it is
+    /// full. For streams that should stop reading then, the driver accepts them itself: use
+    /// [`adopt_listener`](Self::adopt_listener).
+    ///
     /// # Errors
     /// The [`std::io::Error`] of the system: the socket is not connected, cannot be made nonblocking, does not support
     /// a required option, or cannot be registered with the runtime.

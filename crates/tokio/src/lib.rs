@@ -28,7 +28,9 @@
 //!   driver drops the datagram, makes a note and increments a counter.
 //! * When the machine takes only a part of a stream's bytes, the driver stops reading the stream until the machine has
 //!   taken the rest. Meanwhile the peer waits.
-//! * A stream is full when more than 64 KiB wait to be sent on it. The driver does not read a full stream. It drops
+//! * A stream is full when more than 64 KiB wait to be sent on it. The driver does not read a full stream that a
+//!   listener accepted. It reads opened and adopted streams even while they are full, so that two full ends of one
+//!   stream do not wait for each other. The driver drops
 //!   droppable payloads for a full stream whole ([`WhenFull`](portolan_machine::WhenFull)).
 //! * A stream ends when more than 256 KiB wait to be sent on it
 //!   ([`Closure::Overflow`](portolan_machine::Closure::Overflow)).

@@ -6,6 +6,10 @@
 //! assert_eq!(ServerError::NotServing.to_string(), "the server is not running");
 //! ```
 
+mod client;
+
+pub use client::ClientError;
+
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::Protocol;
 

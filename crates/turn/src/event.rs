@@ -6,6 +6,10 @@
 //! assert_eq!(FreedReason::Expired.to_string(), "its lifetime is over");
 //! ```
 
+mod client;
+
+pub use client::{ClientEvent, ClientFailure, LossReason, Outcome, Reason, Step};
+
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;

@@ -12,6 +12,10 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
+mod client;
+
+pub use client::{ClientDropped, ClientNote};
+
 use crate::Denial;
 use core::fmt;
 use core::net::SocketAddr;
@@ -583,3 +587,6 @@ const fn rejected(why: RejectionKind) -> &'static str {
         RejectionKind::NotARequest | _ => "rejected",
     }
 }
+
+#[cfg(test)]
+mod tests;

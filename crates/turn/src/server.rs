@@ -11,9 +11,12 @@
 
 mod allocate;
 mod allocation;
+mod command;
 mod config;
 mod ids;
+mod info;
 mod listeners;
+mod methods;
 mod peers;
 pub mod policy;
 mod pool;
@@ -27,35 +30,32 @@ mod streams;
 mod table;
 mod tcp;
 
+pub use command::ServerCommand;
 pub use config::{ServerConfig, ServerLimits, ServerSocket};
+pub use info::AllocationInfo;
 pub use quota::Bandwidth;
 pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats, ServerStreamStats};
 
-use crate::event::{ClientId, FreedReason, RelayedAddresses, ServerEvent};
+use crate::event::{FreedReason, ServerEvent};
 use crate::note::{RequestRefusal, ServerDropped, ServerNote};
 use crate::{ServerConfigError, ServerError};
-use allocation::{Client, ClientPath};
-use bytes::Bytes;
-use core::fmt;
+use allocation::Client;
 use core::net::{IpAddr, SocketAddr};
-use core::str::FromStr;
-use core::time::Duration;
 use ids::TransactionIds;
 use listeners::Listeners;
 use policy::PeerPolicy;
 use pool::Pool;
 use portolan_machine::{
-    Closure, Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Outbox, Output, Refusal, Script, ScriptError,
-    SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
+    Closure, Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Outbox, Output, Refusal, SocketEvent, SocketId,
+    SocketOrder, Unreachability, Verdict,
 };
-use portolan_stun::{AddressFamily, Attribute, Class, Message, Method, is_stun};
-use portolan_stun_agent::authenticator::{Admitted, Judgement, Rejection};
+use portolan_stun::{Class, Message, Method, is_stun};
+use portolan_stun_agent::Authenticator;
+use portolan_stun_agent::authenticator::{Admitted, Judgement};
 use portolan_stun_agent::rate::Limiter;
-use portolan_stun_agent::{Authenticator, binding};
 use quota::Quotas;
 use relay::Relayed;
 use reply::{Asked, Reply, Unknown};
-use request::PeerRules;
 use streams::Streams;
 use table::{Slot, Table};
 use tcp::Connections;
@@ -89,33 +89,6 @@ enum Phase {
     Draining(bool),
     /// Ended.
     Stopped,
-}
-
-/// A command to a [`Server`]. Its text is `start`, `drain` or `stop`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ServerCommand {
-    /// Orders the sockets.
-    Start,
-    /// Refuses new allocations with 508. When the last allocation has ended, [`ServerEvent::Drained`] is reported.
-    Drain,
-    /// Closes all sockets and ends the server.
-    Stop,
-}
-
-/// An allocation, as [`Server::allocations`] returns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AllocationInfo {
-    /// The client and its user.
-    pub client: ClientId,
-    /// The relayed addresses.
-    pub relayed: RelayedAddresses,
-    /// The end of its lifetime, if it is not refreshed.
-    pub expires: Instant,
-    /// The number of permissions, those included that have expired and are not released yet.
-    pub permissions: usize,
-    /// The number of channels, those included that have expired and are not released yet.
-    pub channels: usize,
 }
 
 /// The queue space that a request requires: an expired allocation that is freed, the response, two orders, an event.
@@ -246,26 +219,6 @@ impl Server {
         self.stats
     }
 
-    /// The allocations whose relay sockets are open.
-    pub fn allocations(&self) -> impl Iterator<Item = AllocationInfo> {
-        let open = self.table.iter().filter(|(_, allocation)| allocation.pending.is_none());
-        open.filter_map(|(_, allocation)| {
-            Some(AllocationInfo {
-                client: allocation.client_id(),
-                relayed: self.relayed(allocation),
-                expires: allocation.expires()?,
-                permissions: allocation.peers.permissions(),
-                channels: allocation.peers.channels(),
-            })
-        })
-    }
-
-    /// The number of open streams of clients.
-    #[must_use]
-    pub fn streams(&self) -> usize {
-        self.streams.len()
-    }
-
     const fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
     }
@@ -350,28 +303,6 @@ impl Server {
                 self.transmit(relayed);
             }
             Err(why) => self.drop_message(cx, client.remote, why),
-        }
-    }
-
-    /// Queues a relayed datagram. The caller has checked that the queue has room.
-    fn transmit(&mut self, relayed: Relayed<'_>) {
-        let had_room = self.out.offer(Output::Transmit(relayed.forward.to_transmit()));
-        debug_assert!(had_room, "the room was checked");
-    }
-
-    fn count_to_peer(&mut self, relayed: &Relayed<'_>) {
-        self.stats.relayed.to_peers.add(relayed.bytes);
-        if let Some(allocation) = self.table.get_mut(relayed.slot) {
-            allocation.totals.to_peers.add(relayed.bytes);
-            allocation.bucket = relayed.bucket;
-        }
-    }
-
-    fn count_to_client(&mut self, relayed: &Relayed<'_>) {
-        self.stats.relayed.to_client.add(relayed.bytes);
-        if let Some(allocation) = self.table.get_mut(relayed.slot) {
-            allocation.totals.to_client.add(relayed.bytes);
-            allocation.bucket = relayed.bucket;
         }
     }
 
@@ -461,146 +392,6 @@ impl Server {
             return None;
         }
         Some(slot)
-    }
-
-    fn refresh(&mut self, cx: &mut Cx<'_>, slot: Slot, asked: &Asked, admitted: &Admitted<'_>) {
-        let Some(allocation) = self.table.get_mut(slot) else { return };
-        let client = allocation.client;
-        let lifetimes = self.config.lifetimes.until(cx.now(), admitted.expires);
-        let decided = request::refresh(&admitted.message, allocation, lifetimes);
-        let refresh = match decided {
-            Ok(refresh) => refresh,
-            Err(why) => return self.refuse(cx, &client, asked, why),
-        };
-        let lifetime = refresh.lifetime.unwrap_or(Duration::ZERO);
-        let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
-        let expires = cx.now() + lifetime;
-        let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-        let families = families.into_iter().filter(|family| refresh.family.is_none_or(|only| only == *family));
-        if refresh.lifetime.is_some() {
-            for family in families {
-                if let Some(relay) = allocation.relay_mut(family) {
-                    relay.expires = expires;
-                }
-            }
-            self.table.wake_at(slot, expires);
-            return self.answer(cx, &client, asked, Reply::Success(&[Attribute::Lifetime(seconds)]));
-        }
-        self.answer(cx, &client, asked, Reply::Success(&[Attribute::Lifetime(0)]));
-        match refresh.family {
-            None => self.free(slot, FreedReason::Deleted),
-            Some(family) => self.free_relay(slot, family, FreedReason::Deleted),
-        }
-    }
-
-    fn create_permission(
-        &mut self,
-        cx: &mut Cx<'_>,
-        slot: Slot,
-        admitted: &Admitted<'_>,
-    ) -> Result<(), RequestRefusal> {
-        let Some((allocation, rules)) = self.table.get(slot).zip(self.peer_rules()) else { return Ok(()) };
-        let peers = request::create_permission(cx.now(), &admitted.message, allocation, rules)?;
-        let hash = rules.hash;
-        let Some(allocation) = self.table.get_mut(slot) else { return Ok(()) };
-        let expires = peers.into_iter().map(|ip| allocation.peers.permit(hash, cx.now(), ip)).min();
-        if let Some(expires) = expires {
-            self.table.wake_at(slot, expires);
-        }
-        Ok(())
-    }
-
-    fn channel_bind(&mut self, cx: &mut Cx<'_>, slot: Slot, admitted: &Admitted<'_>) -> Result<(), RequestRefusal> {
-        let Some((allocation, rules)) = self.table.get(slot).zip(self.peer_rules()) else { return Ok(()) };
-        let (number, peer) = request::channel_bind(cx.now(), &admitted.message, allocation, rules)?;
-        let hash = rules.hash;
-        let Some(allocation) = self.table.get_mut(slot) else { return Ok(()) };
-        allocation.peers.bind(hash, cx.now(), number, peer);
-        let expires = allocation.peers.permit(hash, cx.now(), peer.ip());
-        self.table.wake_at(slot, expires);
-        Ok(())
-    }
-
-    fn peer_rules(&self) -> Option<PeerRules<'_>> {
-        let (policy, own) = (&self.config.policy, self.listeners.own());
-        self.table.hash().map(|hash| PeerRules { policy, own, limits: self.config.limits, hash })
-    }
-
-    /// Sends a response to an authenticated request.
-    fn answer(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, reply: Reply<'_>) {
-        let Ok(payload) = asked.write(reply, self.config.software.as_deref()) else {
-            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
-        };
-        self.out.push(Output::Transmit(client.transmit(payload)));
-        if matches!(reply, Reply::Success(_)) {
-            self.stats.successes += 1;
-            cx.note(|| ServerNote::Answered { client: client.remote, method: asked.method });
-        }
-    }
-
-    /// Sends an error response to an authenticated request.
-    fn refuse(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, why: RequestRefusal) {
-        self.note_refusal(cx, client, asked, why);
-        self.answer(cx, client, asked, Reply::Error(why.error_code()));
-    }
-
-    fn note_refusal(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, why: RequestRefusal) {
-        self.stats.count_refusal(&why);
-        cx.note(|| ServerNote::Refused { client: client.remote, method: asked.method, why });
-    }
-
-    /// Sends the rejection of a request because of its credentials.
-    fn reject(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>, why: Rejection) {
-        if !self.has_reply_for(cx, client) {
-            return;
-        }
-        let mut buffer = [0; Authenticator::REJECTION_LEN];
-        let credentials = &self.config.credentials;
-        let Ok(written) = credentials.write_rejection(&mut buffer, cx.now(), client.remote, request, why) else {
-            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
-        };
-        self.out.push(Output::Transmit(client.transmit(Bytes::copy_from_slice(written))));
-        self.stats.count_rejection(why);
-        cx.note(|| ServerNote::Rejected { client: client.remote, why });
-    }
-
-    /// Answers a Binding request.
-    fn binding(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>) {
-        if !self.has_reply_for(cx, client) {
-            return;
-        }
-        let mut buffer = [0; binding::RESPONSE_LEN];
-        let Ok(response) = binding::response(&mut buffer, &request.exempt(), client.remote, None) else {
-            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
-        };
-        self.out.push(Output::Transmit(client.transmit(Bytes::copy_from_slice(response.bytes))));
-        match response.code {
-            None => self.stats.bindings += 1,
-            Some(_) => self.stats.rejected.unknown_attribute += 1,
-        }
-        cx.note(|| ServerNote::Bound { client: client.remote, code: response.code });
-    }
-
-    /// Takes a reply without credentials from the rate of its source. If none is left, the request is dropped, or the
-    /// stream of the client waits.
-    fn has_reply_for(&mut self, cx: &mut Cx<'_>, client: &Client) -> bool {
-        let Some(limiter) = &mut self.limiter else { return true };
-        let source = client.remote.ip().into();
-        if limiter.admit(cx, source) {
-            return true;
-        }
-        let until = limiter.exhausted_until(cx.now(), source);
-        match (client.path, until) {
-            (ClientPath::Stream, Some(until)) => {
-                // The request is counted when it is read again.
-                self.stats.requests -= 1;
-                self.streams.hold(until);
-            }
-            (ClientPath::Stream | ClientPath::Udp(_), _) => {
-                self.drop_message(cx, client.remote, ServerDropped::RateLimited);
-            }
-        }
-        false
     }
 
     fn drop_message(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ServerDropped) {
@@ -813,38 +604,5 @@ impl Machine for Server {
 
     fn poll(&mut self) -> Output<ServerEvent> {
         self.out.pop().unwrap_or_else(|| Output::Wait(if self.is_serving() { self.wait() } else { None }))
-    }
-}
-
-impl fmt::Display for ServerCommand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start => "start",
-            Self::Drain => "drain",
-            Self::Stop => "stop",
-        })
-    }
-}
-
-impl FromStr for ServerCommand {
-    type Err = ServerError;
-
-    fn from_str(text: &str) -> Result<Self, ServerError> {
-        match text {
-            "start" => Ok(Self::Start),
-            "drain" => Ok(Self::Drain),
-            "stop" => Ok(Self::Stop),
-            _ => Err(ServerError::UnknownCommand),
-        }
-    }
-}
-
-impl Script for ServerCommand {
-    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        write!(out, "{self}")
-    }
-
-    fn read(text: &str) -> Result<Self, ScriptError> {
-        text.parse().map_err(|_| ScriptError::new("`start`, `drain` or `stop`"))
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn record(worker: u16, event: &ServerEvent) {
         }
         ServerEvent::Drained => tracing::info!(target: "portolan", worker, "drained: no allocation is left"),
         // The others concern sockets that the server opens itself, and the end that the caller ordered.
-        _ => {}
+        ServerEvent::Listening { .. } | ServerEvent::Stopped | _ => {}
     }
 }
 

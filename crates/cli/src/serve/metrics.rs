@@ -6,6 +6,7 @@
 
 use super::counters::{self, FAMILIES, Family, Kind, Snapshot};
 use super::worker::Order;
+use alloc::sync::Arc;
 use core::convert::Infallible;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -22,7 +23,6 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::io;
-use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};

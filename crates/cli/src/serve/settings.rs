@@ -316,7 +316,7 @@ mod tests {
     fn args(line: &str) -> ServeArgs {
         let words = ["portolan", "serve", "--turn"].into_iter().chain(line.split_whitespace());
         let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else { panic!("serve") };
-        args
+        *args
     }
 
     fn check(line: &str) -> Result<Settings, String> {

@@ -68,10 +68,10 @@ pub(super) fn merge(path: &Path, words: &[OsString]) -> Result<ServeArgs, Settin
     let added = settings.into_iter().filter(|(key, _)| !given.contains(key)).map(|(_, word)| word);
     let words = words.iter().cloned().chain(added);
     let usage = |error: clap::Error| SettingsFileError::Arguments(args::one_line(&error).into());
-    match Cli::try_parse_from(words).map_err(usage)?.command {
-        Command::Serve(args) => Ok(args),
-        _ => Err(SettingsFileError::Arguments("--config belongs to the command serve".into())),
-    }
+    let Command::Serve(args) = Cli::try_parse_from(words).map_err(usage)?.command else {
+        return Err(SettingsFileError::Arguments("--config belongs to the command serve".into()));
+    };
+    Ok(*args)
 }
 
 /// Returns the text of a file, and its permissions if others can read or change it.

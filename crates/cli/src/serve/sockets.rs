@@ -166,13 +166,14 @@ pub(super) fn refusal(error: &io::Error) -> Refusal {
             return Refusal::FamilyNotSupported;
         }
     }
-    match error.kind() {
-        ErrorKind::AddrInUse => Refusal::AddressInUse,
-        ErrorKind::AddrNotAvailable => Refusal::AddressNotAvailable,
-        ErrorKind::PermissionDenied => Refusal::PermissionDenied,
-        ErrorKind::Unsupported => Refusal::FamilyNotSupported,
-        _ => Refusal::Unspecified,
-    }
+    let known = [
+        (ErrorKind::AddrInUse, Refusal::AddressInUse),
+        (ErrorKind::AddrNotAvailable, Refusal::AddressNotAvailable),
+        (ErrorKind::PermissionDenied, Refusal::PermissionDenied),
+        (ErrorKind::Unsupported, Refusal::FamilyNotSupported),
+    ];
+    let found = known.into_iter().find(|(kind, _)| *kind == error.kind());
+    found.map_or(Refusal::Unspecified, |(_, refusal)| refusal)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::counters::Snapshot;
 use super::credentials::Credentials;
 use super::event_log;
+use super::limiter::LimitedLog;
 use super::settings::ServerSettings;
 use super::sockets::WorkerSockets;
 use super::users::UserError;
@@ -124,8 +125,8 @@ impl Drop for ReportsEnd {
 }
 
 async fn run(plan: WorkerPlan, mut orders: mpsc::Receiver<Order>, reports: &Reports) -> Result<(), WorkerError> {
-    let number = plan.number;
-    let (mut driver, origin) = start(plan)?;
+    let (number, log) = (plan.number, LimitedLog::default());
+    let (mut driver, origin) = start(plan, log.clone())?;
     reports.send(Report::Ready);
     loop {
         tokio::select! {
@@ -135,6 +136,7 @@ async fn run(plan: WorkerPlan, mut orders: mpsc::Receiver<Order>, reports: &Repo
                     reports.send(Report::Drained);
                 }
             }
+            () = log.window_ended() => log.print_ended(driver.now()),
             order = orders.recv() => match order {
                 Some(Order::Drain) => {
                     // Only a server that has ended refuses the command.
@@ -154,15 +156,16 @@ async fn run(plan: WorkerPlan, mut orders: mpsc::Receiver<Order>, reports: &Repo
             (event == ServerEvent::Stopped).then_some(())
         })
         .await;
-    let last = snapshot(&driver);
+    let (last, now) = (snapshot(&driver), driver.now());
     driver.shutdown().await;
+    log.print_rest(now);
     reports.send(Report::Stopped(Box::new(last)));
     Ok(())
 }
 
 /// Creates the driver and the server on its sockets. Returns the Unix time of the origin of the driver's clock too.
-fn start(plan: WorkerPlan) -> Result<(Driver<Deferred>, Duration), WorkerError> {
-    let mut driver = Driver::with_config(Deferred(None), plan.driver)?;
+fn start(plan: WorkerPlan, log: LimitedLog) -> Result<(Driver<Deferred>, Duration), WorkerError> {
+    let mut driver = Driver::with_config(Deferred(None), plan.driver.with_trace(log))?;
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let origin = unix.saturating_sub(driver.now() - Instant::ORIGIN);
     let mut sockets = Vec::new();

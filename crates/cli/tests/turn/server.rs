@@ -3,9 +3,9 @@
 use crate::binary::portolan;
 use crate::process::Process;
 use core::net::SocketAddr;
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
-use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 
 /// The maximum time of one step, on a busy machine too.

@@ -1,9 +1,9 @@
 //! The bytes of streams between the driver and the machine.
 //!
 //! Rules of this file: bytes are handed in until the machine has taken them. The machine gets no bytes while it has
-//! paused the stream, while the stream is full, and after it has closed the stream. A stream is full from
-//! [`SocketEvent::Full`] to [`SocketEvent::Writable`]: more than 64 KiB wait to be sent. The end of a stream is
-//! reported after its last bytes.
+//! paused the stream, and after it has closed the stream. It gets no bytes of an accepted stream while that stream is
+//! full: from [`SocketEvent::Full`] to [`SocketEvent::Writable`], more than 64 KiB wait to be sent. It gets the bytes of
+//! all other full streams. The end of a stream is reported after its last bytes.
 
 use super::script::OwnedDatagram;
 use alloc::collections::BTreeMap;
@@ -20,6 +20,8 @@ struct Stream {
     /// Bytes that have arrived and that the machine has not taken, with their addresses.
     waiting: Option<OwnedDatagram>,
     paused: bool,
+    /// Whether a listener accepted the stream.
+    accepted: bool,
     full: bool,
     closed: bool,
     /// The end of the stream, reported after its last bytes.
@@ -30,7 +32,7 @@ struct Stream {
 
 impl Stream {
     const fn is_blocked(&self) -> bool {
-        self.paused || self.full || self.closed
+        self.paused || self.accepted && self.full || self.closed
     }
 
     const fn has_bytes(&self) -> bool {
@@ -57,7 +59,9 @@ impl Inbound {
         match event {
             SocketEvent::Full => self.stream(id).full = true,
             SocketEvent::Writable => self.stream(id).full = false,
-            SocketEvent::Accepted { socket, .. } => drop(self.streams.remove(&socket)),
+            SocketEvent::Accepted { socket, .. } => {
+                self.streams.insert(socket, Stream { accepted: true, ..Stream::default() });
+            }
             SocketEvent::Closed(_) => {
                 let stream = self.stream(id);
                 if stream.has_bytes() {
@@ -139,7 +143,7 @@ impl Inbound {
         self.streams.values().any(Stream::has_bytes)
     }
 
-    /// Whether the machine has paused or closed the stream, or the stream is full.
+    /// Whether the machine has paused or closed the stream, or it is accepted and full.
     pub(super) fn is_blocked(&self, id: SocketId) -> bool {
         self.get(id).is_some_and(Stream::is_blocked)
     }
@@ -150,5 +154,38 @@ impl Inbound {
 
     fn stream(&mut self, id: SocketId) -> &mut Stream {
         self.streams.entry(id).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_accepted_stream_waits_while_it_is_full() {
+        let mut inbound = Inbound::default();
+        let (local, remote) = (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+        let (listener, accepted, opened) = (SocketId(1), SocketId(2), SocketId(3));
+        inbound.apply(listener, SocketEvent::Accepted { socket: accepted, local, remote });
+        for socket in [accepted, opened] {
+            inbound.apply(socket, SocketEvent::Full);
+            inbound.arrive(&OwnedDatagram { socket, local, remote, payload: b"bytes".to_vec() });
+        }
+        assert_eq!((inbound.next(accepted, 9), inbound.ready()), (None, Some(opened)));
+        inbound.take(opened, 5);
+        assert_eq!(inbound.ready(), None);
+        inbound.apply(accepted, SocketEvent::Writable);
+        assert_eq!(inbound.next(accepted, 9).map(|chunk| chunk.payload), Some(b"bytes".to_vec()));
+    }
+
+    #[test]
+    fn every_stream_waits_while_it_is_paused() {
+        let mut inbound = Inbound::default();
+        let (local, remote) = (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+        inbound.arrive(&OwnedDatagram { socket: SocketId(3), local, remote, payload: b"bytes".to_vec() });
+        inbound.learn(&[Output::<()>::Socket(SocketOrder::Pause(SocketId(3)))]);
+        assert!(inbound.is_blocked(SocketId(3)) && inbound.ready().is_none());
+        inbound.learn(&[Output::<()>::Socket(SocketOrder::Resume(SocketId(3)))]);
+        assert_eq!(inbound.ready(), Some(SocketId(3)));
     }
 }

@@ -211,7 +211,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
         self.inbound.is_waiting()
     }
 
-    /// Whether the machine has paused or closed the stream, or the stream is full.
+    /// Whether the machine has paused or closed the stream, or it is accepted and full.
     pub(super) fn is_blocked(&self, id: SocketId) -> bool {
         self.inbound.is_blocked(id)
     }
@@ -280,7 +280,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
             outputs.append(&mut self.drain().outputs);
             if taken == 0 && length > 0 && was_drained && !self.inbound.is_blocked(id) {
                 self.fault.get_or_insert_with(|| {
-                    format!("after a drain, the machine took none of {length} bytes on {id}, which is neither paused nor full")
+                    format!("after a drain, the machine took none of {length} bytes on {id}, which it may read")
                 });
             }
             let most = self.cut.next();

@@ -16,7 +16,7 @@ use portolan_stun::framing::{self, FrameError};
 
 /// The receive window: the most bytes in transit or unread.
 pub(super) const WINDOW: usize = 64 * 1_024;
-/// Above this number of unsent bytes a stream is full. The driver then hands in no bytes of this stream.
+/// Above this number of unsent bytes a stream is full. The driver then hands the accepting end no bytes of this stream.
 const FULL: usize = 64 * 1_024;
 /// Below this number of unsent bytes a full stream becomes writable.
 const WRITABLE: usize = 32 * 1_024;
@@ -148,7 +148,7 @@ impl Sender {
         }
     }
 
-    /// Whether the queue is so long that the driver hands in no bytes of this stream, and drops droppable transmits.
+    /// Whether the queue is so long that the driver drops droppable transmits, and hands an accepting end no bytes.
     pub(super) const fn is_blocked(&self) -> bool {
         self.unsent > FULL
     }
@@ -243,7 +243,7 @@ impl Receiver {
         self.refused < 2
     }
 
-    /// Resets the count of calls without progress, because the stream was paused or full.
+    /// Resets the count of calls without progress, because the stream was not read meanwhile.
     pub(super) const fn forgive(&mut self) {
         self.refused = 0;
     }

@@ -3,13 +3,14 @@
 //! Rules of this file, as for every driver ([`portolan_machine::socket`]):
 //!
 //! * A machine is drained between two chunks. Bytes that the machine does not take are handed in again.
-//! * Nothing is handed in from a stream that is paused, or on which more than 64 KiB wait to be sent.
+//! * Nothing is handed in from a stream that is paused, or to an accepting end with more than 64 KiB to send. An opening
+//!   end reads also while its send queue is full.
 //! * The end of a stream comes after its last bytes.
 //! * Segments arrive in order. A segment on a broken path goes back to its sender, and so do the segments behind it,
 //!   until the sender retransmits it.
 
 use super::pipe::{Retry, Segment};
-use super::stream::{EndOwner, StreamEvent};
+use super::stream::{ACCEPTING, EndOwner, StreamEvent};
 use super::{Net, Wake};
 use crate::clock::instant;
 use crate::host::StreamId;
@@ -174,7 +175,7 @@ impl<M: Machine> Net<M> {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let at = self.hosts.get(number).and_then(|host| host.sockets.get(socket));
         let may_read = at.is_some_and(|socket| socket.is_connected && !socket.is_paused);
-        let is_blocked = stream.pipes.get(end).is_some_and(|out| out.sender.is_blocked());
+        let is_blocked = end == ACCEPTING && stream.pipes.get(end).is_some_and(|out| out.sender.is_blocked());
         let Some(receiver) = stream.pipes.get_mut(1 - end).map(|pipe| &mut pipe.receiver) else { return };
         if !may_read || is_blocked {
             return receiver.forgive();

@@ -50,7 +50,10 @@ pub(super) struct Streams {
     opened: StreamId,
 }
 
-/// A connection. End 0 opened it, end 1 accepted it. Pipe 0 leads from end 0 to end 1, pipe 1 back.
+/// The number of the end that accepted a connection.
+pub(super) const ACCEPTING: usize = 1;
+
+/// A connection. End 0 opened it, end [`ACCEPTING`] accepted it. Pipe 0 leads from end 0 to end 1, pipe 1 back.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) ends: [End; 2],

@@ -217,17 +217,86 @@ fn nothing_is_handed_in_while_more_than_64_kib_wait_to_be_sent() {
     assert_eq!((backlog(&net, a, near), backlog(&net, b, far)), ((0, 0, 0), (0, 0, 0)));
 }
 
-/// The contract allows this deadlock: no driver hands in bytes before its own bytes are sent, so neither end reads.
+/// The opening end reads although its queue is full, so the accepting end can send, and then reads too.
 #[test]
-fn two_streams_with_full_queues_deadlock() {
-    let (mut net, [a, b], [near, far]) = two();
-    for (host, socket) in [(a, near), (b, far)] {
-        send(&mut net, host, socket, &pattern(129 * KIB));
+fn two_ends_that_are_both_full_continue() {
+    for length in [129 * KIB, 320 * KIB] {
+        let (mut net, hosts @ [a, b], [near, far]) = two();
+        let start = net.now();
+        for (host, socket) in [(a, near), (b, far)] {
+            net.with(host, |host, _| host.is_quiet = true);
+            send(&mut net, host, socket, &pattern(length));
+        }
+        assert_eq!(
+            event_lines(&mut net, hosts, start),
+            ["0 a s1 full: the peer reads slowly", "0 b s2 full: the peer reads slowly"]
+        );
+        let _end = net.run_for(Duration::from_secs(1));
+        for host in hosts {
+            assert!(net.machine(host).unwrap().taken == pattern(length), "{length} bytes in each direction");
+        }
+        assert_eq!((backlog(&net, a, near), backlog(&net, b, far)), ((0, 0, 0), (0, 0, 0)));
     }
-    let _end = net.run_for(Duration::from_secs(3_600));
+}
+
+/// Two hosts: `a` has opened a stream to `b` and answers each byte with 1 KiB. `b` has sent 1,000 bytes and does not read.
+fn answers(when_full: WhenFull) -> (Net<Streamer>, [HostId; 2], [SocketId; 2]) {
+    let (mut net, hosts @ [a, b], sockets @ [_, far]) = two();
+    net.with(a, |a, _| (a.mode, a.answers, a.is_quiet) = (ReadMode::AtMost(1), Some((KIB, when_full)), true));
+    pause(&mut net, b, far);
+    send(&mut net, b, far, &[1; 1_000]);
+    (net, hosts, sockets)
+}
+
+#[test]
+fn an_opened_stream_that_is_read_while_it_is_full_is_closed_above_256_kib() {
+    let (mut net, hosts @ [a, b], [near, far]) = answers(WhenFull::Close);
+    let (start, mut most) = (net.now(), 0);
+    while let Some(StreamBacklog { unsent, .. }) = net.stream_backlog(a, near) {
+        most = most.max(unsent);
+        assert!(net.step().is_some(), "{unsent} bytes wait, and no wake-up is left");
+    }
     assert_eq!(
-        (backlog(&net, a, near), backlog(&net, b, far)),
-        ((65 * KIB, 64 * KIB, 64 * KIB), (65 * KIB, 64 * KIB, 64 * KIB))
+        event_lines(&mut net, hosts, start),
+        ["25 a s1 full: the peer reads slowly", "25 a s1 closed: too many unsent bytes"]
+    );
+    assert!(most <= 256 * KIB, "{most} bytes");
+    // The window takes 64 answers, and 256 wait. The next one closes the stream.
+    assert_eq!(net.machine(a).unwrap().taken.len(), 64 + 256 + 1);
+    resume(&mut net, b, far);
+    let _end = net.run_for(MS * 25);
+    assert_eq!(net.stream_count(), 0, "the queued bytes are released");
+}
+
+#[test]
+fn an_opened_stream_that_is_read_while_it_is_full_holds_64_kib_of_droppable_bytes() {
+    let (mut net, hosts @ [a, b], [near, far]) = answers(WhenFull::Drop);
+    let start = net.now();
+    let _end = net.run_for(Duration::from_secs(60));
+    assert_eq!(event_lines(&mut net, hosts, start), ["25 a s1 full: the peer reads slowly"]);
+    assert_eq!(net.machine(a).unwrap().taken.len(), 1_000, "all bytes of the peer are read");
+    assert_eq!(backlog(&net, a, near), (65 * KIB, 64 * KIB, 0));
+    assert_eq!(net.stream_stats(a).dropped, 1_000 - 129);
+    net.with(b, |b, _| b.is_quiet = true);
+    resume(&mut net, b, far);
+    let _end = net.run_for(Duration::from_secs(1));
+    assert_eq!(net.machine(b).unwrap().taken.len(), 129 * KIB);
+    assert_eq!(backlog(&net, a, near), (0, 0, 0));
+}
+
+#[test]
+fn an_opened_stream_that_is_full_and_not_read_is_closed() {
+    let (mut net, hosts @ [a, b], [near, far]) = two();
+    net.with(a, |a, _| a.mode = ReadMode::Nothing);
+    pause(&mut net, b, far);
+    send(&mut net, a, near, &pattern(129 * KIB));
+    let start = net.now();
+    net.take_events();
+    send(&mut net, b, far, b"unread");
+    let _end = net.run_for(MS * 25);
+    assert_eq!(
+        event_lines(&mut net, hosts, start),
+        ["25 a s1 takes 0 of 6", "25 a s1 takes 0 of 6", "25 a s1 closed: its bytes are not read"]
     );
 }
 
@@ -318,7 +387,7 @@ fn a_relay_between_a_fast_and_a_slow_stream_holds_little() {
     for host in [relay, c] {
         net.with(host, |at, _| at.is_quiet = true);
     }
-    net.with(relay, |relay, _| relay.splice = Some((from, to)));
+    net.with(relay, |relay, _| relay.splice = vec![(from, to)]);
 
     let (bytes, start) = (pattern(TOTAL), net.now());
     let (mut sent, mut arrived, mut most, mut pauses) = (0, 0, 0, 0);
@@ -344,6 +413,117 @@ fn a_relay_between_a_fast_and_a_slow_stream_holds_little() {
     assert!((20.5..21.0).contains(&seconds), "{seconds} s");
     assert!(most <= 256 * KIB, "the relay held {most} bytes");
     assert!(pauses > 100, "{pauses} pauses");
+}
+
+/// The end of a stream that opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opener {
+    Peer,
+    Relay,
+}
+
+/// A relay between two peers. It opens the streams to the peers, or accepts them. Returns the net, the relay, and for each
+/// peer its host, its socket, and the socket of the relay.
+fn relayed(openers: [Opener; 2]) -> (Net<Streamer>, HostId, [(HostId, SocketId, SocketId); 2]) {
+    let mut net = Net::new(1);
+    let [relay, a, c] = [("relay", "85.0.0.1"), ("a", "85.0.0.2"), ("c", "85.0.0.3")].map(|(name, ip)| {
+        let link = Link::delay(MS * 5).bandwidth(10_000_000, 0);
+        net.add_host(net.internet(), name, &[ip.parse().unwrap()], &link, Streamer::default())
+    });
+    for host in [relay, a, c] {
+        net.with(host, |at, cx| {
+            at.is_quiet = true;
+            at.open(cx, Protocol::TcpListen, "0.0.0.0:9", None)
+        });
+    }
+    let _end = net.run_for(MS);
+    let peers = [(a, "85.0.0.2:9", openers[0]), (c, "85.0.0.3:9", openers[1])].map(|(peer, address, opener)| {
+        let (from, to) = if opener == Opener::Peer { (peer, "85.0.0.1:9") } else { (relay, address) };
+        let opened = net.with(from, |at, cx| at.open(cx, Protocol::Tcp, "0.0.0.0:0", Some(to))).unwrap();
+        let _end = net.run_for(MS * 100);
+        let accepted = net.take_events().into_iter().find_map(|event| {
+            let (_, rest) = event.event.split_once("accepted s")?;
+            Some(SocketId(rest.split_once(' ')?.0.parse().unwrap()))
+        });
+        let accepted = accepted.unwrap();
+        if opener == Opener::Peer { (peer, opened, accepted) } else { (peer, accepted, opened) }
+    });
+    let [one, other] = peers.map(|(_, _, socket)| socket);
+    net.with(relay, |relay, _| relay.splice = vec![(one, other), (other, one)]);
+    (net, relay, peers)
+}
+
+/// Both peers always have bytes to send, so each of them is full again and again.
+#[test]
+fn a_relay_moves_10_mb_in_both_directions_at_once() {
+    const TOTAL: usize = 10_000_000;
+    for openers in [[Opener::Peer, Opener::Relay], [Opener::Peer, Opener::Peer], [Opener::Relay, Opener::Peer]] {
+        let (mut net, relay, peers) = relayed(openers);
+        let (bytes, start) = (pattern(TOTAL), net.now());
+        let (mut sent, mut arrived, mut most, mut pauses) = ([0; 2], [0; 2], 0, 0);
+        while arrived != [TOTAL; 2] {
+            for (nth, (peer, socket, at_relay)) in peers.into_iter().enumerate() {
+                // The peer sends from `Writable` to `Full`.
+                if sent[nth] < TOTAL && backlog(&net, peer, socket).0 < 32 * KIB {
+                    while sent[nth] < TOTAL && backlog(&net, peer, socket).0 <= 64 * KIB {
+                        let end = TOTAL.min(sent[nth] + 16 * KIB);
+                        send(&mut net, peer, socket, &bytes[sent[nth]..end]);
+                        sent[nth] = end;
+                    }
+                }
+                net.with(peer, |peer, _| {
+                    assert!(bytes[arrived[nth]..].starts_with(&peer.taken), "after {} bytes", arrived[nth]);
+                    arrived[nth] += peer.taken.len();
+                    peer.taken.clear();
+                });
+                most = most.max(backlog(&net, relay, at_relay).0);
+            }
+            net.with(relay, |relay, _| relay.taken.clear());
+            let events = net.take_events();
+            pauses += events.iter().filter(|event| event.host == relay && event.event.contains("full")).count();
+            assert!(arrived == [TOTAL; 2] || net.step().is_some(), "{openers:?}: {arrived:?} of {sent:?} bytes");
+        }
+        println!("{openers:?}: {:?}, {pauses} pauses, at most {most} bytes for a peer", net.now() - start);
+        assert!(most <= 128 * KIB, "{openers:?}: the relay held {most} bytes for a peer");
+    }
+}
+
+/// No peer reads until all queues are filled. The last case is a limit of the driving contract: the relay has paused both
+/// streams, and both peers are accepting ends, which do not read while they are full.
+#[test]
+fn a_relay_between_full_ends_continues_if_a_peer_opened_its_stream() {
+    let full = 400 * KIB;
+    for (openers, moves) in [
+        ([Opener::Peer, Opener::Peer], true),
+        ([Opener::Peer, Opener::Relay], true),
+        ([Opener::Relay, Opener::Peer], true),
+        ([Opener::Relay, Opener::Relay], false),
+    ] {
+        let (mut net, relay, peers) = relayed(openers);
+        for (peer, socket, _) in peers {
+            pause(&mut net, peer, socket);
+        }
+        let bytes = pattern(full);
+        for part in bytes.chunks(16 * KIB) {
+            for (peer, socket, _) in peers {
+                send(&mut net, peer, socket, part);
+            }
+            let _end = net.run_for(MS * 100);
+        }
+        for (peer, socket, at_relay) in peers {
+            assert!(backlog(&net, peer, socket).0 > 64 * KIB, "{:?}", backlog(&net, peer, socket));
+            assert!(backlog(&net, relay, at_relay).0 >= 64 * KIB, "{:?}", backlog(&net, relay, at_relay));
+        }
+        for (peer, socket, _) in peers {
+            resume(&mut net, peer, socket);
+        }
+        let _end = net.run_for(Duration::from_secs(3_600));
+        for (peer, ..) in peers {
+            let taken = &net.machine(peer).unwrap().taken;
+            assert_eq!(*taken == bytes, moves, "{openers:?}: {} bytes", taken.len());
+            assert!(moves || taken.is_empty(), "{openers:?}");
+        }
+    }
 }
 
 #[test]

@@ -31,8 +31,10 @@ pub(crate) struct Streamer {
     pub(crate) mode: ReadMode,
     /// Whether the machine sends taken bytes back.
     pub(crate) echoes: bool,
+    /// The number of bytes that the machine sends back for each taken byte, in one transmit with this rule.
+    pub(crate) answers: Option<(usize, WhenFull)>,
     /// The streams from and to which the machine forwards bytes. It pauses the first while the second is full.
-    pub(crate) splice: Option<(SocketId, SocketId)>,
+    pub(crate) splice: Vec<(SocketId, SocketId)>,
     /// The bytes taken.
     pub(crate) taken: Vec<u8>,
     /// Whether the machine does not log taken bytes.
@@ -74,9 +76,10 @@ impl Machine for Streamer {
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let Input::Socket(socket, event) = input else { return Verdict::NotMine };
         self.out.push(Output::Event(format!("{socket} {event}")));
-        match (self.splice, event) {
-            (Some((from, to)), SocketEvent::Full) if to == socket => self.order(SocketOrder::Pause(from)),
-            (Some((from, to)), SocketEvent::Writable) if to == socket => self.order(SocketOrder::Resume(from)),
+        let from = self.splice.iter().find(|(_, to)| *to == socket).map(|(from, _)| *from);
+        match (from, event) {
+            (Some(from), SocketEvent::Full) => self.order(SocketOrder::Pause(from)),
+            (Some(from), SocketEvent::Writable) => self.order(SocketOrder::Resume(from)),
             _ => {}
         }
         Verdict::Mine
@@ -105,7 +108,10 @@ impl Machine for Streamer {
         if self.echoes {
             self.send(socket, bytes.to_vec(), WhenFull::Close);
         }
-        if let Some((_, to)) = self.splice.filter(|(from, _)| *from == socket) {
+        if let Some((length, when_full)) = self.answers {
+            (0..taken).for_each(|_| self.send(socket, vec![7; length], when_full));
+        }
+        if let Some((_, to)) = self.splice.iter().find(|(from, _)| *from == socket).copied() {
             self.send(to, bytes.to_vec(), WhenFull::Close);
         }
         if !self.is_quiet {

@@ -73,6 +73,12 @@ fn a_redirection_to_the_own_host_or_to_no_single_host_is_not_followed() {
     {
         assert_eq!(first(&[bad]), Err(RedirectError::Unaddressable), "{bad}");
     }
+    for port in [1, 22, 25, 52, 54, 110, 143, 445, 1023] {
+        assert_eq!(first(&[&format!("192.0.2.9:{port}")]), Err(RedirectError::Port), "{port}");
+    }
+    for port in [53, 80, 443, 1024, 3478, 5349, 65535] {
+        assert_eq!(first(&[&format!("192.0.2.9:{port}")]), Ok(addr(&format!("192.0.2.9:{port}"))));
+    }
     let six = |server: &str| {
         let mut alternates = Alternates::new(Instant::ORIGIN, addr("[2001:db8::1]:3478"));
         follow(&mut alternates, Instant::ORIGIN, 300, &[server])

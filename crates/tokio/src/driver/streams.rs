@@ -17,9 +17,9 @@ impl<M: Machine> Driver<M> {
     /// * Datagrams, up to 1 MiB in all. Further datagrams are dropped and counted
     ///   ([`Counters::data`](crate::Counters)). A datagram counts for at least 64 bytes.
     /// * Bytes of streams, at most 64 KiB a stream. The driver reads no more of the stream until the owner has taken
-    ///   these bytes, so the peer waits. The driver also stops reading while the machine has paused the stream, or
-    ///   while more than 64 KiB wait to be sent on the stream. When the machine closes the stream, its queued bytes are
-    ///   dropped.
+    ///   these bytes, so the peer waits. The driver also stops reading while the machine has paused the stream, and
+    ///   reads no accepted stream while more than 64 KiB wait to be sent on it. When the machine closes the stream, its
+    ///   queued bytes are dropped.
     /// * The end of a stream, as an empty payload, if the machine returns
     ///   [`Verdict::NotMine`](portolan_machine::Verdict::NotMine) for
     ///   [`SocketEvent::Closed`](portolan_machine::SocketEvent::Closed).
@@ -116,7 +116,7 @@ impl<M: Machine> Engine<M> {
             let count = count.min(rest.payload.len());
             taken += count;
             self.drain();
-            // If the machine took nothing because it paused or filled the stream, that is no refusal.
+            // If the machine took nothing because it paused the stream or filled an accepted one, that is no refusal.
             if count > 0 || self.drained && self.sockets.is_readable(id) {
                 self.sockets.record_taken(id, count, &mut self.env);
             }

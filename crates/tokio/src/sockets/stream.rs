@@ -5,11 +5,13 @@
 //! * Small payloads wait for the end of the drain that queued them, so that they are sent in one system call.
 //! * Bytes that the system does not accept at once are kept. A stream is full above 64 KiB and writable again below
 //!   32 KiB. The stream ends when more than 256 KiB would wait.
-//! * Bytes that were read and not taken come before the next read. Nothing is read while the stream is paused or full,
-//!   or while the owner has not taken earlier bytes.
+//! * Bytes that were read and not taken come before the next read. Nothing is read while the stream is paused, or while
+//!   the owner has not taken earlier bytes. An accepted stream is also not read while it is full. Other streams are read
+//!   while they are full, so that two full ends of one stream do not wait for each other.
 //! * When the machine closes a stream, the driver sends the queued bytes first. Then it shuts down the sending
-//!   direction and waits for the peer's FIN, within the linger time. Closing a socket that has unread bytes would send
-//!   a TCP RST, and the peer could lose bytes that were sent before.
+//!   direction and waits for the peer's FIN, within the linger time. It reads and drops the bytes that arrive meanwhile:
+//!   a peer that also sends its last bytes can then finish. Closing a socket that has unread bytes would send a TCP RST,
+//!   and the peer could lose bytes that were sent before.
 
 use super::limits::Permit;
 use crate::errors;
@@ -121,7 +123,7 @@ impl Stream {
         }
     }
 
-    /// Takes over a connected socket.
+    /// Takes over a connected socket. The stream is read as an opened one.
     pub(crate) fn adopt(socket: std::net::TcpStream) -> std::io::Result<Self> {
         socket.set_nonblocking(true)?;
         let (local, remote) = (socket.local_addr()?, socket.peer_addr()?);
@@ -174,9 +176,15 @@ impl Stream {
         self.broken.is_some()
     }
 
+    /// Whether a listener accepted the stream. If not, it was opened or adopted.
+    const fn is_accepted(&self) -> bool {
+        self.permit.is_some()
+    }
+
     /// Whether the stream may be read.
     pub(crate) const fn is_readable(&self) -> bool {
-        !self.paused && !self.full && !self.owner_has_bytes
+        let waits_for_peer = self.full && self.is_accepted();
+        !self.paused && !self.owner_has_bytes && !waits_for_peer
     }
 
     /// Keeps bytes that were read and not taken, for the next [`poll_read`](Self::poll_read).
@@ -265,15 +273,30 @@ impl Stream {
         self.unsent.len() > Self::FULL || self.full && self.unsent.len() >= Self::WRITABLE
     }
 
-    /// Sends the unsent bytes, shuts down the sending direction, and waits for the peer's FIN. The caller bounds the
-    /// time.
+    /// Sends the unsent bytes, shuts down the sending direction, and waits for the peer's FIN. Meanwhile reads and drops
+    /// the peer's bytes. The caller bounds the time.
     pub(crate) async fn finish(mut self) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        if self.transport.write_all_buf(&mut self.unsent).await.is_err() || self.transport.shutdown().await.is_err() {
-            return;
-        }
-        let mut unread = [0; 4_096];
-        while self.transport.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+        let (mut reader, mut writer) = tokio::io::split(self.transport);
+        let unsent = &mut self.unsent;
+        let mut sending = pin!(async { writer.write_all_buf(unsent).await.is_ok() && writer.shutdown().await.is_ok() });
+        let mut reading = pin!(async {
+            let mut unread = [0; 4_096];
+            while reader.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+        });
+        let (mut is_sent, mut is_read) = (false, false);
+        poll_fn(|cx| {
+            is_read = is_read || reading.as_mut().poll(cx).is_ready();
+            if !is_sent {
+                match sending.as_mut().poll(cx) {
+                    Poll::Ready(true) => is_sent = true,
+                    Poll::Ready(false) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            if is_read { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Sends the unsent bytes until the system accepts no more.

@@ -4,7 +4,8 @@ use alloc::collections::BTreeMap;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{
-    Closure, Cx, Datagram, Input, Machine, Never, Outbox, Output, SocketEvent, SocketId, SocketOrder, Transmit, Verdict,
+    Closure, Cx, Datagram, Input, Machine, Never, Outbox, Output, SocketEvent, SocketId, SocketOrder, Transmit,
+    Verdict, WhenFull,
 };
 
 /// The length of a request to [`Server`].
@@ -172,6 +173,45 @@ impl Machine for PartialReader {
     }
 
     fn poll(&mut self) -> Output<Vec<u8>> {
+        self.out.pop().unwrap_or(Output::Wait(None))
+    }
+}
+
+/// Takes one byte of a stream in each call, and answers it with `length` bytes. The event is a socket event, or `None` for
+/// a byte.
+#[derive(Default)]
+pub(crate) struct Multiplier {
+    pub(crate) out: Outbox<Option<SocketEvent>>,
+    pub(crate) length: usize,
+    pub(crate) when_full: WhenFull,
+    /// The number of bytes taken.
+    pub(crate) taken: usize,
+}
+
+impl Machine for Multiplier {
+    type Command = Never;
+    type Error = Never;
+    type Event = Option<SocketEvent>;
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        let Input::Socket(_, event) = input else { return Verdict::NotMine };
+        self.out.push(Output::Event(Some(event)));
+        Verdict::Mine
+    }
+
+    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let answer = Transmit::new(chunk.socket, chunk.remote, vec![7; self.length].into());
+        self.out.push(Output::Transmit(answer.with_when_full(self.when_full)));
+        self.out.push(Output::Event(None));
+        self.taken += 1;
+        Some(1)
+    }
+
+    fn poll(&mut self) -> Output<Self::Event> {
         self.out.pop().unwrap_or(Output::Wait(None))
     }
 }

@@ -15,6 +15,7 @@ mod application;
 mod backpressure;
 mod driving;
 mod forward;
+mod full_streams;
 mod limits;
 mod machines;
 mod namespace;

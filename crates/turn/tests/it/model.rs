@@ -244,7 +244,7 @@ impl Run {
                 prop_assert_eq!(sent.first().map(|sent| sent.remote), model.peer_of(now, client, number));
                 reached[1] += sent.len();
             }
-            Move::FromPeer { client, peer } => self.from_peer(client, addr(PEERS[peer]))?,
+            Move::FromPeer { client, peer } => self.peer_data(client, addr(PEERS[peer]))?,
         }
         Ok(())
     }
@@ -259,7 +259,7 @@ impl Run {
         Ok(())
     }
 
-    fn from_peer(&mut self, client: usize, from: SocketAddr) -> Result<(), TestCaseError> {
+    fn peer_data(&mut self, client: usize, from: SocketAddr) -> Result<(), TestCaseError> {
         let Client { address, relayed: to, .. } = self.clients[client];
         let sent = self.world.peer(from, to, b"peer");
         if !self.model.is_permitted(client, from) {

@@ -15,13 +15,13 @@ use portolan_turn::{FreedReason, Server, ServerConfig, ServerEvent, ServerLimits
 const LISTENER: SocketId = SocketId(1);
 
 /// A server with a TCP listener.
-fn world(config: &ServerConfig) -> World {
+pub(crate) fn world(config: &ServerConfig) -> World {
     let socket = ServerSocket::new(LISTENER, Protocol::TcpListen, addr(SERVER));
     World::with(Server::over(config, &[socket]).unwrap())
 }
 
 /// A stream that the server accepted.
-fn accept(world: &mut World, remote: &str) -> SocketId {
+pub(crate) fn accept(world: &mut World, remote: &str) -> SocketId {
     let socket = world.ids.next_socket();
     let accepted = SocketEvent::Accepted { socket, local: addr(SERVER), remote: addr(remote) };
     assert_eq!(world.input(Input::Socket(LISTENER, accepted)).0, Verdict::Mine);
@@ -29,13 +29,18 @@ fn accept(world: &mut World, remote: &str) -> SocketId {
 }
 
 /// The client closes its stream.
-fn end(world: &mut World, id: SocketId) {
+pub(crate) fn end(world: &mut World, id: SocketId) {
     let closed = Input::Socket(id, SocketEvent::Closed(Closure::ByPeer));
     assert!(world.input(closed).0 == Verdict::Mine || is_closed(world, id));
 }
 
 /// Passes one chunk, and drains the server. Returns the number of bytes taken, and what the server sent.
-fn chunk(world: &mut World, id: SocketId, remote: SocketAddr, bytes: &[u8]) -> (Option<usize>, Vec<Transmit>) {
+pub(crate) fn chunk(
+    world: &mut World,
+    id: SocketId,
+    remote: SocketAddr,
+    bytes: &[u8],
+) -> (Option<usize>, Vec<Transmit>) {
     let mut cx = Cx::new(world.now, &mut world.rng, &mut world.ids);
     let taken = world.server.stream(&mut cx, Datagram::new(id, addr(SERVER), remote, bytes));
     let start = world.sent.len();
@@ -44,14 +49,14 @@ fn chunk(world: &mut World, id: SocketId, remote: SocketAddr, bytes: &[u8]) -> (
 }
 
 /// A client on a stream.
-struct StreamClient {
-    id: SocketId,
-    client: Client,
+pub(crate) struct StreamClient {
+    pub(crate) id: SocketId,
+    pub(crate) client: Client,
 }
 
 impl StreamClient {
     /// A client with the nonce of its first 401.
-    fn new(world: &mut World, remote: &str, user: &str) -> Self {
+    pub(crate) fn new(world: &mut World, remote: &str, user: &str) -> Self {
         let (nonce, password, relayed) = (String::new(), format!("secret of {user}"), addr("0.0.0.0:0"));
         let client = Client { address: addr(remote), user: user.into(), password, nonce, next_id: 0, relayed };
         let mut stream = Self { id: accept(world, remote), client };
@@ -62,7 +67,7 @@ impl StreamClient {
     }
 
     /// A client with an allocation, a permission and a channel.
-    fn bound(world: &mut World, remote: &str, user: &str) -> Self {
+    pub(crate) fn bound(world: &mut World, remote: &str, user: &str) -> Self {
         let mut stream = Self::new(world, remote, user);
         assert_eq!(stream.allocate(world), None);
         let attributes = [Attribute::ChannelNumber(0x4000), Attribute::XorPeerAddress(addr(PEER))];
@@ -71,33 +76,37 @@ impl StreamClient {
     }
 
     fn allocate(&mut self, world: &mut World) -> Option<u16> {
-        let reply = self.ask(world, Method::ALLOCATE, &[Attribute::RequestedTransport(17)]);
+        self.allocate_with(world, &[Attribute::RequestedTransport(17)])
+    }
+
+    pub(crate) fn allocate_with(&mut self, world: &mut World, attributes: &[Attribute<'_>]) -> Option<u16> {
+        let reply = self.ask(world, Method::ALLOCATE, attributes);
         if let Some(relayed) = reply.message().xor_relayed_address() {
             self.client.relayed = relayed;
         }
         reply.code()
     }
 
-    fn ask(&mut self, world: &mut World, method: Method, attributes: &[Attribute<'_>]) -> Reply {
+    pub(crate) fn ask(&mut self, world: &mut World, method: Method, attributes: &[Attribute<'_>]) -> Reply {
         let id = self.client.id();
         let request = self.client.signed(method, id, attributes);
         Reply::only(self.write(world, &request))
     }
 
     /// Writes bytes that the server takes as a whole.
-    fn write(&self, world: &mut World, bytes: &[u8]) -> Vec<Transmit> {
+    pub(crate) fn write(&self, world: &mut World, bytes: &[u8]) -> Vec<Transmit> {
         let (taken, sent) = chunk(world, self.id, self.client.address, bytes);
         assert_eq!(taken, Some(bytes.len()));
         sent
     }
 
-    fn event(&self, world: &mut World, event: SocketEvent) -> Verdict {
+    pub(crate) fn event(&self, world: &mut World, event: SocketEvent) -> Verdict {
         world.input(Input::Socket(self.id, event)).0
     }
 }
 
 /// ChannelData with its padding.
-fn padded(number: u16, data: &[u8]) -> Vec<u8> {
+pub(crate) fn padded(number: u16, data: &[u8]) -> Vec<u8> {
     let mut bytes = channel_data(number, data);
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
@@ -107,7 +116,7 @@ fn payload(length: usize) -> Vec<u8> {
     (0..length).map(|n| u8::try_from(n * 7 % 251).unwrap() | 1).collect()
 }
 
-fn is_closed(world: &World, id: SocketId) -> bool {
+pub(crate) fn is_closed(world: &World, id: SocketId) -> bool {
     world.orders.contains(&SocketOrder::Close(id))
 }
 

@@ -1,9 +1,9 @@
 //! `--metrics` in a build without the feature `metrics`.
 
 use super::worker::Order;
+use alloc::sync::Arc;
 use core::convert::Infallible;
 use core::net::SocketAddr;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Why the metrics cannot be served.

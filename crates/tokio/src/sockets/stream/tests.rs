@@ -1,4 +1,6 @@
 use super::*;
+use crate::config::DriverConfig;
+use crate::sockets::limits::{Limits, Resource};
 use core::task::Waker;
 use tokio::io::{AsyncReadExt as _, duplex};
 
@@ -8,6 +10,13 @@ const KIB: usize = 1_024;
 fn stream_over(accepts: usize) -> (Stream, tokio::io::DuplexStream) {
     let (own, peer) = duplex(accepts);
     (Stream::new(Box::new(own), ([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()), peer)
+}
+
+/// The same as [`stream_over`], for a stream that a listener accepted.
+fn accepted_over(accepts: usize) -> (Stream, tokio::io::DuplexStream) {
+    let (stream, peer) = stream_over(accepts);
+    let permit = Limits::new(&DriverConfig::default()).admit(Resource::Stream, stream.remote()).unwrap();
+    (stream.with_permit(permit), peer)
 }
 
 fn send(stream: &mut Stream, length: usize, when_full: WhenFull) -> Sent {
@@ -48,8 +57,8 @@ fn a_droppable_payload_never_ends_the_stream() {
 }
 
 #[tokio::test]
-async fn full_and_writable_are_reported_once_each() {
-    let (mut stream, mut peer) = stream_over(1_000);
+async fn full_and_writable_are_reported_once_each_and_a_full_accepted_stream_is_not_read() {
+    let (mut stream, mut peer) = accepted_over(1_000);
     assert_eq!(send(&mut stream, 1_000 + 64 * KIB, WhenFull::Close), Sent::Accepted);
     assert_eq!(stream.take_socket_event(), None);
     assert_eq!(send(&mut stream, 1, WhenFull::Close), Sent::Accepted);
@@ -64,6 +73,17 @@ async fn full_and_writable_are_reported_once_each() {
     // Each step of the peer makes room for 1,000 bytes.
     assert!(matches!(reported[..], [(SocketEvent::Writable, 31_768..32_768)]), "{reported:?}");
     assert!(stream.is_readable());
+}
+
+#[tokio::test]
+async fn a_full_stream_that_was_not_accepted_is_read() {
+    let (mut stream, mut peer) = stream_over(1_000);
+    assert_eq!(send(&mut stream, 1_000 + 65 * KIB, WhenFull::Close), Sent::Accepted);
+    assert_eq!((stream.take_socket_event(), stream.is_readable()), (Some(SocketEvent::Full), true));
+    tokio::io::AsyncWriteExt::write_all(&mut peer, b"more").await.unwrap();
+    assert_eq!(read(&mut stream), Poll::Ready(Read::Chunk(4)));
+    stream.set_paused(true);
+    assert!(!stream.is_readable(), "a pause holds for every stream");
 }
 
 #[tokio::test]
@@ -131,6 +151,21 @@ async fn held_bytes_are_sent_in_order() {
     );
     assert_eq!(result.unwrap(), 1_000);
     assert!(read.chunks(10).enumerate().all(|(part, bytes)| bytes == [part as u8; 10]));
+}
+
+/// Each end drops the bytes that it gets, and so the other end can send all of its bytes. The time is virtual.
+#[tokio::test(start_paused = true)]
+async fn two_closed_ends_with_unsent_bytes_both_finish() {
+    let (one, other) = duplex(1_000);
+    let [one, other] = [one, other].map(|own| {
+        let mut stream = Stream::new(Box::new(own), ([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        send(&mut stream, 100 * KIB, WhenFull::Close);
+        assert_eq!(stream.unsent(), 100 * KIB - 1_000);
+        tokio::spawn(stream.finish())
+    });
+    let limit = Duration::from_secs(2);
+    tokio::time::timeout(limit, one).await.expect("one end finishes").unwrap();
+    tokio::time::timeout(limit, other).await.expect("the other end finishes").unwrap();
 }
 
 /// Tokio's cooperative budget is 128 operations per poll of a task.

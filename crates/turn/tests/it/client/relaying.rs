@@ -1,0 +1,105 @@
+//! Data to and from peers.
+
+use super::world::{PEER, SERVER, World, addr, config, data_indication, encode};
+use portolan_machine::{Datagram, SocketId};
+use portolan_stun::attribute::Icmp;
+use portolan_stun::demux::ChannelData;
+use portolan_stun::{Attribute, Class, Method};
+use portolan_turn::{ClientError, ClientEvent, Indication, IndicationKind};
+
+#[test]
+fn data_goes_by_indication_with_a_permission_and_by_channel_with_a_channel() {
+    let mut world = World::allocated(config());
+    let send = |world: &mut World| world.with(|client, cx| client.send(cx, addr(PEER), &b"hello"[..].into()));
+    assert_eq!(send(&mut world), Err(ClientError::NoPermission(addr(PEER))));
+    world.with(|client, cx| client.add_permission(cx, addr(PEER).ip())).unwrap();
+    assert_eq!(send(&mut world), Err(ClientError::NoPermission(addr(PEER))), "before the response");
+    world.run(200);
+    send(&mut world).unwrap();
+    let sent = world.sent.last().unwrap();
+    let expected = Indication::decode(&sent.payload).unwrap();
+    assert_eq!((expected.kind, expected.peer, expected.data), (IndicationKind::Send, addr(PEER), &b"hello"[..]));
+    world.with(|client, cx| client.add_channel(cx, addr(PEER))).unwrap();
+    world.run(300);
+    send(&mut world).unwrap();
+    let sent = world.sent.last().unwrap();
+    assert_eq!(sent.payload, [&[0x40, 0, 0, 5][..], b"hello"].concat(), "no padding over UDP");
+    assert_eq!(ChannelData::decode(&sent.payload).unwrap().data, b"hello");
+    // Another port of the same peer has the permission, but not the channel.
+    world.with(|client, cx| client.send(cx, addr("203.0.113.9:5001"), &b"x"[..].into())).unwrap();
+    assert!(Indication::decode(&world.sent.last().unwrap().payload).is_some());
+}
+
+#[test]
+fn sealed_data_is_the_transmit_of_the_command() {
+    let mut world = World::allocated(config());
+    world.with(|client, cx| client.add_channel(cx, addr(PEER))).unwrap();
+    world.run(200);
+    let payload = [7; 1200];
+    let sealed = world.with(|client, cx| client.seal(cx, addr(PEER), &payload).unwrap());
+    assert_eq!(sealed.body.as_ptr(), payload.as_ptr(), "the data is borrowed");
+    assert_eq!((sealed.remote, sealed.head().len(), sealed.padding().len()), (addr(SERVER), 4, 0));
+    let large = vec![0; 65_536];
+    let refused = world.with(|client, cx| client.seal(cx, addr(PEER), &large).map(drop));
+    assert_eq!(refused, Err(ClientError::TooLong { length: 65_536 }));
+}
+
+#[test]
+fn data_of_a_peer_is_opened_without_a_copy() {
+    let mut world = World::allocated(config());
+    world.with(|client, cx| client.add_channel(cx, addr(PEER))).unwrap();
+    world.run(200);
+    let packet = [&[0x40, 0, 0, 2][..], b"hi", &[0, 0]].concat();
+    let socket = world.client.socket().unwrap();
+    let datagram = Datagram::new(socket, addr("10.0.0.7:40000"), addr(SERVER), &packet);
+    let (peer, data) = world.client.open(&datagram).unwrap();
+    assert_eq!((peer, data), (addr(PEER), &b"hi"[..]), "padding is not payload");
+    assert_eq!(data.as_ptr(), packet[4..].as_ptr());
+    for (socket, remote) in [(SocketId(99), SERVER), (socket, PEER)] {
+        let foreign = Datagram::new(socket, addr("10.0.0.7:40000"), addr(remote), &packet);
+        assert_eq!(world.client.open(&foreign), None);
+    }
+    world.take_events();
+    world.datagram(&packet);
+    world.datagram(&data_indication(addr(PEER), b"indication"));
+    let data = |payload: &'static [u8]| ClientEvent::Data { peer: addr(PEER), payload: payload.into() };
+    assert_eq!(world.take_events(), [data(b"hi"), data(b"indication")]);
+}
+
+#[test]
+fn data_without_a_permission_or_of_another_sender_is_dropped() {
+    let mut world = World::allocated(config());
+    world.take_events();
+    let socket = world.client.socket().unwrap();
+    world.datagram(&data_indication(addr(PEER), b"spoofed"));
+    assert!(world.has_note("client-dropped-no-permission"));
+    world.with(|client, cx| client.add_permission(cx, addr(PEER).ip())).unwrap();
+    world.run(200);
+    world.take_events();
+    world.datagram_on(socket, addr("192.0.2.66:3478"), &data_indication(addr(PEER), b"spoofed"));
+    assert!(world.has_note("client-dropped-not-server"));
+    world.datagram(&[0x4f, 0xff, 0, 0]);
+    assert!(world.has_note("client-dropped-unknown-channel"));
+    world.datagram(b"noise");
+    assert!(world.has_note("client-dropped-unexpected"));
+    // A Send indication is for servers only.
+    let attributes = [Attribute::XorPeerAddress(addr(PEER)), Attribute::Data(b"x")];
+    world.datagram(&encode(Class::Indication, Method::SEND, [9; 12].into(), &attributes, None));
+    assert_eq!(world.take_events(), []);
+}
+
+#[test]
+fn an_icmp_error_of_a_permitted_peer_is_an_event() {
+    let mut world = World::allocated(config());
+    let icmp = Icmp { kind: 3, code: 3, data: 0 };
+    let attributes = [Attribute::XorPeerAddress(addr(PEER)), Attribute::Icmp(icmp)];
+    let indication = encode(Class::Indication, Method::DATA, [9; 12].into(), &attributes, None);
+    world.take_events();
+    world.datagram(&indication);
+    assert_eq!(world.take_events(), []);
+    world.with(|client, cx| client.add_permission(cx, addr(PEER).ip())).unwrap();
+    world.run(200);
+    world.take_events();
+    world.datagram(&indication);
+    assert_eq!(world.take_events(), [ClientEvent::PeerUnreachable { peer: addr(PEER), icmp }]);
+}
