@@ -120,6 +120,10 @@ impl Listener {
             #[cfg(unix)]
             socket.set_reuse_address(true)?;
             socket.bind(&local.into())?;
+            // Lets a stream with a fixed local port have the port of a listener, as RFC 6062 §5.2 requires. The option
+            // is set after `bind`, so that a second listener on the same port is still refused.
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            socket.set_reuse_port(true)?;
             socket.listen(Self::BACKLOG)?;
             Self::adopt(socket.into(), tls, timeout, limits)
         };

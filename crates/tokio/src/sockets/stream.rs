@@ -407,6 +407,9 @@ async fn tcp(local: SocketAddr, remote: SocketAddr) -> std::io::Result<TcpStream
     // A fixed local port may still be in TIME_WAIT after an earlier stream.
     #[cfg(unix)]
     socket.set_reuse_address(local.port() != 0)?;
+    // A fixed local port may be that of a listener, see `Listener::bind`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_reuse_port(local.port() != 0)?;
     if local.port() != 0 || !local.ip().is_unspecified() {
         socket.bind(&local.into())?;
     }
