@@ -184,7 +184,8 @@ impl Server {
         let socket = cx.next_socket();
         let state = State::Connecting(Box::new(asked.clone()));
         self.connections.insert(cx, (slot, peer), socket, state).ok_or(RequestRefusal::ConnectionsFull)?;
-        self.out.push(Output::Socket(SocketOrder::Open(Open::new(socket, Protocol::Tcp, local).towards(peer))));
+        let open = Open::new(socket, Protocol::Tcp, local).towards(peer).sharing_port();
+        self.out.push(Output::Socket(SocketOrder::Open(open)));
         Ok(())
     }
 

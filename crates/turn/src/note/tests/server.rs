@@ -122,7 +122,7 @@ fn samples() -> Vec<ServerNote> {
     all
 }
 
-#[expect(clippy::too_many_lines, reason = "a list with one line for each code")]
+#[expect(clippy::too_many_lines, reason = "one line for each note")]
 pub(super) fn server() -> Table {
     use RequestRefusal as R;
     use ServerDropped as D;
