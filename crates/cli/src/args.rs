@@ -8,6 +8,7 @@ use crate::nat::NatArgs;
 use crate::sdp::SdpCommand;
 use crate::serve::ServeArgs;
 use crate::stun::StunArgs;
+use crate::turn::TurnArgs;
 use clap::{ArgAction, Parser, Subcommand};
 
 /// Measures which NAT is between this host and the Internet, with the confidence and the evidence
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Send a Binding request to one server and print the response and the round-trip time
     Stun(StunArgs),
+    /// Relay datagrams through a TURN server, and print loss and latency
+    Turn(TurnArgs),
     /// Check which clauses of RFC 8489 and RFC 5780 a server honours, and measure its amplification
     Audit(AuditArgs),
     /// Explain each byte of a STUN message or of a capture, with the RFC section and the errors
