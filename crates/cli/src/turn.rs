@@ -280,7 +280,7 @@ impl Session<'_> {
             let plan = exchange::Plan { peer, token, count: self.args.count.into(), size: self.args.size.into() };
             let datagrams = exchange::run(&mut self.driver, socket.as_ref(), &plan).await?;
             if datagrams.returned() == 0 {
-                self.report.failed = Some(Failed::no_data(&datagrams));
+                self.report.failed = Some(Failed::no_data(&datagrams, socket.is_some()));
             }
             self.report.datagrams = Some(datagrams);
         }

@@ -36,7 +36,7 @@ fn for_code(stage: Stage, code: u16, peer: Option<IpAddr>) -> &'static str {
         }
         (403, _) => "the server denies relaying to this address; name another peer with --peer, or allow this one at the server",
         (437, Stage::Allocate) => "an earlier allocation of this address still exists; try again after its lifetime, at most an hour",
-        (437, _) => "the server lost the allocation; was it restarted, or is there a NAT that changes ports?",
+        (437, _) => "the server lost the allocation; check whether it was restarted, or whether a NAT changes ports",
         (440, _) => "the server has no relay address of this family",
         (441, _) => "the allocation belongs to another user; try again",
         (442, _) => "the server does not relay UDP",

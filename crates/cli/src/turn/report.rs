@@ -76,14 +76,15 @@ impl Failed {
     }
 
     /// No datagram came back.
-    pub(super) fn no_data(datagrams: &Datagrams) -> Self {
-        let (sent, at_peer) = (count(datagrams.sent(), "datagram"), datagrams.at_peer());
+    pub(super) fn no_data(datagrams: &Datagrams, is_own: bool) -> Self {
+        let sent = count(datagrams.sent(), "datagram");
+        let at_peer = if is_own { format!(", {} seen by the peer", datagrams.at_peer()) } else { String::new() };
         Self {
             stage: Stage::Data,
             code: None,
-            reason: format!("{sent} sent, {at_peer} seen by the peer, none came back"),
+            reason: format!("{sent} sent{at_peer}, none came back"),
             attempted: vec![],
-            advice: "does the peer send each datagram back, and does a firewall pass UDP between it and the relayed address?",
+            advice: "check that the peer sends each datagram back, and that firewalls pass UDP between it and the relay",
             is_refusal: false,
         }
     }
@@ -241,8 +242,10 @@ impl Report {
         };
         if let Some(steps) = &self.steps {
             let _ = writeln!(text, "\nSteps");
-            steps.iter().for_each(|step| drop(writeln!(text, "  {step}")));
-            let _ = writeln!(text);
+            for step in steps {
+                let _ = writeln!(text, "  {step}");
+            }
+            text.push('\n');
         }
         let mut fact = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -278,7 +281,10 @@ impl Report {
         let mut text = String::new();
         if !failed.attempted.is_empty() {
             text.push_str("Attempted:\n");
-            failed.attempted.iter().for_each(|step| drop(writeln!(text, "  {step}")));
+            for step in &failed.attempted {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "  {step}");
+            }
         }
         let what = match failed.stage {
             Stage::Allocate => "the allocation",
@@ -289,7 +295,7 @@ impl Report {
             Stage::Refresh => "the refresh of the allocation",
         };
         let verb = if failed.is_refusal { "The server refused" } else { "Unknown: there is no result for" };
-        let _ = writeln!(text, "{verb} {what}: {}; {}.", failed.reason, failed.advice.trim_end_matches('.'));
+        let _ = writeln!(text, "What to do: {}.\n{verb} {what}: {}.", failed.advice, failed.reason);
         text
     }
 }
