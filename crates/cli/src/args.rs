@@ -9,6 +9,7 @@ use crate::sdp::SdpCommand;
 use crate::serve::ServeArgs;
 use crate::stun::StunArgs;
 use crate::turn::TurnArgs;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Parser, Subcommand};
 
 /// Measures which NAT is between this host and the Internet, with the confidence and the evidence
@@ -69,7 +70,23 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
             None => message.extend([" ", line]),
         }
     }
-    message + " (see --help)"
+    message + lab_hint(error) + " (see --help)"
+}
+
+/// Returns a hint if `portolan nat` got an option that only `portolan lab nat` has.
+fn lab_hint(error: &clap::Error) -> &'static str {
+    let is_nat = matches!(error.get(ContextKind::Usage), Some(ContextValue::StyledStr(usage))
+        if usage.to_string().contains("portolan nat"));
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) if is_nat && error.kind() == ErrorKind::UnknownArgument => {
+            match option.as_str() {
+                "--mapping" => "; to simulate a NAT: portolan lab nat --mapping eim|adm|apdm",
+                "--filtering" => "; to simulate a NAT: portolan lab nat --filtering eif|adf|apdf",
+                _ => "",
+            }
+        }
+        _ => "",
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +142,12 @@ mod tests {
                 "portolan nat --sever x",
                 "unexpected argument '--sever' found; a similar argument exists: '--server' (see --help)",
             ),
+            (
+                "portolan nat --mapping foo",
+                "unexpected argument '--mapping' found; to simulate a NAT: portolan lab nat --mapping eim|adm|apdm (see \
+                 --help)",
+            ),
+            ("portolan stun host --mapping foo", "unexpected argument '--mapping' found (see --help)"),
             ("portolan natt", "unrecognized subcommand 'natt'; a similar subcommand exists: 'nat' (see --help)"),
             (
                 "portolan stun http://127.0.0.1",

@@ -21,6 +21,7 @@ use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output::{self, OutputError};
 use crate::signals::StopSignal;
+use crate::wrap;
 use capture::{Capture, CaptureError, Packet};
 use clap::Args;
 use core::time::Duration;
@@ -201,6 +202,8 @@ struct Printer {
     /// Whether the output is JSON.
     is_json: bool,
     output: Output,
+    /// The width of the terminal in columns.
+    width: usize,
     count: usize,
     /// Whether a message is STUN or ChannelData.
     is_recognized: bool,
@@ -223,7 +226,8 @@ impl Printer {
             DocumentFormat::Json => Output::Document(vec![]),
         };
         let is_json = args.format == DocumentFormat::Json;
-        Self { is_deep: args.deep, is_json, output, count: 0, is_recognized: false, is_wrong: false }
+        let width = wrap::width_for_findings();
+        Self { is_deep: args.deep, is_json, output, width, count: 0, is_recognized: false, is_wrong: false }
     }
 
     /// Prints or keeps messages. Returns whether standard output still has a reader.
@@ -234,7 +238,7 @@ impl Printer {
             self.is_recognized |= report::is_recognized(&message);
             self.is_wrong |= report::is_wrong_message(&message);
             match &mut self.output {
-                Output::Text(human) => text.push_str(&human.message(&message)),
+                Output::Text(human) => text.push_str(&wrap::to_width(&human.message(&message), self.width)),
                 Output::Document(messages) => messages.push(message),
                 Output::Summary(summary) => summary.add(&message),
             }
@@ -248,9 +252,9 @@ impl Printer {
             return Err(ExplainError::NoMessage { packets: found.packets, skipped: found.skipped }.into());
         }
         output::print(&match self.output {
-            Output::Text(human) => human.end(&found),
+            Output::Text(human) => wrap::to_width(&human.end(&found), self.width),
             Output::Summary(summary) if self.is_json => summary::json(&summary, &found),
-            Output::Summary(summary) => summary::human(&summary),
+            Output::Summary(summary) => summary::human(&summary, self.width),
             Output::Document(messages) => {
                 found.messages = messages;
                 report::json(&found, self.is_deep)

@@ -4,6 +4,7 @@
 //! not change.
 
 use crate::error::CommandError;
+use crate::wrap;
 use core::time::Duration;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -37,6 +38,13 @@ pub(crate) fn write(bytes: &[u8]) -> Result<(), OutputError> {
 pub(crate) fn print_diagnostic(line: impl core::fmt::Display) {
     // If standard error is closed, there is no other channel to report that.
     let _ = write_to(anstream::stderr().lock(), &format!("portolan: {line}\n"));
+}
+
+/// Prints a line on standard error, like [`print_diagnostic()`], wrapped at the width of the terminal.
+pub(crate) fn print_wrapped_diagnostic(line: impl core::fmt::Display) {
+    let text = wrap::to_width(&format!("portolan: {line}\n"), wrap::width_of_stderr());
+    // If standard error is closed, there is no other channel to report that.
+    let _ = write_to(anstream::stderr().lock(), &text);
 }
 
 /// Prints a line on standard error if standard input is a terminal, on which the command waits for `what`.

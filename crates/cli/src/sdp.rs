@@ -23,7 +23,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 A description may be in a JSON object, in a string with \\r\\n, in a log line, in a quotation,
-indented, or in UTF-16: it is taken out, and standard error says so.")]
+indented, in UTF-16, in base64 or in a URL: it is taken out, and standard error says so.")]
 pub(crate) enum SdpCommand {
     /// Explain each line, with the RFC section, and mark lines that cannot be parsed
     Explain(explain::ExplainArgs),

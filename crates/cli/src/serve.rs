@@ -5,6 +5,7 @@
 //! SIGUSR1 print the counters too.
 
 mod address;
+mod limiter;
 mod users;
 
 use crate::error::{CommandError, Failure};
@@ -16,6 +17,7 @@ use crate::signals::{StatusSignal, StopSignal};
 use clap::Args;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
+use limiter::LimitedLog;
 use portolan_machine::{Protocol, Refusal};
 use portolan_stun_agent::{
     Mechanism, Rate, Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderEvent,
@@ -100,7 +102,8 @@ An unauthenticated request of 20 bytes gets a challenge of 104 bytes and the rea
 
 The server prints one line for each address once it listens there. It runs until SIGINT or SIGTERM
 and then prints its counters. SIGHUP and SIGUSR1 print the counters and do not end the server. -v
-logs what was dropped and why, and the sockets; -vv logs each response too.
+logs what was dropped and why, and the sockets; -vv logs each response too. Of what is dropped for
+one reason, at most 10 lines a second are logged, then one line with the number of the others.
 
 Requests without the magic cookie come from clients of RFC 3489, which is obsolete since 2008. The
 server counts them and does not answer; such a client reports that UDP is blocked.
@@ -188,21 +191,26 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
         }
         config = config.credentials(authenticator);
     }
-    let mut driver = Driver::with_config(Responder::new(&config).map_err(ServeError::from)?, driver_config(args))?;
+    let log = LimitedLog::default();
+    let driver_config = driver_config(args).with_trace(log.clone());
+    let mut driver = Driver::with_config(Responder::new(&config).map_err(ServeError::from)?, driver_config)?;
     // A new responder can always be started.
     let _ = driver.command(ResponderCommand::Start);
     let mut handler = EventHandler { is_default: args.listen.is_empty(), refused: 0 };
     loop {
         tokio::select! {
             event = driver.next() => handler.handle(event)?,
+            () = log.window_ended() => log.print_ended(driver.now()),
             () = status.received() => print_counters(driver.machine(), driver.counters()),
             () = stop.received() => break,
         }
     }
     tracing::info!(target: "portolan", "received a stop signal, closing all sockets");
     let _ = driver.command(ResponderCommand::Stop);
-    let counters = driver.counters();
-    print_counters(&driver.shutdown().await, counters);
+    let (counters, now) = (driver.counters(), driver.now());
+    let responder = driver.shutdown().await;
+    log.print_rest(now);
+    print_counters(&responder, counters);
     Ok(Exit::Success)
 }
 

@@ -1,9 +1,11 @@
 //! Wraps reports at the width of the terminal.
 //!
-//! The width is `COLUMNS` if it is set, otherwise the width of the terminal. Without both it is 100, as for the help.
+//! The width is `COLUMNS` if it is set, otherwise the width of the terminal. Without both it is 100 for a report that is
+//! read as a whole, as for the help. Findings and diagnostics are then not wrapped, so that `grep` gets whole messages.
 
 use std::env;
-use std::io::stdout;
+use std::io::{stderr, stdout};
+use terminal_size::{Width, terminal_size_of};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
 /// The width without a terminal.
@@ -12,11 +14,24 @@ const DEFAULT: usize = 100;
 /// The smallest width. On a narrower terminal the text is wrapped at this width.
 const LEAST: usize = 20;
 
-/// Returns the width of the output in columns.
+/// Returns the width of standard output in columns, for a report that is read as a whole.
 pub(crate) fn width() -> usize {
+    known_width(|| terminal_size_of(stdout()).map(|(width, _)| width)).unwrap_or(DEFAULT)
+}
+
+/// Returns the width of standard output in columns, for findings. Without a terminal it is unlimited.
+pub(crate) fn width_for_findings() -> usize {
+    known_width(|| terminal_size_of(stdout()).map(|(width, _)| width)).unwrap_or(usize::MAX)
+}
+
+/// Returns the width of standard error in columns. Standard output may be a file. Without a terminal it is unlimited.
+pub(crate) fn width_of_stderr() -> usize {
+    known_width(|| terminal_size_of(stderr()).map(|(width, _)| width)).unwrap_or(usize::MAX)
+}
+
+fn known_width(terminal: impl FnOnce() -> Option<Width>) -> Option<usize> {
     let set = env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
-    let terminal = || terminal_size::terminal_size_of(stdout()).map(|(width, _)| usize::from(width.0));
-    set.or_else(terminal).unwrap_or(DEFAULT).max(LEAST)
+    set.or_else(|| terminal().map(|width| usize::from(width.0))).map(|columns| columns.max(LEAST))
 }
 
 /// Wraps each line of a text at the width of the output.
@@ -33,7 +48,7 @@ pub(crate) fn to_width(text: &str, width: usize) -> String {
             out.push_str(line);
         } else {
             let joined = line.replace("RFC ", "RFC\u{a0}").replace(" §", "\u{a0}§");
-            let continued = " ".repeat(hanging_indent(line).min(width / 2));
+            let continued = " ".repeat(hanging_indent(line, width));
             let options = Options::new(width)
                 .word_separator(WordSeparator::AsciiSpace)
                 .word_splitter(WordSplitter::NoHyphenation)
@@ -47,18 +62,36 @@ pub(crate) fn to_width(text: &str, width: usize) -> String {
     out
 }
 
-/// Returns the indent of a continued line: the second column of a table, otherwise two more than the first line.
-fn hanging_indent(line: &str) -> usize {
+/// Returns the indent of a continued line. In a table the second column begins there; in a table with bytes, the last
+/// column, if there is room. Otherwise the indent is two more than that of the first line.
+fn hanging_indent(line: &str, width: usize) -> usize {
     let text = line.trim_start_matches(' ');
     let indent = line.len() - text.len();
-    match text.split_once("  ") {
-        Some((name, rest)) if name.len() < NAME => line.len() - rest.trim_start_matches(' ').len(),
-        Some(_) | None => indent + 2,
+    let Some((name, rest)) = text.split_once("  ").filter(|(name, _)| name.len() < NAME) else {
+        return (indent + 2).min(width / 2);
+    };
+    if name.bytes().all(|byte| byte.is_ascii_digit())
+        && let Some(column) = meaning_column(line).filter(|column| column + MEANING <= width)
+    {
+        return column;
     }
+    (line.len() - rest.trim_start_matches(' ').len()).min(width / 2)
+}
+
+/// Returns the column after the last gap before the first colon: in `  4  2112a442    magic cookie: this is STUN` the
+/// column of the name.
+fn meaning_column(line: &str) -> Option<usize> {
+    let (head, _) = line.split_once(": ")?;
+    let before = head.get(..head.rfind("  ")? + 2)?;
+    Some(before.chars().count())
 }
 
 /// The first column of a table is shorter than this.
 const NAME: usize = 16;
+
+/// The last column of a table with bytes is at least as wide as this. With less room, its text is continued below the
+/// bytes.
+const MEANING: usize = 28;
 
 #[cfg(test)]
 mod tests {
@@ -73,6 +106,19 @@ mod tests {
             to_width("a request to a server [RFC 5780 §4.4]\n", 30),
             "a request to a server\n  [RFC 5780 §4.4]\n"
         );
+    }
+
+    #[test]
+    fn a_meaning_is_continued_below_the_meaning_or_on_a_narrow_terminal_below_the_bytes() {
+        let line = "   4  2112a442                              magic cookie: this is STUN (RFC 8489 §5)\n";
+        let (gap, column) = (" ".repeat(30), " ".repeat(44));
+        for (width, expected) in [
+            (100, line.to_owned()),
+            (80, format!("   4  2112a442{gap}magic cookie: this is STUN\n{column}(RFC 8489 §5)\n")),
+            (40, "   4  2112a442\n      magic cookie: this is STUN\n      (RFC 8489 §5)\n".to_owned()),
+        ] {
+            assert_eq!(to_width(line, width), expected);
+        }
     }
 
     #[test]

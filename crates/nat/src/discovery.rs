@@ -58,6 +58,7 @@ mod reach;
 mod response;
 mod series;
 mod servers;
+mod source_port;
 pub(crate) mod tag;
 
 pub use crate::command::{CommandError, MeasurementCommand, UnknownCommand};
@@ -111,9 +112,6 @@ const TRANSITIONS: &[(Stage, Stage)] = &[(Stage::Waiting, Stage::Running), (Stag
 
 /// The largest number of rounds in one call. Each round ends a request or starts one.
 const ROUNDS: usize = 64;
-
-/// The first of the dynamic ports. RFC 5780 §4.1 requires a random one of them.
-const DYNAMIC_PORTS: u16 = 49_152;
 
 impl Discovery {
     /// A discovery that waits for [`MeasurementCommand::Start`].
@@ -210,9 +208,8 @@ impl Discovery {
     fn apply(&mut self, cx: &mut Cx<'_>, actions: Actions) {
         for action in actions {
             match action {
-                Action::OpenUdp { socket, towards, replaces } => {
-                    let offset = cx.random_below(u32::from(u16::MAX - DYNAMIC_PORTS) + 1);
-                    let port = DYNAMIC_PORTS + u16::try_from(offset).unwrap_or(0);
+                Action::OpenUdp { socket, towards, ports, replaces } => {
+                    let port = ports.choose(cx);
                     if replaces {
                         cx.note(|| DiscoveryNote::PortTaken { port });
                     }

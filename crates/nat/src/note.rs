@@ -114,6 +114,8 @@ pub enum ExtraServerReason {
     Contradiction,
     /// No server so far has the second address that the tests need.
     Capability,
+    /// The NAT preserves the port, so only equal addresses at many destinations show one mapping.
+    PreservedPort,
 }
 
 /// A code that names the reason of a refusal: the prefix, a hyphen and the reason.
@@ -144,6 +146,7 @@ impl Explain for DiscoveryNote {
             Self::Joined { why: ExtraServerReason::Silence, .. } => "server-added-silence",
             Self::Joined { why: ExtraServerReason::Contradiction, .. } => "server-added-contradiction",
             Self::Joined { why: ExtraServerReason::Capability, .. } => "server-added-capability",
+            Self::Joined { why: ExtraServerReason::PreservedPort, .. } => "server-added-preserved-port",
             Self::AlternateFound { .. } => "alternate-address-found",
             Self::Caught { flaw, .. } => server_flaw(*flaw),
             Self::ProofAsked { .. } => "server-silence-checked",
@@ -223,6 +226,7 @@ impl ExtraServerReason {
             Self::Silence => "because another server is silent",
             Self::Contradiction => "because the responses so far contradict each other",
             Self::Capability => "because no server so far has a second address",
+            Self::PreservedPort => "because the NAT preserves the port",
         }
     }
 }

@@ -39,6 +39,7 @@ mod rule;
 mod stream;
 mod transport;
 
+pub(crate) use address::is_domain_name;
 pub use rule::Rule;
 
 use crate::diagnostic::Severity;

@@ -111,16 +111,16 @@ impl Scrubber {
     fn line_with_its_errors(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
         let errors = Errors::of(line);
         let start = out.len();
-        // If no way keeps the same errors, one that keeps an error is used.
-        for (way, is_same) in Way::ALL.map(|way| (way, true)).into_iter().chain(Way::ALL.map(|way| (way, false))) {
+        // If no way keeps the same errors, one that keeps the codes is used, and then one that keeps an error.
+        let rules: [fn(&Errors, &Errors) -> bool; 3] = [PartialEq::eq, Errors::has_same_codes, Errors::is_like];
+        for (is_kept, way) in rules.into_iter().flat_map(|rule| Way::ALL.map(|way| (rule, way))) {
             out.truncate(start);
             if !self.write_line(line, way, out) {
                 continue;
             }
             let text = out.get(start..).unwrap_or_default();
             let scrubbed = Line { text, kind: Kind::of(text), ..*line };
-            let kept = Errors::of(&scrubbed);
-            if scrubbed.kind == line.kind && if is_same { kept == errors } else { kept.is_like(&errors) } {
+            if scrubbed.kind == line.kind && is_kept(&Errors::of(&scrubbed), &errors) {
                 let is_whole = way != Way::Prefix && !is_scrubbed_by_words(line);
                 if errors.is_unreadable() && is_whole && text != line.text() {
                     self.replaced.push(line.index() + 1);

@@ -84,6 +84,11 @@ impl Framer {
         Self { buffer: Vec::new(), limit, channel_data }
     }
 
+    /// Changes the limit of the length of a frame, from the next call of [`feed_while`](Self::feed_while) on.
+    pub const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Whether no incomplete frame is buffered.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -88,6 +88,7 @@ pub mod rate;
 pub mod responder;
 pub mod schedule;
 pub mod source;
+pub mod stream_table;
 pub mod transaction;
 
 pub use authenticator::{Authenticator, Users};

@@ -38,7 +38,6 @@ mod config;
 mod endpoints;
 mod reply;
 mod stats;
-mod streams;
 mod tcp;
 
 pub use config::ResponderConfig;
@@ -47,6 +46,7 @@ pub use stats::{DroppedStats, RejectedStats, Stats, StreamStats};
 use crate::authenticator::{Authenticator, Judgement, Rejection, Signature};
 use crate::note::{ResponderDropped, ResponderNote};
 use crate::rate::Limiter;
+use crate::stream_table::StreamTable;
 use crate::{ResponderConfigError, ResponderError, ResponderEvent};
 use bytes::Bytes;
 use core::fmt;
@@ -59,7 +59,6 @@ use portolan_machine::{
 };
 use portolan_stun::{Checked, ErrorCode, HEADER_LEN, MAGIC_COOKIE, Message, is_stun};
 use reply::{Capabilities, Plan, ReportedAddresses};
-use streams::Streams;
 
 /// A STUN server: Binding over UDP and TCP, NAT behaviour discovery (RFC 5780), and optional credentials.
 #[derive(Clone, Debug)]
@@ -69,7 +68,7 @@ pub struct Responder {
     /// Whether the sockets belong to the owner. The responder does not open or close such sockets.
     handed_in: bool,
     endpoints: Endpoints,
-    streams: Streams,
+    streams: StreamTable<tcp::Stream>,
     limiter: Option<Limiter>,
     out: Outbox<ResponderEvent>,
     /// The time of the next attempt to close streams whose `Close` did not fit into the queue.
@@ -132,7 +131,7 @@ impl Responder {
             phase: Phase::Idle,
             handed_in: false,
             endpoints,
-            streams: Streams::new(config.streams),
+            streams: StreamTable::new(config.streams),
             limiter: config.rate.map(Limiter::new),
             out: Outbox::new(),
             close_retry: None,

@@ -63,14 +63,19 @@ use requests::Tag;
 ///
 /// # Idle traffic
 ///
-/// Without loss and without commands, and with the default configuration, a client sends at most 4 Binding requests
-/// and one request for each peer every 4 minutes, and one Refresh request for each lifetime. That is below 5 packets a
-/// minute without peers, and 0.25 packets a minute more for each peer. The responses are as many.
+/// The bound holds without loss, without commands, and with the default configuration. A client sends 4 Binding requests
+/// a minute, one request for each peer every 4 minutes, and one Refresh request for each lifetime. That is below 5
+/// packets a minute without peers, and 0.25 packets a minute more for each peer. Stale nonces are not counted.
 ///
 /// # Time limits
 ///
 /// When no packet arrives any more, the last event comes within [`ClientConfig::silence_limit`]: 94 s for one server.
 /// [`close`](Self::close) ends within the close timeout, 2 s.
+///
+/// # Data path
+///
+/// [`seal`](Self::seal) and [`open`](Self::open) work on the owner's buffers and copy nothing. `forward` always returns
+/// `None`, because a client passes data to its owner and not to another socket.
 ///
 /// # Bounds
 ///
@@ -463,6 +468,10 @@ impl Client {
     }
 
     fn timer_due(&mut self, cx: &mut Cx<'_>, timer: Timer) {
+        // An earlier timer of the same time may have ended the client.
+        if !matches!(self.stage, Stage::Running | Stage::Closing) {
+            return;
+        }
         match timer {
             Timer::End(number) => self.phase_ended(cx, number),
             Timer::Refresh(number) => self.refresh(cx, number),

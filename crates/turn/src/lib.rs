@@ -33,5 +33,5 @@ pub use server::policy;
 pub use server::policy::{Cidr, CidrError, Denial, OwnAddresses, PeerPolicy};
 pub use server::{
     AllocationInfo, Bandwidth, DroppedStats, RefusedStats, RejectedStats, Server, ServerCommand, ServerConfig,
-    ServerLimits, ServerSocket, ServerStats,
+    ServerLimits, ServerSocket, ServerStats, ServerStreamStats,
 };

@@ -19,9 +19,10 @@ pub use client::{ClientDropped, ClientNote};
 use crate::Denial;
 use core::fmt;
 use core::net::SocketAddr;
-use portolan_machine::{Clause, Explain, Refusal};
+use portolan_machine::{Clause, Explain, Instant, Refusal};
 use portolan_stun::{AttributeType, DecodeError, ErrorCode, Method};
 use portolan_stun_agent::authenticator::{Rejection, RejectionKind};
+use portolan_stun_agent::framing::FramingError;
 
 /// The notes of [`Server`](crate::Server).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,41 @@ pub enum ServerNote {
         local: SocketAddr,
         /// The reason.
         why: Refusal,
+    },
+    /// The streams are at their limit, and one was closed.
+    StreamsFull {
+        /// The client of the closed stream.
+        closed: SocketAddr,
+        /// The client of the new stream.
+        newcomer: SocketAddr,
+    },
+    /// A stream was closed, because its bytes are no frames.
+    StreamBroken {
+        /// The client.
+        client: SocketAddr,
+        /// The reason.
+        why: FramingError,
+    },
+    /// A stream without an allocation was closed, because no whole message arrived for too long.
+    StreamIdle {
+        /// The client.
+        client: SocketAddr,
+    },
+    /// A stream is paused, because its source is above its rate.
+    StreamPaused {
+        /// The client.
+        client: SocketAddr,
+        /// The end of the pause.
+        until: Instant,
+    },
+    /// Bytes of a connection of a TCP allocation were relayed.
+    BytesRelayed {
+        /// The sender.
+        from: SocketAddr,
+        /// The receiver.
+        to: SocketAddr,
+        /// The number of bytes.
+        length: usize,
     },
     /// A message was dropped without a reply.
     Dropped {
@@ -137,6 +173,24 @@ pub enum RequestRefusal {
     PeerBound,
     /// The allocation has too many channels (508).
     ChannelsFull,
+    /// The client is not on a stream (400).
+    NotStream,
+    /// An attribute is only for UDP (400).
+    TcpWithOthers,
+    /// The allocation is not for TCP (400).
+    NotTcp,
+    /// The allocation is not for UDP (400).
+    NotUdp,
+    /// The allocation has a connection with the peer already (446).
+    ConnectionExists,
+    /// The connection to the peer failed (447).
+    ConnectFailed(Refusal),
+    /// The allocation has too many connections (508).
+    ConnectionsFull,
+    /// No connection with its id waits for a data stream (400).
+    NoConnection,
+    /// The stream has an allocation, so it cannot be a data stream (400).
+    ControlStream,
 }
 
 /// The reason why a server dropped a message without a reply.
@@ -181,6 +235,10 @@ pub enum ServerDropped {
     TooLong,
     /// The ICMP error has no type in RFC 8656, or its peer has no permission.
     Icmp,
+    /// Data on the control stream of a TCP allocation.
+    TcpAllocation,
+    /// The stream of a peer, because the allocation has too many connections.
+    ConnectionsFull,
 }
 
 impl RequestRefusal {
@@ -199,7 +257,15 @@ impl RequestRefusal {
             | Self::NoChannelNumber
             | Self::ChannelNumber(_)
             | Self::ChannelTaken
-            | Self::PeerBound => ErrorCode::BAD_REQUEST,
+            | Self::PeerBound
+            | Self::NotStream
+            | Self::TcpWithOthers
+            | Self::NotTcp
+            | Self::NotUdp
+            | Self::NoConnection
+            | Self::ControlStream => ErrorCode::BAD_REQUEST,
+            Self::ConnectionExists => ErrorCode::CONNECTION_ALREADY_EXISTS,
+            Self::ConnectFailed(_) => ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE,
             Self::Forbidden(_) | Self::PeerPort => ErrorCode::FORBIDDEN,
             Self::UnknownAttributes => ErrorCode::UNKNOWN_ATTRIBUTE,
             Self::NoAllocation | Self::AllocationExists => ErrorCode::ALLOCATION_MISMATCH,
@@ -214,7 +280,8 @@ impl RequestRefusal {
             | Self::RelayRefused(_)
             | Self::Draining
             | Self::PermissionsFull
-            | Self::ChannelsFull => ErrorCode::INSUFFICIENT_CAPACITY,
+            | Self::ChannelsFull
+            | Self::ConnectionsFull => ErrorCode::INSUFFICIENT_CAPACITY,
         }
     }
 
@@ -251,6 +318,15 @@ impl RequestRefusal {
             Self::ChannelTaken => "refused-channel-taken",
             Self::PeerBound => "refused-peer-bound",
             Self::ChannelsFull => "refused-channels-full",
+            Self::NotStream => "refused-not-a-stream",
+            Self::TcpWithOthers => "refused-tcp-with-others",
+            Self::NotTcp => "refused-not-tcp",
+            Self::NotUdp => "refused-not-udp",
+            Self::ConnectionExists => "refused-connection-exists",
+            Self::ConnectFailed(_) => "refused-connect-failed",
+            Self::ConnectionsFull => "refused-connections-full",
+            Self::NoConnection => "refused-no-connection",
+            Self::ControlStream => "refused-control-stream",
         }
     }
 
@@ -283,6 +359,12 @@ impl RequestRefusal {
             | Self::ChannelTaken
             | Self::PeerBound
             | Self::ChannelsFull => Clause::new(8656, "12.2"),
+            Self::NotStream | Self::TcpWithOthers => Clause::new(6062, "5.1"),
+            Self::NotTcp | Self::ConnectionExists | Self::ConnectFailed(_) | Self::ConnectionsFull => {
+                Clause::new(6062, "5.2")
+            }
+            Self::NotUdp => Clause::new(6062, "3"),
+            Self::NoConnection | Self::ControlStream => Clause::new(6062, "5.4"),
         }
     }
 }
@@ -320,6 +402,15 @@ impl fmt::Display for RequestRefusal {
             Self::ChannelTaken => "the channel is bound to another peer",
             Self::PeerBound => "the peer is bound to another channel",
             Self::ChannelsFull => "the allocation has too many channels",
+            Self::NotStream => "the client is not on TCP or TLS",
+            Self::TcpWithOthers => "TCP excludes DONT-FRAGMENT, EVEN-PORT and RESERVATION-TOKEN",
+            Self::NotTcp => "the allocation is not for TCP",
+            Self::NotUdp => "the allocation is not for UDP",
+            Self::ConnectionExists => "the allocation has a connection with the peer already",
+            Self::ConnectFailed(why) => return write!(f, "the connection to the peer failed: {why}"),
+            Self::ConnectionsFull => "the allocation has too many connections",
+            Self::NoConnection => "no connection with its id waits",
+            Self::ControlStream => "the stream has an allocation",
         })
     }
 }
@@ -347,6 +438,8 @@ impl ServerDropped {
             Self::Bandwidth => "dropped-bandwidth",
             Self::TooLong => "dropped-too-long",
             Self::Icmp => "dropped-icmp",
+            Self::TcpAllocation => "dropped-tcp-allocation",
+            Self::ConnectionsFull => "dropped-connections-full",
         }
     }
 
@@ -360,6 +453,8 @@ impl ServerDropped {
             Self::NoPermission | Self::OtherFamily => Clause::new(8656, "9"),
             Self::ChannelDataInvalid | Self::NoChannel => Clause::new(8656, "12.6"),
             Self::Icmp => Clause::new(8656, "11.5"),
+            Self::TcpAllocation => Clause::new(6062, "3"),
+            Self::ConnectionsFull => Clause::new(6062, "5.3"),
             Self::Pending => Clause::new(8656, "7.2"),
             Self::Unaddressable | Self::RateLimited | Self::QueueFull | Self::Unwritable | Self::TooLong => {
                 return None;
@@ -389,6 +484,8 @@ impl fmt::Display for ServerDropped {
             Self::Bandwidth => "the allocation is above its bandwidth",
             Self::TooLong => "it is too long for a message to the client",
             Self::Icmp => "the ICMP error is not reported to the client",
+            Self::TcpAllocation => "the allocation is for TCP, so its data has streams of its own",
+            Self::ConnectionsFull => "the allocation has too many connections",
         })
     }
 }
@@ -408,6 +505,20 @@ impl fmt::Display for ServerNote {
                 write!(f, "request from {client} rejected with error {}: {why}", why.code())
             }
             Self::RelayRefused { local, why } => write!(f, "relay socket {local} refused: {why}"),
+            Self::StreamsFull { closed, newcomer } if closed == newcomer => {
+                write!(f, "stream from {newcomer} closed: the streams are at their limit")
+            }
+            Self::StreamsFull { closed, newcomer } => {
+                write!(f, "stream from {closed} closed for one from {newcomer}: the streams are at their limit")
+            }
+            Self::StreamBroken { client, why } => write!(f, "stream from {client} closed: {why}"),
+            Self::StreamIdle { client } => {
+                write!(f, "stream from {client} closed: it has no allocation, and no message arrived for too long")
+            }
+            Self::StreamPaused { client, until } => {
+                write!(f, "stream from {client} paused until {until}: its source is above its rate")
+            }
+            Self::BytesRelayed { from, to, length } => write!(f, "{length} bytes from {from} relayed to {to}"),
             Self::Dropped { from, why } => write!(f, "message from {from} dropped: {why}"),
         }
     }
@@ -421,6 +532,11 @@ impl Explain for ServerNote {
             Self::Refused { why, .. } => why.code(),
             Self::Rejected { why, .. } => rejected(why.kind),
             Self::RelayRefused { .. } => "relay-socket-refused",
+            Self::StreamsFull { .. } => "streams-full",
+            Self::StreamBroken { .. } => "stream-broken",
+            Self::StreamIdle { .. } => "stream-idle",
+            Self::StreamPaused { .. } => "stream-paused",
+            Self::BytesRelayed { .. } => "bytes-relayed",
             Self::Dropped { why, .. } => why.code(),
         }
     }
@@ -438,16 +554,22 @@ impl Explain for ServerNote {
             Self::Refused { why, .. } => Some(why.rfc()),
             Self::Rejected { why, .. } => Some(why.clause()),
             Self::RelayRefused { .. } => Some(Clause::new(8656, "7.2")),
+            Self::StreamBroken { .. } => Some(Clause::new(8656, "12.5")),
+            Self::StreamsFull { .. } | Self::StreamIdle { .. } => Some(Clause::new(8489, "6.2.2")),
+            Self::StreamPaused { .. } => None,
+            Self::BytesRelayed { .. } => Some(Clause::new(6062, "5.4")),
             Self::Dropped { why, .. } => why.rfc(),
         }
     }
 
     fn is_routine(&self) -> bool {
         match self {
-            Self::Answered { .. } | Self::Bound { .. } => true,
+            Self::Answered { .. } | Self::Bound { .. } | Self::BytesRelayed { .. } => true,
             // The first request of each client has no integrity (RFC 8489 §9.2.3).
             Self::Rejected { why, .. } => matches!(why.kind, RejectionKind::Unsigned),
             Self::Refused { .. } | Self::RelayRefused { .. } | Self::Dropped { .. } => false,
+            Self::StreamsFull { .. } | Self::StreamBroken { .. } => false,
+            Self::StreamIdle { .. } | Self::StreamPaused { .. } => false,
         }
     }
 }

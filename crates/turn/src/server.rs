@@ -11,9 +11,12 @@
 
 mod allocate;
 mod allocation;
+mod command;
 mod config;
 mod ids;
+mod info;
 mod listeners;
+mod methods;
 mod peers;
 pub mod policy;
 mod pool;
@@ -23,38 +26,39 @@ mod relay;
 mod reply;
 mod request;
 mod stats;
+mod streams;
 mod table;
+mod tcp;
 
+pub use command::ServerCommand;
 pub use config::{ServerConfig, ServerLimits, ServerSocket};
+pub use info::AllocationInfo;
 pub use quota::Bandwidth;
-pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats};
+pub use stats::{DroppedStats, RefusedStats, RejectedStats, ServerStats, ServerStreamStats};
 
-use crate::event::{ClientId, FreedReason, RelayedAddresses, ServerEvent};
+use crate::event::{FreedReason, ServerEvent};
 use crate::note::{RequestRefusal, ServerDropped, ServerNote};
 use crate::{ServerConfigError, ServerError};
 use allocation::Client;
-use bytes::Bytes;
-use core::fmt;
 use core::net::{IpAddr, SocketAddr};
-use core::str::FromStr;
-use core::time::Duration;
 use ids::TransactionIds;
 use listeners::Listeners;
 use policy::PeerPolicy;
 use pool::Pool;
 use portolan_machine::{
-    Closure, Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Outbox, Output, Refusal, Script, ScriptError,
-    SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
+    Closure, Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Outbox, Output, Refusal, SocketEvent, SocketId,
+    SocketOrder, Unreachability, Verdict,
 };
-use portolan_stun::{AddressFamily, Attribute, Class, Message, Method, is_stun};
-use portolan_stun_agent::authenticator::{Admitted, Judgement, Rejection};
+use portolan_stun::{Class, Message, Method, is_stun};
+use portolan_stun_agent::Authenticator;
+use portolan_stun_agent::authenticator::{Admitted, Judgement};
 use portolan_stun_agent::rate::Limiter;
-use portolan_stun_agent::{Authenticator, binding};
 use quota::Quotas;
 use relay::Relayed;
 use reply::{Asked, Reply, Unknown};
-use request::PeerRules;
+use streams::Streams;
 use table::{Slot, Table};
+use tcp::Connections;
 
 /// A TURN server.
 #[derive(Clone, Debug)]
@@ -68,6 +72,8 @@ pub struct Server {
     /// The rate of replies to sources without valid credentials.
     limiter: Option<Limiter>,
     ids: TransactionIds,
+    streams: Streams,
+    connections: Connections,
     out: Outbox<ServerEvent>,
     stats: ServerStats,
 }
@@ -83,33 +89,6 @@ enum Phase {
     Draining(bool),
     /// Ended.
     Stopped,
-}
-
-/// A command to a [`Server`]. Its text is `start`, `drain` or `stop`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ServerCommand {
-    /// Orders the sockets.
-    Start,
-    /// Refuses new allocations with 508. When the last allocation has ended, [`ServerEvent::Drained`] is reported.
-    Drain,
-    /// Closes all sockets and ends the server.
-    Stop,
-}
-
-/// An allocation, as [`Server::allocations`] returns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AllocationInfo {
-    /// The client and its user.
-    pub client: ClientId,
-    /// The relayed addresses.
-    pub relayed: RelayedAddresses,
-    /// The end of its lifetime, if it is not refreshed.
-    pub expires: Instant,
-    /// The number of permissions, those included that have expired and are not released yet.
-    pub permissions: usize,
-    /// The number of channels, those included that have expired and are not released yet.
-    pub channels: usize,
 }
 
 /// The queue space that a request requires: an expired allocation that is freed, the response, two orders, an event.
@@ -155,6 +134,8 @@ impl Server {
             quotas: Quotas::default(),
             limiter: config.rate.map(Limiter::new),
             ids: TransactionIds::new(),
+            streams: Streams::new(&config.limits),
+            connections: Connections::default(),
             out: Outbox::new(),
             stats: ServerStats::default(),
         })
@@ -205,6 +186,7 @@ impl Server {
         for slot in slots {
             self.free(slot, FreedReason::Stopped);
         }
+        self.stop_streams();
         for id in self.listeners.to_close() {
             self.out.push(Output::Socket(SocketOrder::Close(id)));
         }
@@ -221,6 +203,7 @@ impl Server {
     /// Replaces the policy. Permissions and channels of peers that the new policy denies are removed.
     pub fn set_policy(&mut self, policy: PeerPolicy) {
         self.config.policy = policy;
+        self.end_denied_connections();
         let Some(hash) = self.table.hash() else { return };
         let slots: alloc::vec::Vec<Slot> = self.table.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
@@ -234,20 +217,6 @@ impl Server {
     #[must_use]
     pub const fn stats(&self) -> ServerStats {
         self.stats
-    }
-
-    /// The allocations whose relay sockets are open.
-    pub fn allocations(&self) -> impl Iterator<Item = AllocationInfo> {
-        let open = self.table.iter().filter(|(_, allocation)| allocation.pending.is_none());
-        open.filter_map(|(_, allocation)| {
-            Some(AllocationInfo {
-                client: allocation.client_id(),
-                relayed: self.relayed(allocation),
-                expires: allocation.expires()?,
-                permissions: allocation.peers.permissions(),
-                channels: allocation.peers.channels(),
-            })
-        })
     }
 
     const fn is_draining(&self) -> bool {
@@ -288,24 +257,18 @@ impl Server {
         Verdict::Mine
     }
 
-    /// A datagram of a client, or a whole message of a stream.
+    /// A datagram of a client.
     fn client_datagram(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) -> Verdict {
         match Kind::of(payload) {
             Kind::ChannelData => {
-                let decided =
-                    relay::channel_data(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload);
+                let decided = self.decide_data(cx.now(), &client, payload);
                 let is_foreign = matches!(decided, Err(ServerDropped::NoAllocation));
                 if is_foreign && self.listeners.are_handed_in() {
                     return Verdict::NotMine;
                 }
                 self.relay_to_peer(cx, client, decided);
             }
-            Kind::Send => {
-                let rules = (&self.config.policy, &self.listeners);
-                let decided =
-                    relay::send(&self.table, (cx.now(), self.config.limits.bandwidth), &client, payload, rules);
-                self.relay_to_peer(cx, client, decided);
-            }
+            Kind::Send => self.client_data(cx, client, payload),
             Kind::Binding if !self.config.binding && self.listeners.are_handed_in() => return Verdict::NotMine,
             Kind::Binding | Kind::Request => self.request(cx, client, payload),
             Kind::Foreign if self.listeners.are_handed_in() => return Verdict::NotMine,
@@ -318,6 +281,20 @@ impl Server {
         Verdict::Mine
     }
 
+    /// ChannelData or a Send indication of a client.
+    fn client_data(&mut self, cx: &mut Cx<'_>, client: Client, payload: &[u8]) {
+        let decided = self.decide_data(cx.now(), &client, payload);
+        self.relay_to_peer(cx, client, decided);
+    }
+
+    fn decide_data<'a>(&self, now: Instant, client: &Client, payload: &'a [u8]) -> Result<Relayed<'a>, ServerDropped> {
+        let now = (now, self.config.limits.bandwidth);
+        if Kind::of(payload) == Kind::Send {
+            return relay::send(&self.table, now, client, payload, (&self.config.policy, &self.listeners));
+        }
+        relay::channel_data(&self.table, now, client, payload)
+    }
+
     fn relay_to_peer(&mut self, cx: &mut Cx<'_>, client: Client, decided: Result<Relayed<'_>, ServerDropped>) {
         match decided {
             Ok(_) if self.out.room() == 0 => self.drop_message(cx, client.remote, ServerDropped::QueueFull),
@@ -326,28 +303,6 @@ impl Server {
                 self.transmit(relayed);
             }
             Err(why) => self.drop_message(cx, client.remote, why),
-        }
-    }
-
-    /// Queues a relayed datagram. The caller has checked that the queue has room.
-    fn transmit(&mut self, relayed: Relayed<'_>) {
-        let had_room = self.out.offer(Output::Transmit(relayed.forward.to_transmit()));
-        debug_assert!(had_room, "the room was checked");
-    }
-
-    fn count_to_peer(&mut self, relayed: &Relayed<'_>) {
-        self.stats.relayed.to_peers.add(relayed.bytes);
-        if let Some(allocation) = self.table.get_mut(relayed.slot) {
-            allocation.totals.to_peers.add(relayed.bytes);
-            allocation.bucket = relayed.bucket;
-        }
-    }
-
-    fn count_to_client(&mut self, relayed: &Relayed<'_>) {
-        self.stats.relayed.to_client.add(relayed.bytes);
-        if let Some(allocation) = self.table.get_mut(relayed.slot) {
-            allocation.totals.to_client.add(relayed.bytes);
-            allocation.bucket = relayed.bucket;
         }
     }
 
@@ -389,11 +344,19 @@ impl Server {
         }
         let slot = self.live_slot(cx.now(), &client);
         let method = request.method();
+        if method == Method::CONNECTION_BIND {
+            let asked = Asked::new(request, admitted.signature.clone());
+            if let Err(why) = self.connection_bind(cx, &client, &admitted, &asked) {
+                self.refuse(cx, &client, &asked, why);
+            }
+            return;
+        }
         if method == Method::ALLOCATE {
             return self.allocate(cx, client, admitted, slot);
         }
         let asked = Asked::new(request, admitted.signature.clone());
-        let is_known = matches!(method, Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND);
+        let is_known =
+            matches!(method, Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND | Method::CONNECT);
         let found = slot.and_then(|slot| Some((slot, self.table.get(slot)?)));
         let (slot, allocation) = match found {
             _ if !is_known => return self.refuse(cx, &client, &asked, RequestRefusal::UnknownMethod),
@@ -408,6 +371,10 @@ impl Server {
         }
         let done = match method {
             Method::REFRESH => return self.refresh(cx, slot, &asked, &admitted),
+            Method::CONNECT => match self.connect(cx, slot, &admitted, &asked) {
+                Ok(()) => return,
+                Err(why) => Err(why),
+            },
             Method::CREATE_PERMISSION => self.create_permission(cx, slot, &admitted),
             _ => self.channel_bind(cx, slot, &admitted),
         };
@@ -427,129 +394,6 @@ impl Server {
         Some(slot)
     }
 
-    fn refresh(&mut self, cx: &mut Cx<'_>, slot: Slot, asked: &Asked, admitted: &Admitted<'_>) {
-        let Some(allocation) = self.table.get_mut(slot) else { return };
-        let client = allocation.client;
-        let lifetimes = self.config.lifetimes.until(cx.now(), admitted.expires);
-        let decided = request::refresh(&admitted.message, allocation, lifetimes);
-        let refresh = match decided {
-            Ok(refresh) => refresh,
-            Err(why) => return self.refuse(cx, &client, asked, why),
-        };
-        let lifetime = refresh.lifetime.unwrap_or(Duration::ZERO);
-        let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
-        let expires = cx.now() + lifetime;
-        let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-        let families = families.into_iter().filter(|family| refresh.family.is_none_or(|only| only == *family));
-        if refresh.lifetime.is_some() {
-            for family in families {
-                if let Some(relay) = allocation.relay_mut(family) {
-                    relay.expires = expires;
-                }
-            }
-            self.table.wake_at(slot, expires);
-            return self.answer(cx, &client, asked, Reply::Success(&[Attribute::Lifetime(seconds)]));
-        }
-        self.answer(cx, &client, asked, Reply::Success(&[Attribute::Lifetime(0)]));
-        match refresh.family {
-            None => self.free(slot, FreedReason::Deleted),
-            Some(family) => self.free_relay(slot, family, FreedReason::Deleted),
-        }
-    }
-
-    fn create_permission(
-        &mut self,
-        cx: &mut Cx<'_>,
-        slot: Slot,
-        admitted: &Admitted<'_>,
-    ) -> Result<(), RequestRefusal> {
-        let Some((allocation, rules)) = self.table.get(slot).zip(self.peer_rules()) else { return Ok(()) };
-        let peers = request::create_permission(cx.now(), &admitted.message, allocation, rules)?;
-        let hash = rules.hash;
-        let Some(allocation) = self.table.get_mut(slot) else { return Ok(()) };
-        let expires = peers.into_iter().map(|ip| allocation.peers.permit(hash, cx.now(), ip)).min();
-        if let Some(expires) = expires {
-            self.table.wake_at(slot, expires);
-        }
-        Ok(())
-    }
-
-    fn channel_bind(&mut self, cx: &mut Cx<'_>, slot: Slot, admitted: &Admitted<'_>) -> Result<(), RequestRefusal> {
-        let Some((allocation, rules)) = self.table.get(slot).zip(self.peer_rules()) else { return Ok(()) };
-        let (number, peer) = request::channel_bind(cx.now(), &admitted.message, allocation, rules)?;
-        let hash = rules.hash;
-        let Some(allocation) = self.table.get_mut(slot) else { return Ok(()) };
-        allocation.peers.bind(hash, cx.now(), number, peer);
-        let expires = allocation.peers.permit(hash, cx.now(), peer.ip());
-        self.table.wake_at(slot, expires);
-        Ok(())
-    }
-
-    fn peer_rules(&self) -> Option<PeerRules<'_>> {
-        let (policy, own) = (&self.config.policy, self.listeners.own());
-        self.table.hash().map(|hash| PeerRules { policy, own, limits: self.config.limits, hash })
-    }
-
-    /// Sends a response to an authenticated request.
-    fn answer(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, reply: Reply<'_>) {
-        let Ok(payload) = asked.write(reply, self.config.software.as_deref()) else {
-            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
-        };
-        self.out.push(Output::Transmit(client.transmit(payload)));
-        if matches!(reply, Reply::Success(_)) {
-            self.stats.successes += 1;
-            cx.note(|| ServerNote::Answered { client: client.remote, method: asked.method });
-        }
-    }
-
-    /// Sends an error response to an authenticated request.
-    fn refuse(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, why: RequestRefusal) {
-        self.note_refusal(cx, client, asked, why);
-        self.answer(cx, client, asked, Reply::Error(why.error_code()));
-    }
-
-    fn note_refusal(&mut self, cx: &mut Cx<'_>, client: &Client, asked: &Asked, why: RequestRefusal) {
-        self.stats.count_refusal(&why);
-        cx.note(|| ServerNote::Refused { client: client.remote, method: asked.method, why });
-    }
-
-    /// Sends the rejection of a request because of its credentials.
-    fn reject(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>, why: Rejection) {
-        if !self.has_reply_for(cx, client) {
-            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
-        }
-        let mut buffer = [0; Authenticator::REJECTION_LEN];
-        let credentials = &self.config.credentials;
-        let Ok(written) = credentials.write_rejection(&mut buffer, cx.now(), client.remote, request, why) else {
-            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
-        };
-        self.out.push(Output::Transmit(client.transmit(Bytes::copy_from_slice(written))));
-        self.stats.count_rejection(why);
-        cx.note(|| ServerNote::Rejected { client: client.remote, why });
-    }
-
-    /// Answers a Binding request.
-    fn binding(&mut self, cx: &mut Cx<'_>, client: &Client, request: &Message<'_>) {
-        if !self.has_reply_for(cx, client) {
-            return self.drop_message(cx, client.remote, ServerDropped::RateLimited);
-        }
-        let mut buffer = [0; binding::RESPONSE_LEN];
-        let Ok(response) = binding::response(&mut buffer, &request.exempt(), client.remote, None) else {
-            return self.drop_message(cx, client.remote, ServerDropped::Unwritable);
-        };
-        self.out.push(Output::Transmit(client.transmit(Bytes::copy_from_slice(response.bytes))));
-        match response.code {
-            None => self.stats.bindings += 1,
-            Some(_) => self.stats.rejected.unknown_attribute += 1,
-        }
-        cx.note(|| ServerNote::Bound { client: client.remote, code: response.code });
-    }
-
-    /// Takes a reply without credentials from the rate of its source; `false` if none is left.
-    fn has_reply_for(&mut self, cx: &mut Cx<'_>, client: &Client) -> bool {
-        self.limiter.as_mut().is_none_or(|limiter| limiter.admit(cx, client.remote.ip().into()))
-    }
-
     fn drop_message(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ServerDropped) {
         self.stats.count_drop(why);
         cx.note(|| ServerNote::Dropped { from, why });
@@ -559,6 +403,9 @@ impl Server {
         if let Some(listener) = self.listeners.opened(socket, local) {
             let (protocol, local) = (listener.protocol, listener.local);
             self.out.push(Output::Event(ServerEvent::Listening { socket, protocol, local }));
+            return Verdict::Mine;
+        }
+        if self.peer_connected(cx, socket) == Verdict::Mine {
             return Verdict::Mine;
         }
         let Some((slot, family)) = self.relay_of(socket) else { return self.contains(socket) };
@@ -572,16 +419,22 @@ impl Server {
             self.out.push(Output::Event(ServerEvent::Refused { protocol, local, why }));
             return Verdict::Mine;
         }
+        if self.peer_refused(cx, socket, why) == Verdict::Mine {
+            return Verdict::Mine;
+        }
         let Some((slot, family)) = self.relay_of(socket) else { return self.contains(socket) };
         self.relay_refused(cx, slot, family, why);
         Verdict::Mine
     }
 
-    fn closed(&mut self, socket: SocketId, why: Closure) -> Verdict {
+    fn closed(&mut self, cx: &mut Cx<'_>, socket: SocketId, why: Closure) -> Verdict {
         if let Some(listener) = self.listeners.closed(socket) {
             let (protocol, local) = (listener.protocol, listener.local);
             self.out.push(Output::Event(ServerEvent::Lost { protocol, local, why }));
             self.free_clients_of(socket);
+            return Verdict::Mine;
+        }
+        if self.lost_stream(socket) || self.connection_closed(cx, socket) {
             return Verdict::Mine;
         }
         let Some((slot, _)) = self.relay_of(socket) else { return self.contains(socket) };
@@ -634,13 +487,16 @@ impl Server {
             self.quotas.release(&reservation.owner);
             verdict = Verdict::Mine;
         }
-        verdict
+        let streams = self.wake_streams(cx);
+        if self.wake_connections(cx) || streams { Verdict::Mine } else { verdict }
     }
 
     fn wait(&self) -> Option<Deadline> {
         let allocations = self.table.next_timer().map(|at| Deadline::new(at, "expiry of an allocation or permission"));
         let reservations = self.pool.next_timer().map(|at| Deadline::new(at, "expiry of a reserved port"));
-        Deadline::earliest(allocations, reservations)
+        let connections = self.connections.next_timer().map(|at| Deadline::new(at, "timeout of a connection"));
+        let streams = Deadline::earliest(self.streams.wait(), connections);
+        Deadline::earliest(Deadline::earliest(allocations, reservations), streams)
     }
 }
 
@@ -662,7 +518,7 @@ impl Kind {
             [0x40..=0x4f, ..] => Self::ChannelData,
             [0x00, 0x16, ..] if is_stun(payload) => Self::Send,
             [0x00, 0x01, ..] if is_stun(payload) => Self::Binding,
-            [0x00, 0x03 | 0x04 | 0x08 | 0x09, ..] if is_stun(payload) => Self::Request,
+            [0x00, 0x03 | 0x04 | 0x08..=0x0b, ..] if is_stun(payload) => Self::Request,
             _ => Self::Foreign,
         }
     }
@@ -702,19 +558,21 @@ impl Machine for Server {
             Input::Datagram(datagram) => self.datagram(cx, datagram),
             Input::Socket(socket, SocketEvent::Opened { local }) => self.opened(cx, socket, local),
             Input::Socket(socket, SocketEvent::Refused(why)) => self.refused(cx, socket, why),
-            Input::Socket(socket, SocketEvent::Closed(why)) => self.closed(socket, why),
+            Input::Socket(socket, SocketEvent::Closed(why)) => self.closed(cx, socket, why),
             Input::Socket(socket, SocketEvent::Unreachable { remote, why }) => {
                 self.unreachable(cx, socket, remote, why)
             }
-            Input::Socket(listener, SocketEvent::Accepted { socket, .. }) => {
-                if self.listeners.accepts(listener) && self.out.offer(Output::Socket(SocketOrder::Close(socket))) {
-                    return Verdict::Mine;
-                }
-                Verdict::NotMine
+            Input::Socket(listener, SocketEvent::Accepted { socket, remote, .. }) => {
+                self.accepted(cx, listener, socket, remote)
             }
-            Input::Socket(_, SocketEvent::Full | SocketEvent::Writable) => Verdict::NotMine,
+            Input::Socket(socket, SocketEvent::Full) => self.set_full(socket, true),
+            Input::Socket(socket, SocketEvent::Writable) => self.set_full(socket, false),
             Input::Timeout => self.wake(cx),
         }
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.is_serving() { self.take_chunk(cx, chunk) } else { None }
     }
 
     fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
@@ -746,38 +604,5 @@ impl Machine for Server {
 
     fn poll(&mut self) -> Output<ServerEvent> {
         self.out.pop().unwrap_or_else(|| Output::Wait(if self.is_serving() { self.wait() } else { None }))
-    }
-}
-
-impl fmt::Display for ServerCommand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start => "start",
-            Self::Drain => "drain",
-            Self::Stop => "stop",
-        })
-    }
-}
-
-impl FromStr for ServerCommand {
-    type Err = ServerError;
-
-    fn from_str(text: &str) -> Result<Self, ServerError> {
-        match text {
-            "start" => Ok(Self::Start),
-            "drain" => Ok(Self::Drain),
-            "stop" => Ok(Self::Stop),
-            _ => Err(ServerError::UnknownCommand),
-        }
-    }
-}
-
-impl Script for ServerCommand {
-    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        write!(out, "{self}")
-    }
-
-    fn read(text: &str) -> Result<Self, ScriptError> {
-        text.parse().map_err(|_| ScriptError::new("`start`, `drain` or `stop`"))
     }
 }

@@ -10,6 +10,7 @@
 //!   descriptions get parts of its descriptions.
 
 use crate::Findings;
+use crate::output::print;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -68,11 +69,11 @@ const PROOF_RUNS: u64 = 1_000_000;
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Findings {
     let options = Options::read(root, arguments).map_err(|fault| vec![fault])?;
     build(root, &options).map_err(|fault| vec![fault])?;
-    println!("{}", Report::HEAD);
+    print(Report::HEAD);
     let mut faults = Vec::new();
     for target in &options.targets {
         match run_target(root, target, &options) {
-            Ok(report) => println!("{report}"),
+            Ok(report) => print(report),
             Err(fault) => faults.push(fault),
         }
     }

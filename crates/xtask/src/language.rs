@@ -3,6 +3,7 @@
 //! It counts words that the rule replaces, and measures the sentences in doc comments. The figures show which text is
 //! hard to read. The check fails when there are too many such words, so that they do not come back.
 
+use crate::output::print;
 use crate::{Findings, files, read};
 use std::path::{Path, PathBuf};
 
@@ -49,10 +50,10 @@ pub(crate) fn run(root: &Path) -> Findings {
         let count: usize = count;
         total += count;
         if count > 0 {
-            println!("{count:6}  {term}");
+            print(format_args!("{count:6}  {term}"));
         }
     }
-    println!("{total:6}  in all");
+    print(format_args!("{total:6}  in all"));
     let mut findings = Vec::new();
     if total > MOST {
         findings.push(format!("{total} replaced words, at most {MOST} are allowed"));
@@ -61,12 +62,11 @@ pub(crate) fn run(root: &Path) -> Findings {
         let words: usize = sentences.iter().map(|sentence| length(sentence)).sum();
         let longest = sentences.iter().max_by_key(|sentence| length(sentence)).map_or("", String::as_str);
         let average = words as f64 / sentences.len().max(1) as f64;
-        println!(
-            "{name}: {} sentences, {average:.1} words on average, the longest has {}:",
+        print(format_args!(
+            "{name}: {} sentences, {average:.1} words on average, the longest has {}:\n    {longest}",
             sentences.len(),
             length(longest)
-        );
-        println!("    {longest}");
+        ));
         let too_long = sentences.iter().filter(|sentence| length(sentence) > LONGEST);
         findings.extend(too_long.map(|sentence| format!("crates/{name}: more than {LONGEST} words: {sentence}")));
     }

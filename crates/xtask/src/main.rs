@@ -13,6 +13,7 @@
 
 #![expect(clippy::std_instead_of_alloc, reason = "a program with std has no second name for its collections")]
 
+use crate::output::{print, print_error};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ mod fuzz;
 mod language;
 mod no_std;
 mod notes;
+mod output;
 mod package;
 mod rfc;
 mod sweep;
@@ -37,7 +39,8 @@ checks:
 
 package [--minimal]
   packs each crate, lists its contents, and builds and tests the unpacked libraries outside the workspace
-  --minimal  checks them with the lowest versions that their manifests allow (needs a nightly toolchain)
+  --minimal  checks them with the lowest versions that their manifests allow, with default and with all features
+             (needs a nightly toolchain)
 
 sweep RFC.txt…
   lists each sentence with a requirement (MUST, SHOULD, …), and compares the sentences with docs/rfc/*.md
@@ -64,27 +67,25 @@ fn main() -> ExitCode {
         ["sweep", texts @ ..] if !texts.is_empty() => sweep::run(&root, texts),
         ["fuzz", arguments @ ..] => fuzz::run(&root, arguments),
         ["help" | "--help" | "-h"] => {
-            println!("{USAGE}");
+            print(USAGE);
             return ExitCode::SUCCESS;
         }
         _ => {
-            eprintln!("{USAGE}");
+            print_error(USAGE);
             return ExitCode::from(2);
         }
     };
     match findings {
         Ok(summary) => {
-            println!("{summary}");
+            print(summary);
             ExitCode::SUCCESS
         }
         Err(faults) => {
             for fault in &faults {
-                eprintln!("error: {fault}");
+                print_error(format_args!("error: {fault}"));
             }
-            eprintln!(
-                "{} found",
-                if faults.len() == 1 { "1 fault".into() } else { format!("{} faults", faults.len()) }
-            );
+            let count = faults.len();
+            print_error(format_args!("{count} fault{} found", if count == 1 { "" } else { "s" }));
             ExitCode::FAILURE
         }
     }

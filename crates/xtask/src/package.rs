@@ -4,8 +4,10 @@
 //! crate can be read, and the dependencies on each other are replaced by the unpacked crates. The build shares the target
 //! folder and the versions of `Cargo.lock`, so that only the crates themselves are built.
 //!
-//! `cargo xtask package --minimal` checks the unpacked crates with the lowest version that each manifest allows.
+//! `cargo xtask package --minimal` checks the unpacked crates with the lowest version that each manifest allows: with the
+//! default features, and with all features.
 
+use crate::output::print;
 use crate::{Findings, files, read};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use std::path::{Path, PathBuf};
@@ -22,14 +24,13 @@ pub(crate) fn run(root: &Path, minimal: bool) -> Findings {
     let unpacked = pack(root, &metadata, &packages).map_err(|fault| vec![fault])?;
     for (package, folder) in packages.iter().zip(&unpacked.folders) {
         let contents = contents(folder);
-        println!("{} {}: {}", package.name, package.version, contents.join(" "));
+        print(format_args!("{} {}: {}", package.name, package.version, contents.join(" ")));
         faults.extend(content_faults(&contents).map(|fault| format!("{}: {fault}", package.name)));
     }
     if !faults.is_empty() {
         return Err(faults);
     }
-    let libraries: Vec<&str> =
-        packages.iter().filter(|package| is_library(package)).map(|package| package.name.as_str()).collect();
+    let libraries: Vec<&Package> = packages.iter().copied().filter(|package| is_library(package)).collect();
     let done = if minimal { unpacked.check_minimal(&libraries) } else { unpacked.build(&libraries) };
     done.map_err(|fault| vec![fault])?;
     Ok(format!(
@@ -37,7 +38,7 @@ pub(crate) fn run(root: &Path, minimal: bool) -> Findings {
         packages.len(),
         libraries.len(),
         match minimal {
-            true => "checked with the lowest versions that their manifests allow",
+            true => "checked with the lowest versions that their manifests allow, with default and with all features",
             false => "built and tested outside the workspace",
         }
     ))
@@ -51,6 +52,13 @@ fn published(metadata: &Metadata) -> Vec<&Package> {
 
 fn is_library(package: &Package) -> bool {
     package.targets.iter().any(|target| target.is_lib())
+}
+
+/// Returns whether a package has a feature that is not one of its default features.
+fn has_optional_features(package: &Package) -> bool {
+    let features = &package.features;
+    let defaults = features.get("default").map(Vec::as_slice).unwrap_or_default();
+    features.keys().any(|feature| feature != "default" && !defaults.contains(feature))
 }
 
 /// Returns the fields that a published manifest must have, and this one does not.
@@ -119,18 +127,21 @@ fn workspace_manifest(root: &str, packages: &[&Package]) -> String {
 impl Unpacked {
     /// Checks each library alone, with the features of its own manifest. Then builds all libraries and examples, and runs
     /// the unit tests.
-    fn build(&self, libraries: &[&str]) -> Result<(), String> {
+    fn build(&self, libraries: &[&Package]) -> Result<(), String> {
         for library in libraries {
-            self.cargo(&["check", "--package", library])?;
+            self.cargo(&["check", "--package", &library.name])?;
         }
         self.cargo(&["test", "--workspace", "--lib", "--examples"])
     }
 
-    /// Checks each library with the lowest versions of its direct dependencies.
-    fn check_minimal(&self, libraries: &[&str]) -> Result<(), String> {
+    /// Checks each library with the lowest versions of its direct dependencies, and once more with its optional features.
+    fn check_minimal(&self, libraries: &[&Package]) -> Result<(), String> {
         self.nightly(&["update", "-Z", "direct-minimal-versions"])?;
         for library in libraries {
-            self.nightly(&["check", "--package", library])?;
+            self.nightly(&["check", "--package", &library.name])?;
+            if has_optional_features(library) {
+                self.nightly(&["check", "--all-features", "--package", &library.name])?;
+            }
         }
         Ok(())
     }

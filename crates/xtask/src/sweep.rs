@@ -10,6 +10,7 @@
 //!   of its sentences.
 
 use crate::dependencies::cells;
+use crate::output::print;
 use crate::{Findings, read};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,7 +29,7 @@ pub(crate) fn run(root: &Path, texts: &[&str]) -> Findings {
         let text = read(Path::new(path)).map_err(|fault| vec![fault])?;
         let requirements = requirements(&text);
         for (requirement, number) in requirements.iter().zip(1..) {
-            println!("{number}. §{}: {}", requirement.section, requirement.text);
+            print(format_args!("{number}. §{}: {}", requirement.section, requirement.text));
         }
         let number: String = Path::new(path)
             .file_stem()

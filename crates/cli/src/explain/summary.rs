@@ -6,6 +6,7 @@
 use super::message::{Found, Message, Place, Transport};
 use super::report;
 use crate::output;
+use crate::wrap;
 use core::fmt::Write;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -215,8 +216,9 @@ impl Transaction {
 const COLUMNS: [&str; 9] =
     ["packet", "seconds", "client", "server", "request", "response", "RTT (ms)", "retransmissions", "error"];
 
-/// Formats the table and the counts.
-pub(super) fn human(summary: &Summary) -> String {
+/// Formats the table and the counts. The counts are wrapped at `width`. The table is not, because a broken row has no
+/// columns.
+pub(super) fn human(summary: &Summary, width: usize) -> String {
     let rows = summary.transactions.iter().map(|transaction| row(summary, transaction));
     let rows: Vec<[String; COLUMNS.len()]> = core::iter::once(COLUMNS.map(str::to_owned)).chain(rows).collect();
     let mut widths = [0; COLUMNS.len()];
@@ -239,8 +241,7 @@ pub(super) fn human(summary: &Summary) -> String {
         summary.transactions.iter().filter(is_counted).count()
     };
     let resent: u64 = summary.transactions.iter().map(Transaction::retransmissions).sum();
-    let _ = writeln!(
-        text,
+    let counts = format!(
         "\n{} transaction(s): {} success, {} error, {} without a response; {resent} retransmission(s). {} indication(s), {} \
          ChannelData message(s).",
         summary.transactions.len(),
@@ -250,6 +251,7 @@ pub(super) fn human(summary: &Summary) -> String {
         summary.indications,
         summary.channel_data,
     );
+    text.push_str(&wrap::to_width(&counts, width));
     text
 }
 

@@ -284,7 +284,7 @@ fn the_summary_has_one_row_for_each_transaction() {
     let result = found(&pcap(101, &packets));
     let mut summary = Summary::default();
     result.messages.iter().for_each(|message| summary.add(message));
-    let text = summary::human(&summary);
+    let text = summary::human(&summary, 1_000);
     let rows: Vec<Vec<&str>> =
         text.lines().map(|row| row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
     let (client, to) = ("udp 192.0.2.1:5000", "198.51.100.1:3478");
@@ -329,8 +329,10 @@ fn the_summary_of_messages_without_packets_matches_transaction_ids() {
     let messages = [of_class(Class::Request, 1, &[]), response, of_class(Class::Request, 2, &[]), vec![22, 254, 253]];
     let mut summary = Summary::default();
     messages.iter().for_each(|bytes| summary.add(&Message::alone(bytes)));
-    let rows: Vec<Vec<String>> =
-        summary::human(&summary).lines().map(|row| row.split_whitespace().map(str::to_owned).collect()).collect();
+    let rows: Vec<Vec<String>> = summary::human(&summary, 1_000)
+        .lines()
+        .map(|row| row.split_whitespace().map(str::to_owned).collect())
+        .collect();
     assert_eq!(rows[1], ["Binding", "success", "0", "malformed"]);
     assert_eq!(rows[2], ["Binding", "none", "0"]);
 }

@@ -65,7 +65,7 @@ async fn run_until_report(driver: &mut Driver<Discovery>, printer: &mut Printer)
 
 /// Returns the servers with an address. Prints the others with the reason.
 fn usable_servers(plan: &Plan<'_>, printer: &mut Printer, resolved: Resolved) -> Result<Vec<StunServer>, Failure> {
-    let Resolved { mut servers, unresolved } = resolved;
+    let Resolved { mut servers, unresolved, late } = resolved;
     if servers.is_empty() {
         if !offline::has_route() {
             let tried = plan.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -77,6 +77,9 @@ fn usable_servers(plan: &Plan<'_>, printer: &mut Printer, resolved: Resolved) ->
     }
     for server in &unresolved {
         printer.print_diagnostic(server);
+    }
+    for family in &late {
+        printer.print_diagnostic(family);
     }
     if servers.is_empty() {
         return Err(NatError::NoneResolved(unresolved.len()).into());

@@ -117,6 +117,9 @@ impl Page<'_> {
             for evidence in &verdict.evidence {
                 writeln!(out, "    {:NAME$}{DIMMED}- {evidence}{DIMMED:#}", "")?;
             }
+        } else if let Some(assumed) = verdict.evidence.iter().find(|one| matches!(one, Evidence::PreservedPort { .. }))
+        {
+            row(out, "", assumed)?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub(crate) fn home() -> Report {
     family.mapping = Conclusion::value_with(
         Mapping::EndpointIndependent,
         0.0,
-        vec![seen("198.51.100.10:3478"), seen("198.51.100.20:3478")],
+        vec![seen("198.51.100.10:3478"), seen("198.51.100.20:3478"), Evidence::PreservedPort { destinations: 2 }],
     );
     family.filtering = Conclusion::value_with(
         Filtering::AddressAndPortDependent,

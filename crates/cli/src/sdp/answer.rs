@@ -205,9 +205,9 @@ pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Failure> {
         taken += usize::from(matches!(explanation.outcome, SectionOutcome::Accepted { .. }));
         let head = offer.media(explanation.media).and_then(|section| section.line(Kind::Media));
         let kind = head.and_then(|line| line.read::<MediaLine<'_>>().ok()).map_or("?", |head| head.media);
-        output::print_diagnostic(format_args!("{explanation} ({kind}; {})", explanation.outcome.clause()));
+        output::print_wrapped_diagnostic(format_args!("{explanation} ({kind}; {})", explanation.outcome.clause()));
         for note in &explanation.notes {
-            output::print_diagnostic(format_args!("  {note} ({})", note.clause()));
+            output::print_wrapped_diagnostic(format_args!("  {note} ({})", note.clause()));
         }
     }
     print_findings(&Source::of(file), &offer);
@@ -220,10 +220,10 @@ fn print_findings(source: &Source, offer: &Session<'_>) {
     for finding in findings.iter().take(MOST_FINDINGS) {
         let (line, column, clause) = (finding.line, finding.column, finding.clause);
         let (severity, message) = (check::word(finding.severity()), finding.message());
-        output::print_diagnostic(format_args!("{source}:{line}:{column}: {severity}: {message} ({clause})"));
+        output::print_wrapped_diagnostic(format_args!("{source}:{line}:{column}: {severity}: {message} ({clause})"));
     }
     if let Some(more) = findings.len().checked_sub(MOST_FINDINGS + 1) {
-        output::print_diagnostic(format_args!("{source}: {} more; `portolan sdp check` lists them", more + 1));
+        output::print_wrapped_diagnostic(format_args!("{source}: {} more; `portolan sdp check` lists them", more + 1));
     }
 }
 

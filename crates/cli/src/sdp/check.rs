@@ -9,8 +9,9 @@ use crate::error::Failure;
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
+use crate::wrap;
 use clap::Args;
-use core::fmt::{self, Write};
+use core::fmt;
 use portolan_sdp::diagnostic::{Rule, Severity};
 use portolan_sdp::lint::{Finding as LintFinding, lint};
 use portolan_sdp::{Citation, Diagnostic, Reader, Session, Span, TypedError, example};
@@ -225,19 +226,19 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let found = Findings::of(&text, args.strict);
     let source = Source::of(file);
     output::print(&match args.format {
-        DocumentFormat::Human => human(&source, &text, &found),
+        DocumentFormat::Human => human(&source, &text, &found, wrap::width_for_findings()),
         DocumentFormat::Json => json(&source, &found),
     })?;
     Ok(found.exit())
 }
 
-/// Formats `offer.sdp:3:3: deviation: s= is empty (RFC 8866 §5.3)`, the line, a caret and the hint.
-fn human(source: &Source, text: &[u8], found: &Findings) -> String {
+/// Formats `offer.sdp:3:3: deviation: s= is empty (RFC 8866 §5.3)`, the line, a caret and the hint, wrapped at `width`.
+fn human(source: &Source, text: &[u8], found: &Findings, width: usize) -> String {
     let mut out = String::new();
     let lines = SourceLines::of(text);
     for finding in &found.list {
         // Writing to a string cannot fail.
-        let _ = write_finding(finding, source, lines.line(finding.line), &mut out);
+        let _ = write_finding(finding, source, lines.line(finding.line), width, &mut out);
     }
     let kinds = [Severity::Deviation, Severity::Warning, Severity::Remark];
     let numbers = kinds.map(|kind| (found.count(|severity| severity == kind), word(kind)));
@@ -249,17 +250,19 @@ fn human(source: &Source, text: &[u8], found: &Findings) -> String {
     if found.hidden > 0 {
         parts.push(format!("and {} more not shown", found.hidden));
     }
-    let _ = match found.is_unreadable {
-        true => writeln!(out, "{source}: not readable as a session description"),
-        false => writeln!(out, "{source}: {}", parts.join(", ")),
+    let summary = match found.is_unreadable {
+        true => format!("{source}: not readable as a session description"),
+        false => format!("{source}: {}", parts.join(", ")),
     };
+    out.push_str(&wrap::to_width(&summary, width));
     out
 }
 
-fn write_finding(finding: &Finding, source: &Source, text: &[u8], out: &mut String) -> fmt::Result {
+fn write_finding(finding: &Finding, source: &Source, text: &[u8], width: usize, out: &mut String) -> fmt::Result {
     let Finding { line, column, span, severity, message, clause, hint, .. } = finding;
-    writeln!(out, "{source}:{line}:{column}: {}: {message} ({clause})", word(*severity))?;
-    excerpt::write((*line, *column), span.len(), text, Some(hint), out)
+    let head = format!("{source}:{line}:{column}: {}: {message} ({clause})", word(*severity));
+    out.push_str(&wrap::to_width(&head, width));
+    excerpt::write((*line, *column), span.len(), text, Some(hint), width, out)
 }
 
 /// Returns the hint, for a value that cannot be parsed with an example of a valid line.

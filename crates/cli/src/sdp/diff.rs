@@ -5,6 +5,7 @@ use crate::error::Failure;
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
+use crate::wrap;
 use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::diff::{Change, Place, diff};
@@ -51,7 +52,7 @@ pub(super) fn run(args: &DiffArgs) -> Result<Exit, Failure> {
     let (was, is) = (input::session(first, &was)?, input::session(second, &is)?);
     let changes = diff(&was, &is);
     output::print(&match args.format {
-        DocumentFormat::Human => human(&changes),
+        DocumentFormat::Human => wrap::to_width(&human(&changes), wrap::width_for_findings()),
         DocumentFormat::Json => json(&changes),
     })?;
     Ok(if changes.is_empty() { Exit::Success } else { Exit::Negative })

@@ -1,10 +1,12 @@
 //! `portolan sdp explain`: explains each line, with the RFC section and the errors.
 
+use super::excerpt;
 use super::input::{self, Input};
 use crate::error::Failure;
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
+use crate::wrap;
 use clap::Args;
 use core::fmt::Write;
 use portolan_sdp::Session;
@@ -43,13 +45,14 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let session = input::session(file, &bytes)?;
     let wrong = explain(&session).filter(|item| item.value.is_err()).count();
     output::print(&match args.format {
-        DocumentFormat::Human => human(&session, wrong),
+        DocumentFormat::Human => human(&session, wrong, wrap::width_for_findings()),
         DocumentFormat::Json => json(&session),
     })?;
     Ok(if wrong == 0 { Exit::Success } else { Exit::Negative })
 }
 
-fn human(session: &Session<'_>, wrong: usize) -> String {
+/// Formats the items. Meanings are wrapped at `width`. Lines are not wrapped, so that they can be copied.
+fn human(session: &Session<'_>, wrong: usize, width: usize) -> String {
     let mut out = String::new();
     let mut media = None;
     for item in explain(session) {
@@ -57,17 +60,41 @@ fn human(session: &Session<'_>, wrong: usize) -> String {
             out.push('\n');
             media = item.media;
         }
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "{item}");
+        write_item(&item, width, &mut out);
     }
     let count = session.line_count();
     let lines = format!("{count} line{}", if count == 1 { "" } else { "s" });
-    let _ = match wrong {
-        0 => writeln!(out, "\n{lines}: all can be read."),
-        1 => writeln!(out, "\n{lines}: one cannot be read, see the caret."),
-        wrong => writeln!(out, "\n{lines}: {wrong} cannot be read, see the carets."),
+    let summary = match wrong {
+        0 => format!("\n{lines}: all can be read."),
+        1 => format!("\n{lines}: one cannot be read, see the caret."),
+        wrong => format!("\n{lines}: {wrong} cannot be read, see the carets."),
     };
+    out.push_str(&wrap::to_width(&summary, width));
     out
+}
+
+/// Writes an item: its line, the caret of an error, and its meaning. A line with a caret is cut around the caret, so that
+/// the terminal does not break it.
+fn write_item(item: &Item<'_>, width: usize, out: &mut String) {
+    let printed = item.to_string();
+    let (source, rest) = printed.split_once('\n').unwrap_or((&printed, ""));
+    // The number of the line has at least four columns, and two spaces follow.
+    let margin = (item.line.index() + 1).to_string().len().max(4) + 2;
+    // Writing to a string cannot fail.
+    let meaning = match rest.split_once('\n') {
+        Some((caret, meaning)) => {
+            let (number, text) = source.split_at_checked(margin).unwrap_or((source, ""));
+            let column = caret.chars().count().saturating_sub(margin + 1);
+            let (text, column) = excerpt::cut(text, column, width.saturating_sub(margin));
+            let _ = writeln!(out, "{number}{text}\n{:1$}^", "", margin + column);
+            meaning
+        }
+        None => {
+            let _ = writeln!(out, "{source}");
+            rest
+        }
+    };
+    out.push_str(&wrap::to_width(meaning, width));
 }
 
 #[derive(Serialize)]

@@ -9,9 +9,10 @@ use crate::error::Failure;
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
+use crate::wrap;
 use alloc::collections::BTreeSet;
 use clap::Args;
-use core::fmt::{self, Write};
+use core::fmt;
 use portolan_sdp::Session;
 use portolan_sdp::diagnostic::Severity;
 use portolan_sdp::lint::{self, lint};
@@ -87,7 +88,7 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     let (offer, answer) = (input::session(first, &offer)?, input::session(second, &answer)?);
     let faults = faults(&offer, &answer);
     output::print(&match args.format {
-        DocumentFormat::Human => human(&pair, &faults),
+        DocumentFormat::Human => human(&pair, &faults, wrap::width_for_findings()),
         DocumentFormat::Json => json(&pair, &faults),
     })?;
     Ok(if faults.is_empty() { Exit::Success } else { Exit::Negative })
@@ -109,31 +110,31 @@ fn place<'p, 'a>(pair: &'p [Described<'a>; 2], fault: &Fault<'_>) -> (&'p Descri
 }
 
 /// Formats `answer.sdp:7:1: deviation: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)` and the
-/// line.
-fn human(pair: &[Described<'_>; 2], faults: &[Fault<'_>]) -> String {
+/// line, wrapped at `width`.
+fn human(pair: &[Described<'_>; 2], faults: &[Fault<'_>], width: usize) -> String {
     let mut out = String::new();
     for fault in faults {
         // Writing to a string cannot fail.
-        let _ = write_fault(pair, fault, &mut out);
+        let _ = write_fault(pair, fault, width, &mut out);
     }
     let [offer, answer] = pair;
-    let _ = match faults.len() {
-        0 => writeln!(out, "{}: answers {}", answer.source, offer.source),
-        count => writeln!(out, "{}: {}", answer.source, excerpt::count(count, "fault")),
+    let summary = match faults.len() {
+        0 => format!("{}: answers {}", answer.source, offer.source),
+        count => format!("{}: {}", answer.source, excerpt::count(count, "fault")),
     };
+    out.push_str(&wrap::to_width(&summary, width));
     out
 }
 
-fn write_fault(pair: &[Described<'_>; 2], fault: &Fault<'_>, out: &mut String) -> fmt::Result {
+fn write_fault(pair: &[Described<'_>; 2], fault: &Fault<'_>, width: usize, out: &mut String) -> fmt::Result {
     let (meant, (line, column), length) = place(pair, fault);
-    write!(out, "{}:{line}:{column}: deviation: ", meant.source)?;
-    let hint = match fault {
-        Fault::Exchange(finding) => writeln!(out, "{finding}").map(|()| None),
-        Fault::Answer(finding) => {
-            writeln!(out, "{} ({})", finding.message(), finding.clause).map(|()| Some(finding.rule.hint()))
-        }
-    }?;
-    excerpt::write((line, column), length, meant.texts.line(line), hint, out)
+    let (message, hint) = match fault {
+        Fault::Exchange(finding) => (finding.to_string(), None),
+        Fault::Answer(finding) => (format!("{} ({})", finding.message(), finding.clause), Some(finding.rule.hint())),
+    };
+    let head = format!("{}:{line}:{column}: deviation: {message}", meant.source);
+    out.push_str(&wrap::to_width(&head, width));
+    excerpt::write((line, column), length, meant.texts.line(line), hint, width, out)
 }
 
 #[derive(Serialize)]

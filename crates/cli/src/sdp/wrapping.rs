@@ -1,14 +1,18 @@
-//! Finds the description in pasted text: UTF-16, a string of JSON or source code, a log line, a quotation.
+//! Finds the description in pasted text: UTF-16, a string of JSON or source code, a log line, a quotation, base64,
+//! percent-encoding.
 //!
 //! The functions are pure, and their time is linear in the length of the text. Each removal is a [`Step`]. A text that
 //! begins with `v=` at the start of a line is returned unchanged. A text without a description is returned unchanged
 //! too, so that the reader reports it. Text with two different descriptions is refused.
 
+mod encoding;
 mod lines;
 mod string;
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::ops::Range;
+use encoding::Damage;
 use lines::Lines;
 use string::Strings;
 
@@ -23,7 +27,7 @@ pub(super) struct Extracted {
 
 /// The removal of one kind of wrapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The byte order mark of UTF-8.
     ByteOrderMark,
     /// UTF-16 was converted to UTF-8.
@@ -36,6 +40,10 @@ pub(super) enum Step {
     Prefix,
     /// Lines around the description were left out.
     Around { before: usize, after: usize },
+    /// The text was decoded from base64.
+    Base64,
+    /// The text was decoded from percent-encoding, or taken out of a web form.
+    Percent,
     /// The text had more copies of the description.
     Copies(usize),
 }
@@ -54,6 +62,8 @@ impl fmt::Display for Step {
             Self::Around { before, after } => {
                 write!(f, "left out {before} line(s) before and {after} line(s) after the description")
             }
+            Self::Base64 => f.write_str("decoded base64"),
+            Self::Percent => f.write_str("decoded percent-encoding (URL)"),
             Self::Copies(count) => write!(f, "left out {count} equal copies of the description"),
         }
     }
@@ -66,6 +76,11 @@ pub(crate) enum WrappingError {
     Utf16 { at: usize },
     #[error("{} different descriptions, at {}; give one of them", .0.len(), List(.0))]
     Several(Vec<Position>),
+    #[error("{at}: damaged base64: {why}; copy the whole text again")]
+    Base64 { at: Position, why: Damage },
+    /// Positions count in the decoded text.
+    #[error("{step}, and in the decoded text: {why}")]
+    Decoded { step: Step, why: Box<Self> },
 }
 
 /// A line and a column in bytes, from 1.
@@ -75,54 +90,109 @@ pub(crate) struct Position {
     column: usize,
 }
 
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
 struct List<'a>(&'a [Position]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// More positions are not printed.
         const SHOWN: usize = 8;
-        for (index, Position { line, column }) in self.0.iter().take(SHOWN).enumerate() {
-            write!(f, "{}{line}:{column}", if index == 0 { "" } else { ", " })?;
+        for (index, position) in self.0.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{position}", if index == 0 { "" } else { ", " })?;
         }
         if self.0.len() > SHOWN { f.write_str(", …") } else { Ok(()) }
     }
 }
 
+/// The maximum number of encodings inside of each other: base64 of JSON in a web form has two.
+const DEEPEST: u32 = 4;
+
 /// Returns the description in the text.
 pub(super) fn extract(bytes: Vec<u8>) -> Result<Extracted, WrappingError> {
     let (text, mut steps) = decode(bytes)?;
     let lines = Lines::of(&text);
+    let found = if lines.is_bare() { None } else { find(&lines, DEEPEST)? };
+    Ok(match found {
+        Some(found) => {
+            steps.extend(found.steps);
+            Extracted { text: found.text, steps }
+        }
+        None => Extracted { text, steps },
+    })
+}
+
+/// Returns the description in a decoded text. `depth` is the number of encodings that may follow.
+fn extract_inside(bytes: Vec<u8>, depth: u32) -> Result<Option<Extracted>, WrappingError> {
+    // Bytes that are no text at all can look like invalid UTF-16.
+    let Ok((text, mut steps)) = decode(bytes) else { return Ok(None) };
+    let lines = Lines::of(&text);
     if lines.is_bare() {
-        return Ok(Extracted { text, steps });
+        return Ok(is_description(&text).then_some(Extracted { text, steps }));
     }
-    let mut found: Option<Found> = None;
-    let (mut positions, mut copies, mut from) = (vec![], 0, 0);
-    let mut strings = Strings::of(&text);
-    while let Some(at) = version_from(&text, from) {
+    Ok(find(&lines, depth)?.map(|found| {
+        steps.extend(found.steps);
+        Extracted { text: found.text, steps }
+    }))
+}
+
+/// Returns the description in a text with wrapping. Encoded parts are searched only if no other part has one.
+fn find(lines: &Lines<'_>, depth: u32) -> Result<Option<Extracted>, WrappingError> {
+    let text = lines.text();
+    let (mut found, mut from, mut strings) = (Candidates::default(), 0, Strings::of(text));
+    while let Some(at) = version_from(text, from) {
         from = at + 1;
-        let Some(next) = found_at(&lines, &mut strings, at).filter(|next| is_description(&next.text)) else { continue };
+        let Some(next) = found_at(lines, &mut strings, at).filter(|next| is_description(&next.text)) else { continue };
         from = from.max(next.end);
-        match &found {
-            Some(first) if first.text == next.text => copies += 1,
-            Some(_) => positions.push(lines.position(at)),
+        let mut steps = next.steps;
+        // The lines are counted only once.
+        let block = next.lines.filter(|_| found.first.is_none());
+        if let Some((before, after)) = block.map(|block| lines.around(&block)).filter(|around| *around != (0, 0)) {
+            steps.insert(0, Step::Around { before, after });
+        }
+        found.add(lines.position(at), Extracted { text: next.text, steps });
+    }
+    match found.finish()? {
+        None => encoding::find(text, lines, depth),
+        found => Ok(found),
+    }
+}
+
+/// The descriptions that were found in a text: the first one, and the places of different ones.
+#[derive(Debug, Default)]
+struct Candidates {
+    first: Option<Extracted>,
+    positions: Vec<Position>,
+    copies: usize,
+}
+
+impl Candidates {
+    fn add(&mut self, at: Position, next: Extracted) {
+        match &self.first {
+            Some(first) if first.text == next.text => self.copies += 1,
+            Some(_) => self.positions.push(at),
             None => {
-                positions.push(lines.position(at));
-                found = Some(next);
+                self.positions.push(at);
+                self.first = Some(next);
             }
         }
     }
-    if positions.len() > 1 {
-        return Err(WrappingError::Several(positions));
+
+    fn finish(self) -> Result<Option<Extracted>, WrappingError> {
+        if self.positions.len() > 1 {
+            return Err(WrappingError::Several(self.positions));
+        }
+        Ok(self.first.map(|mut found| {
+            if self.copies > 0 {
+                found.steps.push(Step::Copies(self.copies));
+            }
+            found
+        }))
     }
-    let Some(found) = found else { return Ok(Extracted { text, steps }) };
-    if let Some((before, after)) = found.lines.map(|block| lines.around(&block)).filter(|around| *around != (0, 0)) {
-        steps.push(Step::Around { before, after });
-    }
-    steps.extend(found.steps);
-    if copies > 0 {
-        steps.push(Step::Copies(copies));
-    }
-    Ok(Extracted { text: found.text, steps })
 }
 
 /// A description that was found.

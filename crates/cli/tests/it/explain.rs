@@ -2,7 +2,7 @@
 
 use crate::binary::portolan;
 use crate::process::{Finished, Process};
-use crate::{TIMEOUT, assert_refused, run};
+use crate::{TIMEOUT, WIDE, assert_refused, run_at_width};
 use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use std::process::Stdio;
@@ -15,8 +15,17 @@ const XOR_MAPPED_RESPONSE: &str = "0101000c2112a4420102030405060708090a0b0c00200
 /// A Binding request.
 const REQUEST: &str = "000100002112a442a5fba2ff1f800afdfde0ac6c";
 
+fn run(arguments: &[&str]) -> Finished {
+    run_at_width(arguments, WIDE)
+}
+
 pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Finished {
+    run_with_input_at_width(arguments, input, WIDE)
+}
+
+pub(crate) fn run_with_input_at_width(arguments: &[&str], input: &[u8], columns: usize) -> Finished {
     let mut command = portolan(arguments).expect("no server");
+    command.env("COLUMNS", columns.to_string());
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("the binary starts");
     // A process that refuses its arguments ends without reading.
@@ -317,4 +326,27 @@ fn input_that_cannot_be_parsed_gives_one_line_with_the_position() {
     assert_refused(&run_with_input(&["explain"], truncated.as_bytes()), &["line 3, column 12", "'g'"]);
     assert_refused(&run_with_input(&["explain"], b"what is this?\n"), &["line 1, column 1", "base64"]);
     assert_refused(&run_with_input(&["explain"], &[0xd4, 0xc3, 0xb2, 0xa1, 0]), &["byte 0", "header of a capture"]);
+}
+
+#[test]
+fn explanations_fit_the_width_and_no_row_of_the_summary_is_broken() {
+    let narrow = |arguments: &[&str], columns| run_with_input_at_width(arguments, CAPTURES[0].1, columns).stdout;
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let wide = narrow(&["explain"], WIDE);
+    let table = narrow(&["explain", "--summary"], WIDE);
+    let rows = table.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>();
+    assert!(rows.len() == 3 && rows[0].len() > 80, "{table}");
+    for columns in [40, 80, 100] {
+        let text = narrow(&["explain"], columns);
+        assert_eq!(words(&text), words(&wide), "{columns}");
+        assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}:\n{text}");
+        let text = narrow(&["explain", "--summary"], columns);
+        assert!(text.starts_with(&rows.join("\n")), "{columns}:\n{text}");
+        let counts = text.lines().skip(rows.len());
+        assert!(counts.clone().all(|line| line.chars().count() <= columns), "{columns}:\n{text}");
+        assert_eq!(words(&text), words(&table), "{columns}");
+        for format in [&["explain", "--format", "json"][..], &["explain", "--summary", "--format", "json"]] {
+            assert_eq!(narrow(format, columns), narrow(format, WIDE), "{columns}");
+        }
+    }
 }

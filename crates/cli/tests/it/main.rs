@@ -44,6 +44,16 @@ fn run(arguments: &[&str]) -> Finished {
     Process::start(command).and_then(|process| process.finish(TIMEOUT)).expect("the process ends")
 }
 
+/// A width at which no line of a report is wrapped.
+const WIDE: usize = 1_000;
+
+/// Runs the binary until it ends, on a terminal of this width.
+fn run_at_width(arguments: &[&str], columns: usize) -> Finished {
+    let mut command = binary::portolan(arguments).expect("loopback only");
+    command.env("COLUMNS", columns.to_string());
+    Process::start(command).and_then(|process| process.finish(TIMEOUT)).expect("the process ends")
+}
+
 /// Asserts that the command could not run: code 2, empty standard output, and one line with these words.
 #[track_caller]
 fn assert_refused(finished: &Finished, words: &[&str]) {

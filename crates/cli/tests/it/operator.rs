@@ -77,6 +77,32 @@ fn each_dropped_request_has_a_log_line_with_the_time_and_a_counter_and_a_respons
     }
 }
 
+/// Whether the machine is busy or not: each dropped datagram has a log line, or is in the number of the others.
+#[test]
+fn a_flood_of_invalid_datagrams_has_few_log_lines_and_an_exact_counter() {
+    const BURSTS: usize = 10;
+    const BURST: usize = 50;
+    let (server, local) = start_server(&["-v"]);
+    let socket = client(&local);
+    for _ in 0..BURSTS {
+        for _ in 0..BURST {
+            socket.send(b"GET / HTTP/1.1\r\n\r\n").expect("loopback");
+        }
+        // The server has processed the burst before this request, so the receive buffer is never full.
+        exchange(&socket);
+    }
+    server.terminate().expect("the process runs");
+    let finished = server.finish(TIMEOUT).expect("the process ends");
+    let number =
+        |text: &str, after: &str| -> Option<usize> { text.split_once(after)?.0.rsplit(' ').next()?.parse().ok() };
+    let counted = number(&finished.stderr, " not STUN;").expect("a counter");
+    let logged = finished.stderr.matches("it is not STUN").count();
+    let others: usize =
+        finished.stderr.lines().filter_map(|line| number(line, " more of dropped-not-a-stun-datagram")).sum();
+    assert_eq!((counted, logged + others), (BURSTS * BURST, counted), "{finished:?}");
+    assert!(logged < counted, "{finished:?}");
+}
+
 #[test]
 fn the_rate_limit_and_the_limit_of_streams_have_log_lines_and_counters() {
     let (mut server, local) = start_server(&["-v", "--rate", "1", "--streams", "1"]);

@@ -1,8 +1,9 @@
 //! `portolan sdp …` needs no network.
 
 use crate::binary::portolan;
-use crate::explain::run_with_input;
-use crate::{assert_refused, run};
+use crate::explain::{run_with_input, run_with_input_at_width};
+use crate::process::Finished;
+use crate::{WIDE, assert_refused, run_at_width};
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,6 +11,16 @@ use std::process::Stdio;
 
 /// An offer like that of a browser: audio, two video sections of which one is invalid, data.
 const OFFER: &str = include_str!("sdp/offer.sdp");
+
+/// `{"type":"offer","sdp":"v=0\\r\\n…"}` in base64: audio without encryption.
+const BASE64: &str = "\
+    eyJ0eXBlIjoib2ZmZXIiLCJzZHAiOiJ2PTBcclxubz0tIDEgMSBJTiBJUDQgMTkyLjAuMi4xXHJcbnM9LVxyXG50PT\
+    AgMFxyXG5tPWF1ZGlvIDkgUlRQL0FWUCAwXHJcbmM9SU4gSVA0IDE5Mi4wLjIuMVxyXG4ifQ==\
+";
+
+fn run(arguments: &[&str]) -> Finished {
+    run_at_width(arguments, WIDE)
+}
 
 /// Creates a folder for each test.
 fn folder(name: &str) -> PathBuf {
@@ -50,9 +61,12 @@ fn a_description_in_a_wrapping_is_taken_out_of_it_and_standard_error_says_so() {
     let json = serde_json::json!({"type": "offer", "sdp": offer}).to_string();
     let utf16: Vec<u8> = format!("\u{feff}{offer}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let quoted: String = offer.lines().map(|line| format!("> {line}\n")).collect();
+    let url: String = offer.bytes().map(|byte| format!("%{byte:02X}")).collect();
     for (input, step) in [
         (json.clone().into_bytes(), "took the description out of a string"),
         (utf16, "converted UTF-16 to UTF-8"),
+        (url.clone().into_bytes(), "decoded percent-encoding (URL)"),
+        (format!("type=offer&sdp={url}").into_bytes(), "decoded percent-encoding (URL)"),
         (quoted.into_bytes(), "removed the start of each line before the description"),
     ] {
         for command in ["explain", "check", "json", "scrub", "answer"] {
@@ -75,6 +89,13 @@ fn a_description_in_a_wrapping_is_taken_out_of_it_and_standard_error_says_so() {
     assert_refused(
         &run_with_input(&["sdp", "check"], both.as_bytes()),
         &["<stdin>: 2 different descriptions, at 1:10, 1:"],
+    );
+    let finished = run_with_input(&["sdp", "check"], BASE64.as_bytes());
+    let line = "portolan: <stdin>: decoded base64; took the description out of a string; line numbers count from the v= line\n";
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), line), "{finished:?}");
+    assert_refused(
+        &run_with_input(&["sdp", "check"], BASE64.replacen("OiJ", "O!J", 1).as_bytes()),
+        &["<stdin>: 1:30: damaged base64: '!'"],
     );
     // The conversion from JSON reads portolan.sdp/1 and nothing else.
     assert_refused(&run_with_input(&["sdp", "json", "--to-sdp"], json.as_bytes()), &["is not JSON of portolan.sdp/1"]);
@@ -358,5 +379,79 @@ fn ten_million_bytes_are_parsed() {
     }
     let deep = run_with_input(&["sdp", "json", "--to-sdp"], "[".repeat(10_000_000).as_bytes());
     assert_refused(&deep, &["not JSON"]);
+    std::fs::remove_dir_all(folder).expect("the folder exists");
+}
+
+#[test]
+fn reports_fit_the_width_and_lines_with_carets_are_cut_instead_of_broken() {
+    let folder = folder("width");
+    let bad = OFFER
+        .replace("a=sendrecv", "a=sendrecv\r\na=inactive")
+        .replace("typ srflx raddr 10.44.55.66 rport 50000 generation 0", "typ srflx raddr 10.44.55.66 rport fifty");
+    let good = run_with_input(&["sdp", "answer"], OFFER.as_bytes()).stdout;
+    let wrong = good.replacen("m=audio", "m=video", 1).replacen("a=setup:active", "a=setup:often", 1);
+    let files = [("offer.sdp", OFFER), ("bad.sdp", &bad), ("wrong.sdp", &wrong)].map(|(name, text)| {
+        std::fs::write(folder.join(name), text).expect("a new file");
+        folder.join(name).display().to_string()
+    });
+    let [offer, bad, wrong] = files.each_ref().map(String::as_str);
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    // A line of SDP in `sdp explain`: its number is in the first four columns.
+    let is_line = |line: &str, is_explained: bool| {
+        is_explained && line.starts_with(' ') && line.chars().take(4).any(|c| c.is_ascii_digit())
+    };
+    // The words of a report without quoted lines of SDP and carets.
+    let prose = |text: &str, is_explained: bool| -> Vec<String> {
+        let is_quoted = |line: &str| {
+            line.contains(" | ") || line.ends_with(" |") || line.trim() == "^" || is_line(line, is_explained)
+        };
+        text.lines().filter(|line| !is_quoted(line)).flat_map(words).collect()
+    };
+    let marked = |text: &str| -> Vec<Option<char>> {
+        let lines: Vec<&str> = text.lines().collect();
+        let carets = lines.windows(2).filter(|pair| pair[1].trim_start_matches([' ', '|']).starts_with('^'));
+        carets.map(|pair| pair[0].chars().nth(pair[1].chars().position(|c| c == '^').expect("a caret"))).collect()
+    };
+    for (arguments, carets) in [
+        (&["sdp", "check", bad][..], 3),
+        (&["sdp", "explain", bad], 2),
+        (&["sdp", "validate", offer, wrong], 2),
+        (&["sdp", "diff", offer, wrong], 0),
+        (&["sdp", "answer", bad], 0),
+    ] {
+        let (wide, is_explained) = (run_at_width(arguments, WIDE), arguments[1] == "explain");
+        let report =
+            |finished: &Finished| if arguments[1] == "answer" { &finished.stderr } else { &finished.stdout }.clone();
+        assert!(marked(&report(&wide)).len() >= carets, "{}", report(&wide));
+        // Without a terminal each message is one line, for `grep`.
+        assert_eq!(prose(&report(&crate::run(arguments)), false), prose(&report(&wide), false), "{arguments:?}");
+        assert_eq!(report(&crate::run(arguments)).lines().count(), report(&wide).lines().count(), "{arguments:?}");
+        for columns in [40, 80, 100] {
+            let finished = run_at_width(arguments, columns);
+            let text = report(&finished);
+            assert_eq!(finished.code, wide.code, "{arguments:?}");
+            assert_eq!(
+                (prose(&text, is_explained), marked(&text)),
+                (prose(&report(&wide), is_explained), marked(&report(&wide))),
+                "{columns}:\n{text}"
+            );
+            // A word may be longer than the terminal, and a line of `sdp explain` without a caret stays as it is.
+            let longest_word = |line: &str| line.split_whitespace().map(str::len).max().unwrap_or_default();
+            let fits = |line: &str| {
+                line.chars().count() <= columns || longest_word(line) + 8 > columns || is_line(line, is_explained)
+            };
+            assert_eq!(text.lines().find(|line| !fits(line)), None, "{arguments:?} {columns}:\n{text}");
+            if arguments[1] == "answer" {
+                assert_eq!(finished.stdout, wide.stdout, "the answer is not wrapped");
+                continue;
+            }
+            let json = |columns| run_at_width(&[arguments, &["--format", "json"]].concat(), columns).stdout;
+            assert_eq!(json(columns), json(WIDE), "{arguments:?}");
+        }
+    }
+    let input = run_with_input_at_width(&["sdp", "check"], OFFER.as_bytes(), 40).stdout;
+    let expected = "<stdin>:40:12: deviation: a= expected\n  milliseconds, more than 0, found 'n'\n  (RFC 8866 §6.5)\n   |\n\
+        40 | a=maxptime:nine\n   |            ^\n   = hint: write the value as the\n     section requires, for example\n     a=maxptime:120\n";
+    assert!(input.starts_with(expected), "{input}");
     std::fs::remove_dir_all(folder).expect("the folder exists");
 }

@@ -1,8 +1,10 @@
 //! The reports of `portolan` behind each kind of NAT, compared with the table of kinds.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::ffi::OsStr;
+use std::net::UdpSocket;
+use std::thread;
 
 use serde_json::Value;
 
@@ -223,6 +225,25 @@ pub(crate) fn three_in_high_loss(kind: &'static Kind) -> Outcome {
     if unknown <= 1 { Ok(()) } else { Err(format!("{unknown} of 3 runs gave no result").into()) }
 }
 
+/// The firewall remembers packets of earlier runs to the server's other address. Three runs in a row are still correct:
+/// no filtering socket has a port that a mapping socket may have had.
+pub(crate) fn earlier_traffic() -> Outcome {
+    let network = TestNetwork::named("v6fw")?;
+    let plan = &network.topology.plan;
+    let other = SocketAddr::new(plan.alternate, PORTS[1]);
+    network.topology.client.inside(|| {
+        for port in MAPPING_PORTS {
+            UdpSocket::bind(SocketAddr::new(plan.client, port))?.send_to(b"earlier", other)?;
+        }
+        Ok(())
+    })?;
+    for number in 1..=3 {
+        let run = network.run(&[])?;
+        run.check(&network).map_err(|why| format!("run {number}: {}", why.message().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
 /// Twenty clients behind one lossy router, all of them correct. Five run at a time, because the server limits the rate
 /// of responses to one address.
 pub(crate) fn twenty_clients(kind: &str) -> Outcome {
@@ -326,6 +347,41 @@ pub(crate) fn silent_resolver() -> Outcome {
     check_one_line(&finished)
 }
 
+/// A DNS server that drops AAAA queries delays the command by about a second, and one line names the family.
+pub(crate) fn resolver_without_ipv6() -> Outcome {
+    let network = TestNetwork::named("ei_apd")?;
+    let resolver = network.topology.client.bind("127.0.0.1:53".parse()?)?;
+    let IpAddr::V4(address) = network.topology.plan.primary else { return Err("no IPv4 network".into()) };
+    // The thread ends with the lab.
+    thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, from)) = resolver.recv_from(&mut query) {
+            if let Some(response) = query.get(..length).and_then(|query| dns_response(query, address)) {
+                let _ = resolver.send_to(&response, from);
+            }
+        }
+    });
+    let client = start(&network.topology.client, &["nat", "--server", "stun.example.org", "--format", "json"])?;
+    let run = Run::of(client.finish(TIMEOUT)?)?;
+    run.check(&network)?;
+    if run.finished.took > Duration::from_millis(3_500) || !run.finished.stderr.contains("without IPv6") {
+        return Err(format!("the lookup of IPv6 took too long, or has no line: {:?}", run.finished).into());
+    }
+    Ok(())
+}
+
+/// Returns the DNS response with one address to a query for IPv4 addresses; `None` for another query.
+fn dns_response(query: &[u8], address: Ipv4Addr) -> Option<Vec<u8>> {
+    let (id, rest) = query.split_at_checked(2)?;
+    let question = rest.get(10..)?;
+    let name = question.iter().position(|byte| *byte == 0)? + 1;
+    let question = question.get(..name + 4).filter(|question| question.ends_with(&[0, 1, 0, 1]))?;
+    // One question, one answer: the name of the question, type A, class IN, a lifetime of 60 s, four bytes.
+    let header = [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+    let answer = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4];
+    Some([id, &header, question, &answer, &address.octets()].concat())
+}
+
 /// The server stops cleanly on a signal, and prints its counters.
 pub(crate) fn server_ends() -> Outcome {
     let host = Namespace::alone("server")?;
@@ -373,6 +429,8 @@ fn check_one_line(finished: &Finished) -> Outcome {
     Err(format!("not one clear line: {finished:?}").into())
 }
 
+/// The ports of mapping sockets.
+const MAPPING_PORTS: core::ops::RangeInclusive<u16> = 49_152..=57_343;
 /// The upper bound of any run.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
 /// The upper bound of a classification without loss: the last of seven transmissions, its timeout, and a busy machine.

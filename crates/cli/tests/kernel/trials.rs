@@ -31,11 +31,13 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     for (kind, hairpin) in [("ei_apd", "none"), ("ei_ei_hp", "external-source"), ("ei_apd_hp", "external-source")] {
         list.add(format!("nat::hairpin_{kind}"), || reports::hairpin(kind, hairpin));
     }
+    list.add("nat::earlier_traffic".to_owned(), reports::earlier_traffic);
     list.add("nat::requirements".to_owned(), reports::requirements);
     list.add("nat::servers_of_the_environment".to_owned(), reports::servers_of_the_environment);
     list.add("nat::black_hole".to_owned(), reports::black_hole);
     list.add("nat::unknown_name".to_owned(), reports::unknown_name);
     list.add("nat::silent_resolver".to_owned(), reports::silent_resolver);
+    list.add("nat::resolver_without_ipv6".to_owned(), reports::resolver_without_ipv6);
     list.add("nat::offline".to_owned(), || reports::offline(&["--server", "203.0.113.10"]));
     list.add("nat::offline_v6".to_owned(), || reports::offline(&["--server", "2001:db8:113::10"]));
     list.add("nat::offline_by_name".to_owned(), reports::offline_by_name);

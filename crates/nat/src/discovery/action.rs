@@ -13,6 +13,7 @@ use portolan_machine::SocketId;
 use portolan_stun::TransactionId;
 
 use super::plan::PlannedRequest;
+use super::source_port::PortRange;
 
 /// Actions in the order in which they are applied.
 pub(super) type Actions = Vec<Action>;
@@ -24,6 +25,7 @@ pub(super) enum Action {
     OpenUdp {
         socket: SocketId,
         towards: SocketAddr,
+        ports: PortRange,
         /// Whether the socket replaces one whose port was taken.
         replaces: bool,
     },
@@ -51,7 +53,7 @@ pub(super) enum Action {
 
 impl Action {
     /// A fresh UDP socket.
-    pub(super) const fn open_udp(socket: SocketId, towards: SocketAddr) -> Self {
-        Self::OpenUdp { socket, towards, replaces: false }
+    pub(super) const fn open_udp(socket: SocketId, towards: SocketAddr, ports: PortRange) -> Self {
+        Self::OpenUdp { socket, towards, ports, replaces: false }
     }
 }

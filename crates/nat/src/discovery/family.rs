@@ -27,6 +27,7 @@ use super::ports::PortSockets;
 use super::reach::TcpCheck;
 use super::response::ResponseFields;
 use super::servers::Servers;
+use super::source_port::PortRange;
 use super::tag::{Tag, Target, Test};
 
 /// The number of ports that are tried when ports are taken.
@@ -80,7 +81,7 @@ impl FamilyRun {
         let first = servers.first()?;
         servers.join_first();
         let (now, socket) = (cx.now(), cx.next_socket());
-        let mut actions = Actions::from([Action::open_udp(socket, first)]);
+        let mut actions = Actions::from([Action::open_udp(socket, first, PortRange::Other)]);
         let from = if second { now + SECOND_FAMILY } else { now };
         let mut filtering = FilteringRun::new();
         actions.push(filtering.attempt(cx.next_socket(), 0, first));
@@ -199,17 +200,17 @@ impl FamilyRun {
         }
         self.state.port_tries += 1;
         let fresh = cx.next_socket();
-        let towards = if socket == self.mapping.socket
+        let (towards, ports) = if socket == self.mapping.socket
             && let Some(first) = self.servers.first()
         {
             self.mapping.socket = fresh;
-            first
+            (first, PortRange::Other)
         } else {
             let attempt = self.filtering.by_socket(socket)?;
             attempt.socket = fresh;
-            attempt.primary
+            (attempt.primary, PortRange::Filtering)
         };
-        Some(Action::OpenUdp { socket: fresh, towards, replaces: true })
+        Some(Action::OpenUdp { socket: fresh, towards, ports, replaces: true })
     }
 
     /// Takes the id of a request that has been sent for the first time.

@@ -19,6 +19,7 @@ use super::doubt::{self, Tally};
 use super::filtering::{self, Attempt, Control, Earlier, Judgement, Other, Outcome, Setting};
 use super::plan::{CONTROL, EVIDENCE, PlannedRequest, SERVER_TIMEOUT, SHORTEST_TAIL};
 use super::servers::{RequestState, Servers};
+use super::source_port::PortRange;
 use super::tag::{Tag, Test};
 
 /// The sends of a mapping test before its timeout.
@@ -43,7 +44,7 @@ impl FilteringRun {
     /// Opens a fresh socket for a server.
     pub(super) fn attempt(&mut self, socket: SocketId, server: u8, primary: SocketAddr) -> Action {
         self.attempts.push(Attempt::new(server, primary, socket));
-        Action::open_udp(socket, primary)
+        Action::open_udp(socket, primary, PortRange::Filtering)
     }
 
     pub(super) fn by_socket(&mut self, socket: SocketId) -> Option<&mut Attempt> {

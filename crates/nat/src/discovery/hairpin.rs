@@ -15,6 +15,7 @@ use portolan_stun_agent::AnswerFrom;
 use super::action::{Action, Actions};
 use super::doubt::{self, Tally};
 use super::plan::{EVIDENCE, MAPPING, PlannedRequest};
+use super::source_port::PortRange;
 use super::tag::{Tag, Test};
 
 /// The hairpin socket and its results.
@@ -44,7 +45,7 @@ impl HairpinRun {
         }
         let socket = next_socket();
         (self.socket, self.server, self.peer) = (Some(socket), Some(server), Some(peer));
-        Some(Action::open_udp(socket, server))
+        Some(Action::open_udp(socket, server, PortRange::Other))
     }
 
     pub(super) fn holds(&self, socket: SocketId) -> bool {

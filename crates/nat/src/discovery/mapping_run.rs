@@ -7,7 +7,7 @@
 
 use crate::behavior::{Mapping, NatKind};
 use crate::event::DiscoveryEvent;
-use crate::note::DiscoveryNote;
+use crate::note::{DiscoveryNote, ExtraServerReason};
 use crate::profile::{Conclusion, Evidence, Family, Flaw, Unknown};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -25,8 +25,9 @@ use super::response::ResponseFields;
 use super::servers::{RequestState, ServerState, Servers};
 use super::tag::{Tag, Target, Test};
 
-/// The number of servers whose other addresses get requests if the NAT preserves the port.
-const POOL_SERVERS: usize = 2;
+/// The most requests to further destinations if the NAT preserves the port. With the requests of every run they fit in
+/// the ten transactions of the first second.
+const POOL_REQUESTS: usize = 2;
 
 /// Whether the observations are of one mapping.
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +177,7 @@ impl MappingRun {
         if self.verdict.is_some() || self.local.is_none() {
             return actions;
         }
-        actions.extend(self.sample_pool(servers));
+        actions.extend(self.sample_pool(now, servers));
         if !self.needs_another_server(now, servers) {
             return actions;
         }
@@ -200,15 +201,39 @@ impl MappingRun {
     }
 
     /// Returns requests to further destination addresses if the NAT preserves the port.
-    fn sample_pool(&self, servers: &mut Servers) -> Actions {
-        if !self.is_preserved(servers) {
-            return Actions::new();
+    ///
+    /// A new address is stronger evidence than another port of a known address: a NAT may choose its address by a hash
+    /// of the destination address. So the second server gets one request to its other address, and then further
+    /// servers get one each. If there are none left, the second server gets a request to its other port too.
+    fn sample_pool(&self, now: Instant, servers: &mut Servers) -> Actions {
+        let mut actions = Actions::new();
+        // Whether the second server has another address is known after its response.
+        if !self.is_preserved(servers) || servers.any_pending(now) {
+            return actions;
         }
-        let capable = servers.in_use().filter(|(_, server)| server.is_capable() && server.is_trusted());
-        let capable: Vec<u8> = capable.map(|(number, _)| number).take(POOL_SERVERS).collect();
-        let targets =
-            capable.into_iter().flat_map(|server| [Target::OtherAddress, Target::OtherBoth].map(|t| (server, t)));
-        targets.filter_map(|(server, target)| self.plan_request(servers, server, target)).collect()
+        let capable: Vec<u8> = Self::sampled(servers).map(|(number, _)| number).collect();
+        let Some(first) = capable.first().copied() else { return actions };
+        actions.extend(self.plan_request(servers, first, Target::OtherAddress));
+        actions.extend(self.plan_request(servers, first, Target::OtherBoth));
+        let second = capable.get(1).copied();
+        actions.extend(second.and_then(|second| self.plan_request(servers, second, Target::OtherBoth)));
+        let sent = usize::from(second.is_some());
+        while sent + servers.extra() < POOL_REQUESTS {
+            let Some(number) = servers.join_sample() else { break };
+            let why = ExtraServerReason::PreservedPort;
+            let note = servers.get(number).map(|state| DiscoveryNote::Joined { server: state.address, why });
+            actions.extend(note.map(Action::Note));
+            actions.extend(self.plan_request(servers, number, Target::Primary));
+        }
+        if let Some(second) = second.filter(|_| sent + servers.extra() < POOL_REQUESTS) {
+            actions.extend(self.plan_request(servers, second, Target::OtherAddress));
+        }
+        actions
+    }
+
+    /// The servers whose other addresses get requests if the NAT preserves the port.
+    fn sampled(servers: &Servers) -> impl Iterator<Item = (u8, &ServerState)> {
+        servers.required().filter(|(_, server)| server.is_capable() && server.is_trusted()).take(2)
     }
 
     /// Whether only a second response of a primary address is missing.
@@ -216,16 +241,14 @@ impl MappingRun {
         self.verdict.is_none() && !self.confirmation.is_confirmed && self.observations.len() > 1
     }
 
-    /// Whether a request to a further destination address is pending.
+    /// Whether a request to a further destination address is pending or will follow.
     fn is_sampling(&self, now: Instant, servers: &Servers) -> bool {
+        let is_under_way =
+            |request: &RequestState| request.is_waiting() && request.timeout_at().is_none_or(|timeout| timeout > now);
         self.is_preserved(servers)
-            && servers.in_use().filter(|(_, server)| server.is_trusted()).any(|(_, server)| {
-                server
-                    .targets
-                    .iter()
-                    .skip(1)
-                    .any(|request| request.is_waiting() && request.timeout_at().is_none_or(|timeout| timeout > now))
-            })
+            && (servers.any_sample_pending(now)
+                || Self::sampled(servers).any(|(_, server)| !server.alternate().planned)
+                || servers.trusted().any(|server| server.targets.iter().skip(1).any(is_under_way)))
     }
 
     fn needs_another_server(&self, now: Instant, servers: &Servers) -> bool {
@@ -305,7 +328,9 @@ impl MappingRun {
             Judgement::Independent { .. } if self.is_sampling(now, servers) => None,
             Judgement::Independent { witnesses, destinations, .. } => {
                 let p_wrong = self.error_of_independence(servers, witnesses, destinations);
-                Some(Conclusion::value_with(Mapping::EndpointIndependent, p_wrong, self.evidence(servers)))
+                let mut evidence = self.evidence(servers);
+                evidence.extend(self.is_preserved(servers).then_some(Evidence::PreservedPort { destinations }));
+                Some(Conclusion::value_with(Mapping::EndpointIndependent, p_wrong, evidence))
             }
             // A faulty server may report several addresses, so the reported address must have stayed the same.
             Judgement::Dependent { on: Some(_), several_addresses } if pending || (several_addresses && !steady) => {

@@ -11,6 +11,7 @@ use portolan_stun_agent::AnswerFrom;
 use super::action::{Action, Actions};
 use super::allocation::Sample;
 use super::plan::{MAPPING, PlannedRequest};
+use super::source_port::PortRange;
 use super::tag::{Tag, Test};
 use crate::profile::Family;
 
@@ -46,7 +47,7 @@ impl PortSockets {
         self.server = server;
         for _ in 0..SOCKETS {
             let id = next_socket();
-            actions.push(Action::open_udp(id, to));
+            actions.push(Action::open_udp(id, to, PortRange::Other));
             self.sockets.push(PortSocket { id, to, local: None, mapped: None, over: false });
         }
         actions

@@ -176,6 +176,8 @@ pub(super) struct Servers {
     joined: usize,
     /// The number of silent servers that have been replaced.
     replaced: usize,
+    /// The servers that are only further destinations for the mapping test.
+    samples: Vec<u8>,
     /// The time of the last datagram from a server.
     heard_at: Option<Instant>,
     /// The time of the first one.
@@ -195,7 +197,7 @@ impl Servers {
         }
         // A tag counts servers in one byte.
         all.truncate(usize::from(u8::MAX));
-        Self { all, joined: 0, replaced: 0, heard_at: None, first_heard_at: None }
+        Self { all, joined: 0, replaced: 0, samples: Vec::new(), heard_at: None, first_heard_at: None }
     }
 
     pub(super) fn first(&self) -> Option<SocketAddr> {
@@ -285,6 +287,28 @@ impl Servers {
         Some(number)
     }
 
+    /// Adds the next server as a further destination of the mapping test. No other server replaces it if it is silent.
+    pub(super) fn join_sample(&mut self) -> Option<u8> {
+        let number = self.join()?;
+        self.samples.push(number);
+        Some(number)
+    }
+
+    /// The servers in use that are not only further destinations.
+    pub(super) fn required(&self) -> impl Iterator<Item = (u8, &ServerState)> {
+        self.in_use().filter(|(number, _)| !self.samples.contains(number))
+    }
+
+    /// The number of servers in use beyond those that are used at first.
+    pub(super) const fn extra(&self) -> usize {
+        self.joined.saturating_sub(AT_FIRST)
+    }
+
+    /// Whether a further destination may still answer for the first time.
+    pub(super) fn any_sample_pending(&self, now: Instant) -> bool {
+        self.samples.iter().filter_map(|number| self.get(*number)).any(|server| server.is_pending(now))
+    }
+
     pub(super) fn join_first(&mut self) {
         self.joined = self.all.len().min(AT_FIRST);
     }
@@ -299,7 +323,7 @@ impl Servers {
 
     /// Whether another server is to be added for a silent one. Each silent server adds one.
     pub(super) fn take_replacement(&mut self, now: Instant) -> bool {
-        let silent = self.in_use().filter(|(_, server)| server.is_silent(now)).count();
+        let silent = self.required().filter(|(_, server)| server.is_silent(now)).count();
         let due = silent > self.replaced && self.has_more();
         if due {
             self.replaced += 1;

@@ -64,6 +64,7 @@ fn discovery() -> Table {
         N::Joined { server, why: Why::Silence },
         N::Joined { server, why: Why::Contradiction },
         N::Joined { server, why: Why::Capability },
+        N::Joined { server, why: Why::PreservedPort },
         N::AlternateFound { server, other },
     ];
     samples.extend(FLAWS.map(|flaw| N::Caught { server, flaw }));
@@ -85,6 +86,7 @@ fn discovery() -> Table {
             N::Joined { why: Why::Silence, .. },
             N::Joined { why: Why::Contradiction, .. },
             N::Joined { why: Why::Capability, .. },
+            N::Joined { why: Why::PreservedPort, .. },
             N::AlternateFound { .. },
             N::Caught { flaw: Flaw::Silent, .. },
             N::Caught { flaw: Flaw::NoOtherAddress, .. },

@@ -87,6 +87,12 @@ pub enum Evidence {
         /// Its external endpoint.
         external: SocketAddr,
     },
+    /// The external port is the local port, and this number of destination addresses got one external endpoint. With a
+    /// preserved port this shows endpoint independence only if the NAT has one public address.
+    PreservedPort {
+        /// The number of destination addresses.
+        destinations: u8,
+    },
     /// A flaw of a server.
     Server {
         /// The server.
@@ -151,7 +157,11 @@ impl Evidence {
             | Self::TcpConnected { to: address }
             | Self::TcpFailed { to: address, .. }
             | Self::Hairpinned { from: address } => replace_ip(address, replace),
-            Self::Silence { .. } | Self::Loss { .. } | Self::Lived { .. } | Self::Died { .. } => {}
+            Self::Silence { .. }
+            | Self::Loss { .. }
+            | Self::PreservedPort { .. }
+            | Self::Lived { .. }
+            | Self::Died { .. } => {}
         }
     }
 }
@@ -166,6 +176,10 @@ impl fmt::Display for Evidence {
             Self::Loss { sent, answered } => write!(f, "{answered} of {sent} packets that must be answered were"),
             Self::Local { address } => write!(f, "the socket's own address is {address}"),
             Self::Mapped { local, external } => write!(f, "local port {local} became {external}"),
+            Self::PreservedPort { destinations } => write!(
+                f,
+                "{destinations} destination addresses agreed; with a preserved port this assumes a NAT with one public address"
+            ),
             Self::Server { address, flaw } => write!(f, "{address}: {flaw}"),
             Self::Unreachable { to, why } => write!(f, "{to}: {why}"),
             Self::TcpConnected { to } => write!(f, "TCP to {to} connects"),

@@ -73,6 +73,34 @@ fn d5_two_successive_runs_agree_and_use_different_ports() {
     assert!(seen.iter().all(|port| *port >= 49_152));
 }
 
+/// A NAT or firewall remembers the packets of earlier runs. A filtering socket never has the port of an earlier socket
+/// that sent to the other address (RFC 5780 §4.1), even if the random numbers repeat.
+#[test]
+fn d5_traffic_of_earlier_runs_opens_no_filter() {
+    for filtering in [APDF, Filtering::AddressDependent] {
+        for barrier in [TranslatorConfig::firewall(filtering), TranslatorConfig::new(EIM, filtering)] {
+            let world = World::behind(barrier).config(|config| (config.ports, config.hairpin) = (true, true));
+            let (mut net, host) = world.net();
+            // The mapping socket of each run gets the random number that the filtering socket of the next run gets.
+            for run in 0..24_u8 {
+                net.set_counting_rng(host);
+                net.with(host, |_, cx| {
+                    (run..24).for_each(|_| {
+                        let _ = cx.random::<1>();
+                    })
+                });
+                net.command(host, MeasurementCommand::Start).unwrap();
+                let end = net.now() + Duration::from_secs(10);
+                let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
+                let last = net.take_events().pop().map(|timed| timed.event);
+                let Some(DiscoveryEvent::Report(report)) = last else { panic!("no report") };
+                assert_eq!(report.families[0].filtering.value(), Some(&filtering), "run {run}: {report:#?}");
+                net.replace(host, world.discovery());
+            }
+        }
+    }
+}
+
 /// One silent server, or one silent other address, does not end the discovery. One address does not count as two
 /// servers.
 #[test]

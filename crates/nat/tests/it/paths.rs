@@ -17,21 +17,43 @@ const RTT: Duration = Duration::from_millis(50);
 
 /// Runs a client with both families behind one gateway. Returns the report and the story.
 fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Report, String) {
+    dual_among(&[(10, Kind::Full), (20, Kind::Full)], v4, v6, client)
+}
+
+/// A server with an alternate address, without one, or without responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Full,
+    Plain,
+    Silent,
+}
+
+/// Does the same with these servers in both families.
+fn dual_among(
+    servers: &[(u8, Kind)],
+    v4: impl Into<Barrier>,
+    v6: impl Into<Barrier>,
+    client: &[&str],
+) -> (Report, String) {
     let given = |n: u8| StunServer {
         name: "server".into(),
         addresses: vec![([203, 0, 113, n], 3478).into(), at(&format!("[2001:db8:113::{n}]:3478"))],
     };
-    let discovery = Discovery::new(DiscoveryConfig::new(vec![given(10), given(20)])).unwrap();
+    let discovery = Discovery::new(DiscoveryConfig::new(servers.iter().map(|(n, _)| given(*n)).collect())).unwrap();
     let mut net = Net::new(3);
     let addresses: [IpAddr; 2] = ["198.51.100.7".parse().unwrap(), "2001:db8:7::1".parse().unwrap()];
     let gateway = Gateway::new("home", addresses, v4).ipv6(v6);
     let inside = net.add_gateway(net.internet(), gateway, &Link::delay(RTT / 2));
     let addresses: Vec<IpAddr> = client.iter().map(|text| text.parse().unwrap()).collect();
     let host = net.add_host(inside, "client", &addresses, &Link::PERFECT, discovery);
-    for n in [10, 20] {
-        net.add_server(net.internet(), full("v4", n), &Link::PERFECT);
+    for (n, kind) in servers.iter().copied() {
         let six = Server::new("v6", at(&format!("[2001:db8:113::{n}]:3478")));
-        let six = six.alternate(at(&format!("[2001:db8:113::{}]:3479", n + 1)));
+        let (four, six) = match kind {
+            Kind::Full => (full("v4", n), six.alternate(at(&format!("[2001:db8:113::{}]:3479", n + 1)))),
+            Kind::Plain => (plain("v4", n), six),
+            Kind::Silent => (plain("v4", n).fault(Fault::Silent), six.fault(Fault::Silent)),
+        };
+        net.add_server(net.internet(), four, &Link::PERFECT);
         net.add_server(net.internet(), six, &Link::PERFECT);
     }
     net.record_story();
@@ -72,6 +94,25 @@ fn both_families_are_measured_within_the_budget_in_one_and_a_half_seconds() {
     assert_budget(&story);
     let mapping_six = story.lines().find(|line| line.contains("request to [2001") && line.contains("mapping test"));
     assert!(mapping_six.unwrap().starts_with("1.000s"), "IPv4 goes first: {mapping_six:?}");
+}
+
+#[test]
+fn further_servers_for_a_preserved_port_keep_the_budget_and_the_time_of_both_families() {
+    for second in [Kind::Full, Kind::Plain] {
+        for third in [Kind::Full, Kind::Plain, Kind::Silent] {
+            let servers = [(10, Kind::Full), (20, second), (30, third), (40, third), (50, Kind::Plain)];
+            for filtering in Filtering::ALL {
+                let nat = TranslatorConfig::new(EIM, filtering);
+                let (report, story) = dual_among(&servers, nat, nat, &BOTH);
+                assert_budget(&story);
+                assert!(report.elapsed <= Duration::from_millis(1500), "{servers:?} {filtering} {:?}", report.elapsed);
+                for family in &report.families {
+                    assert_eq!(family.mapping.value(), Some(&EIM), "{family:#?}");
+                    assert_eq!(family.filtering.value(), Some(&filtering), "{family:#?}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

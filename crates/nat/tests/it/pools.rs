@@ -1,10 +1,11 @@
 //! Discovery behind a NAT that balances over several public addresses.
 
-use crate::world::{World, full};
+use crate::world::{World, full, plain};
+use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping, Pooling, PortAllocation};
-use portolan_nat::profile::{FamilyReport, Unknown};
+use portolan_nat::profile::{Evidence, FamilyReport, Finding, Unknown};
 use portolan_nat::translator::TranslatorConfig;
-use portolan_sim::Fault;
+use portolan_sim::{Fault, Server};
 
 const EIM: Mapping = Mapping::EndpointIndependent;
 
@@ -75,6 +76,53 @@ fn a_single_address_is_still_independent_with_preserved_ports() {
         assert!((0.001..0.01).contains(&p_wrong), "an equal port that is preserved is no evidence: {p_wrong}");
         let random = World::behind(TranslatorConfig::home().ports(PortAllocation::Random)).seed(seed).family();
         assert!(random.mapping.p_wrong().unwrap() < 1e-4, "an equal random port is evidence");
+    }
+}
+
+/// Returns the lists of servers with more than two servers, and the number of destination addresses that are compared.
+fn with_further_servers() -> [(Vec<Server>, u8); 3] {
+    let silent = |last| plain("silent", last).fault(Fault::Silent);
+    [
+        (vec![full("one", 10), full("two", 20), plain("three", 30), plain("four", 40)], 5),
+        (vec![full("one", 10), plain("two", 20), plain("three", 30), full("four", 40), full("five", 50)], 5),
+        (vec![full("one", 10), plain("two", 20), silent(30), silent(40), plain("five", 50)], 3),
+    ]
+}
+
+#[test]
+fn a_preserved_port_is_compared_at_more_servers_within_the_time_and_the_budget() {
+    for (servers, expected) in with_further_servers() {
+        for filtering in Filtering::ALL {
+            let world = World::behind(TranslatorConfig::new(EIM, filtering)).servers(servers.clone());
+            let report = world.report();
+            let family = &report.families[0];
+            let context = format!("{filtering}: {report:#?}");
+            assert_eq!(family.mapping.value(), Some(&EIM), "{context}");
+            assert_eq!(family.filtering.value(), Some(&filtering), "{context}");
+            assert!(family.mapping.evidence.contains(&Evidence::PreservedPort { destinations: expected }), "{context}");
+            let Finding::Value { p_wrong, .. } = family.mapping.finding else { panic!("{context}") };
+            assert_eq!(p_wrong, 0.05 * 0.5_f64.powi(i32::from(expected) - 1), "{context}");
+            assert!(report.elapsed <= Duration::from_millis(900), "{context}");
+            assert!(family.servers.len() <= 4, "a silent server is not replaced: {context}");
+            let random = world.servers_behind(TranslatorConfig::new(EIM, filtering).ports(PortAllocation::Random));
+            assert_eq!(random.servers.len(), 2, "a random port needs no further server: {random:#?}");
+        }
+    }
+}
+
+#[test]
+fn behind_a_balanced_pool_further_servers_halve_the_errors_for_each_address() {
+    for (servers, destinations) in with_further_servers() {
+        let mut independent = 0;
+        for seed in 0..400 {
+            let world = World::behind(TranslatorConfig::balanced(true)).pool(2).servers(servers.clone());
+            let family = world.seed(seed).family();
+            assert!(matches!(family.mapping.reason(), None | Some(Unknown::MultiPath)), "{family:#?}");
+            independent += u32::from(family.mapping.value() == Some(&EIM));
+        }
+        let expected = 400.0 * 0.5_f64.powi(i32::from(destinations) - 1);
+        let spread = 4.0 * expected.sqrt();
+        assert!((expected - spread..=expected + spread).contains(&f64::from(independent)), "{independent} {expected}");
     }
 }
 

@@ -113,10 +113,15 @@ impl World {
         (net, host)
     }
 
-    fn build(&self) -> (Net<Discovery>, portolan_sim::HostId, SegmentId) {
+    /// Returns a discovery that has not started.
+    pub(crate) fn discovery(&self) -> Discovery {
         let given = |server: &Server| StunServer { name: "server".into(), addresses: vec![server.primary] };
         let mut config = DiscoveryConfig::new(self.servers.iter().map(given).collect());
         (self.change)(&mut config);
+        Discovery::new(config).unwrap()
+    }
+
+    fn build(&self) -> (Net<Discovery>, portolan_sim::HostId, SegmentId) {
         let mut net = Net::new(self.seed);
         let link = Link::delay(self.rtt / 2).loss(self.loss);
         let public: IpAddr = PUBLIC.parse().unwrap();
@@ -130,7 +135,7 @@ impl World {
             }
             None => (net.internet(), public, link),
         };
-        let host = net.add_host(segment, "client", &[address], &link, Discovery::new(config).unwrap());
+        let host = net.add_host(segment, "client", &[address], &link, self.discovery());
         for server in &self.servers {
             net.add_server(net.internet(), server.clone(), &Link::PERFECT);
         }
@@ -168,6 +173,11 @@ impl World {
         let mut report = self.report();
         assert_eq!(report.families.len(), 1);
         report.families.remove(0)
+    }
+
+    /// Runs a discovery with the same servers behind another barrier, and returns the report of its only family.
+    pub(crate) fn servers_behind(self, barrier: impl Into<Barrier>) -> FamilyReport {
+        Self { barrier: Some(barrier.into()), ..self }.family()
     }
 
     /// Runs a discovery and returns the text of all its steps.

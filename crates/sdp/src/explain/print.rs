@@ -18,7 +18,9 @@ impl fmt::Display for Item<'_> {
             if let Some(before) = text.get(..error.column - 1).filter(|before| before.len() < SHOWN) {
                 let mut width = Width(0);
                 write!(width, "{}", Text(before))?;
-                writeln!(f, "{:1$}^", "", width.0 + 6)?;
+                // The number of the line has at least four columns, and two spaces follow.
+                let margin = (self.line.index() + 1).ilog10().max(3) as usize + 3;
+                writeln!(f, "{:1$}^", "", margin + width.0)?;
             }
         }
         write!(f, "      {} ({})", self.meaning(), self.clause())

@@ -74,7 +74,7 @@ fn is_multicast(address: Address<'_>) -> bool {
 
 /// Returns whether a name has the form of RFC 1035 §2.3.1, with the digits of RFC 1123 §2.1. The last label is not all
 /// digits: such a name is an IPv4 address with an error.
-fn is_domain_name(name: &str) -> bool {
+pub(crate) fn is_domain_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         let is_inside = !label.starts_with('-') && !label.ends_with('-');

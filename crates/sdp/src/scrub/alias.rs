@@ -1,5 +1,6 @@
 //! Stand-ins: each replaced value has a number in the order of appearance, written in the form that its place requires.
 
+use crate::lint::is_domain_name;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -23,6 +24,8 @@ pub(super) enum Class {
     Ip6,
     Host,
     MulticastHost,
+    /// A name that no resolver accepts, such as an IPv4 address with a letter.
+    InvalidHost,
     /// An invalid IPv4 address.
     InvalidIp4,
     /// The zone of an IPv6 address.
@@ -99,6 +102,11 @@ impl Aliases {
             Class::Control => format!("control-{number}"),
             Class::Host => format!("host-{number}.example"),
             Class::MulticastHost => format!("host-{number}.local"),
+            Class::InvalidHost => {
+                // No label begins with a hyphen.
+                let domain = if value.ends_with(b".local") { "local" } else { "example" };
+                format!("-host-{number}.{domain}")
+            }
             Class::InvalidIp4 => format!("999.999.999.{number}"),
             Class::Zone => format!("{number}"),
             Class::PrivateIp4
@@ -168,6 +176,8 @@ impl Aliases {
             self.mask_address(text.as_bytes(), out);
         } else if !is_name || is_value(text) {
             self.write(Class::Value, text.as_bytes(), out);
+        } else if !name.contains('_') && !is_domain_name(&name) {
+            self.write(Class::InvalidHost, name.as_bytes(), out);
         } else if name.ends_with(".local") {
             self.write(Class::MulticastHost, name.as_bytes(), out);
         } else {
@@ -326,7 +336,7 @@ impl Aliases {
             return None;
         }
         let (name, class) = self.names.get_key_value(&word.to_ascii_lowercase())?;
-        matches!(class, Class::Host | Class::MulticastHost).then(|| (*class, name.clone()))
+        matches!(class, Class::Host | Class::MulticastHost | Class::InvalidHost).then(|| (*class, name.clone()))
     }
 }
 
@@ -338,6 +348,7 @@ impl Class {
             Self::User
                 | Self::Host
                 | Self::MulticastHost
+                | Self::InvalidHost
                 | Self::Ufrag
                 | Self::Password
                 | Self::TlsId

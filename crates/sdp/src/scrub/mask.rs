@@ -38,6 +38,15 @@ impl Errors {
         }
     }
 
+    /// Returns whether both lines have the same number of findings of each code.
+    pub(super) fn has_same_codes(&self, other: &Self) -> bool {
+        let codes = |errors: &Self| {
+            let [value, typed] = errors.unreadable.map(|error| error.is_some());
+            (value, typed, errors.has_nul, errors.deviations.len())
+        };
+        codes(self) == codes(other)
+    }
+
     /// Returns whether both lines have an error, or neither has.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let has_any = |errors: &Self| errors.is_unreadable() || errors.has_nul || !errors.deviations.is_empty();

@@ -15,7 +15,7 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
-use super::streams::Limits;
+use crate::stream_table::StreamLimits;
 use crate::{Authenticator, Rate, ResponderConfigError};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -27,7 +27,7 @@ pub struct ResponderConfig {
     alternate: Vec<SocketAddr>,
     advertise: Vec<(IpAddr, IpAddr)>,
     pub(super) rate: Option<Rate>,
-    pub(super) streams: Limits,
+    pub(super) streams: StreamLimits,
     pub(super) credentials: Option<Authenticator>,
 }
 
@@ -51,7 +51,7 @@ impl ResponderConfig {
             alternate: Vec::new(),
             advertise: Vec::new(),
             rate: Some(Rate::DEFAULT),
-            streams: Limits { total: Self::STREAMS, source: Self::STREAMS_PER_SOURCE },
+            streams: StreamLimits { total: Self::STREAMS, source: Self::STREAMS_PER_SOURCE },
             credentials: None,
         }
     }

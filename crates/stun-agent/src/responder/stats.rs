@@ -1,8 +1,8 @@
 //! The counters of a responder.
 
-use super::streams::Admission;
 use crate::authenticator::{Rejection, RejectionKind};
 use crate::note::ResponderDropped;
+use crate::stream_table::Admission;
 use core::fmt;
 use portolan_stun::ErrorCode;
 
@@ -138,14 +138,14 @@ impl Stats {
         } += 1;
     }
 
-    pub(super) const fn count_stream(&mut self, admission: &Admission) {
+    pub(super) const fn count_stream<T>(&mut self, admission: &Admission<T>) {
         match admission {
             Admission::Admitted => self.streams.accepted += 1,
             Admission::Displaced(..) => {
                 self.streams.accepted += 1;
                 self.streams.displaced += 1;
             }
-            Admission::Refused => self.streams.refused += 1,
+            Admission::Refused(_) => self.streams.refused += 1,
         }
     }
 }

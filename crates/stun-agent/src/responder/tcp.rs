@@ -5,20 +5,51 @@
 //! the output queue is full, while the driver reports a full send buffer, and while its source is above its rate. In
 //! the last case the stream is paused and stores the request, and a timer resumes it.
 
-use super::streams::{Admission, Pause, Stream, Streams};
 use super::{Phase, Responder, is_binding_request};
 use crate::framing::{ChannelDataPolicy, Framer};
 use crate::note::{ResponderDropped, ResponderNote};
 use crate::source::Source;
+use crate::stream_table::{Admission, StreamTable};
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Cx, Datagram, Deadline, Instant, Output, Protocol, SocketId, SocketOrder, Timers, Verdict};
+use portolan_machine::{
+    Cx, Datagram, Deadline, Instant, Output, Protocol, SocketId, SocketOrder, TimerId, Timers, Verdict,
+};
 
 /// The time between two attempts to queue an output.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// The queue space that reading a stream requires: for a response, and for a `Close` or a `Pause` after it.
 const STREAM_SPACE: usize = 2;
+
+/// The longest message of a stream in bytes, and the limit of the buffer of each stream.
+const MESSAGE: usize = 4096;
+
+/// One accepted stream.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    /// The index of the endpoint whose listener accepted the stream.
+    endpoint: usize,
+    /// The client.
+    remote: SocketAddr,
+    framer: Framer,
+    /// Whether the driver reported that the send buffer is full.
+    full: bool,
+    /// The pause, while the source is above its rate.
+    pause: Option<Pause>,
+}
+
+/// A pause of a stream.
+#[derive(Clone, Debug)]
+struct Pause {
+    /// The timer of its end.
+    timer: TimerId,
+    /// The request above the rate; at most [`MESSAGE`] bytes.
+    request: Box<[u8]>,
+    /// The local address that received the request.
+    local: SocketAddr,
+}
 
 impl Responder {
     pub(super) fn accepted(
@@ -34,7 +65,9 @@ impl Responder {
         if self.streams.contains(id) {
             return Verdict::NotMine;
         }
-        let admission = self.streams.admit(cx.now(), id, endpoint, remote);
+        let framer = Framer::new(MESSAGE, ChannelDataPolicy::Refuse);
+        let stream = Stream { endpoint, remote, framer, full: false, pause: None };
+        let admission = self.streams.admit(cx.now(), id, remote.ip().into(), stream);
         self.stats.count_stream(&admission);
         let closed = match admission {
             Admission::Admitted => return Verdict::Mine,
@@ -42,7 +75,7 @@ impl Responder {
                 self.cancel_pause(&stream);
                 other
             }
-            Admission::Refused => id,
+            Admission::Refused(_) => id,
         };
         self.streams.close(closed);
         cx.note(|| ResponderNote::StreamsFull { closed, newcomer: remote });
@@ -201,7 +234,7 @@ impl Responder {
                 self.out.push(Output::Socket(SocketOrder::Close(id)));
             }
         }
-        self.streams = Streams::new(self.config.streams);
+        self.streams = StreamTable::new(self.config.streams);
         self.pauses = Timers::new();
         self.close_retry = None;
     }

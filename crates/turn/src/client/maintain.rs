@@ -126,9 +126,8 @@ impl Client {
 
     pub(super) fn set_keepalive(&mut self, now: Instant, number: u32) {
         let interval = self.config.as_ref().map(|config| config.times.keepalive).unwrap_or_default();
-        let timer = insert(&mut self.timers, now + interval, Timer::Keepalive(number));
-        if let Some(allocation) = self.allocation_mut(number) {
-            allocation.clocks.keepalive = timer;
+        if let Some(allocation) = self.allocations.iter_mut().find(|allocation| allocation.number == number) {
+            allocation.clocks.keepalive = insert(&mut self.timers, now + interval, Timer::Keepalive(number));
         }
     }
 

@@ -80,8 +80,8 @@ const NUMBERS: u16 = 0x1000;
 pub(super) const PERMISSION: Duration = Duration::from_secs(300);
 /// The time from a success to the next request.
 pub(super) const REFRESH: Duration = Duration::from_secs(240);
-/// The time for which the number of a removed channel is not used for another peer: the lifetime of a binding and the
-/// wait of RFC 8656 §12, and the longest schedule of a request that was pending.
+/// The time for which the number of a removed channel is not used for another peer. It is the sum of the lifetime of a
+/// binding, the wait of RFC 8656 §12, and the longest schedule of a pending request.
 pub(super) const QUARANTINE: Duration = Duration::from_secs(600 + 300 + 40);
 /// The number of requests without a response before a new peer fails.
 const TRIES: usize = 2;

@@ -1,7 +1,7 @@
 //! The requests of a client, and the distribution of their results.
 
 use super::Client;
-use super::allocation::{Allocation, Phase};
+use super::allocation::{Allocation, Phase, Role};
 use super::peers::{self, PeerKey, Settled};
 use super::{Timer, insert};
 use crate::LossReason;
@@ -96,8 +96,10 @@ impl Client {
     pub(super) fn send_peer_requests(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut is_sent = false;
         while self.transactions.get().len() < WINDOW {
-            let is_ready =
-                |allocation: &&mut Allocation| allocation.phase == Phase::Active && allocation.peers.has_waiting();
+            let is_ready = |allocation: &&mut Allocation| {
+                let is_used = allocation.phase == Phase::Active && allocation.role != Role::Old;
+                is_used && allocation.peers.has_waiting()
+            };
             let Some(allocation) = self.allocations.iter_mut().find(is_ready) else { break };
             let number = allocation.number;
             let Some((key, channel)) = allocation.peers.next_request() else { continue };

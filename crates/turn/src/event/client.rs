@@ -210,8 +210,8 @@ impl Outcome {
 }
 
 impl Outcome {
-    /// Whether the same request can succeed a moment later: no response, or a nonce that became stale twice, which
-    /// happens if a response is lost and nonces live for seconds only.
+    /// Whether the same request can succeed a moment later: there was no response, or a nonce became stale twice. The
+    /// second case is usual if nonces live for seconds only, and packets are lost.
     pub(crate) const fn is_transient(&self) -> bool {
         matches!(self, Self::TimedOut | Self::Unusable(Unusable::Challenge(ChallengeError::TooMany)))
     }

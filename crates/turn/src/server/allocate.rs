@@ -5,9 +5,9 @@
 //! ends is [`Server::free`] or [`Server::abandon`]: both release its ports, its quotas and its sockets.
 
 use super::Server;
-use super::allocation::{Allocation, Client, Owner, Pending, PortRequest, Relay};
+use super::allocation::{Allocation, Client, ClientPath, Owner, Pending, PortRequest, Relay};
 use super::reply::{Asked, Reply};
-use super::request::{self, AllocateRequest, Families};
+use super::request::{self, AllocateRequest, Families, TcpSupport};
 use super::table::Slot;
 use crate::event::{FreedReason, RelayedAddresses, ServerEvent};
 use crate::note::{RequestRefusal, ServerDropped, ServerNote};
@@ -28,13 +28,14 @@ impl Server {
             return self.allocate_again(cx, client, &admitted, slot);
         }
         let owner = Owner { account: admitted.account.clone(), source: client.remote.ip().into() };
-        let begun = self.decide_allocate(cx, &admitted, &owner);
+        let begun = self.decide_allocate(cx, &client, &admitted, &owner);
         let asked = Asked::new(request, admitted.signature);
         match begun {
             Err(why) => self.refuse(cx, &client, &asked, why),
-            Ok((AllocateRequest { ports, lifetime, families: wanted }, families)) => {
+            Ok((AllocateRequest { ports, lifetime, families: wanted, is_tcp }, families)) => {
                 let pending = Pending { asked, lifetime, ports, refusals: 0 };
-                let allocation = Allocation::new(client, (admitted.username, owner), pending);
+                let mut allocation = Allocation::new(client, (admitted.username, owner), pending);
+                allocation.is_tcp = is_tcp;
                 self.begin(cx, allocation, wanted == Families::Dual, families);
             }
         }
@@ -59,11 +60,17 @@ impl Server {
     fn decide_allocate(
         &mut self,
         cx: &mut Cx<'_>,
+        client: &Client,
         admitted: &Admitted<'_>,
         owner: &Owner,
     ) -> Result<(AllocateRequest, [Option<AddressFamily>; 2]), RequestRefusal> {
         let lifetimes = self.config.lifetimes.until(cx.now(), admitted.expires);
-        let wanted = request::allocate(&admitted.message, lifetimes, |family| self.pool.supports(family))?;
+        let tcp = match client.path {
+            _ if self.config.limits.connections == 0 => TcpSupport::Disabled,
+            ClientPath::Stream => TcpSupport::OverStream,
+            ClientPath::Udp(_) => TcpSupport::OverUdp,
+        };
+        let wanted = request::allocate(&admitted.message, lifetimes, tcp, |family| self.pool.supports(family))?;
         if self.is_draining() {
             return Err(RequestRefusal::Draining);
         }
@@ -105,6 +112,7 @@ impl Server {
             }
         }
         let (ports, owner) = (allocation.pending.as_ref().map(|pending| pending.ports), allocation.owner.clone());
+        self.streams.keep(allocation.client.socket);
         let slot = self.table.insert(cx, allocation);
         if let Some(PortRequest::Reserved(token)) = ports
             && let Some(reservation) = self.pool.claim(token)
@@ -136,12 +144,13 @@ impl Server {
         let Some(local) = self.pool.local(family, port) else { return };
         let Some(allocation) = self.table.get_mut(slot) else { return };
         let lifetime = allocation.pending.as_ref().map_or(Duration::ZERO, |pending| pending.lifetime);
+        let protocol = if allocation.is_tcp { Protocol::TcpListen } else { Protocol::Udp };
         let (socket, expires) = (cx.next_socket(), cx.now() + lifetime);
         allocation.set_relay(family, Some(Relay { socket, port, is_open: false, expires }));
         self.table.add_relay(socket, slot, family);
         // Without a report of the driver the allocation ends with its lifetime.
         self.table.wake_at(slot, expires);
-        self.out.push(Output::Socket(SocketOrder::Open(Open::new(socket, Protocol::Udp, local))));
+        self.out.push(Output::Socket(SocketOrder::Open(Open::new(socket, protocol, local))));
     }
 
     /// Notes that a family has no relay socket.
@@ -275,6 +284,7 @@ impl Server {
 
     fn abandon_without_quota(&mut self, cx: &mut Cx<'_>, slot: Slot, why: RequestRefusal) {
         let Some(allocation) = self.table.remove(slot) else { return };
+        self.streams.release(allocation.client.socket);
         if let Some(pending) = &allocation.pending {
             self.refuse(cx, &allocation.client, &pending.asked, why);
         }
@@ -292,6 +302,7 @@ impl Server {
         self.table.remove_relay(relay.socket);
         self.pool.release(family, relay.port);
         self.out.push(Output::Socket(SocketOrder::Close(relay.socket)));
+        self.end_connections(slot, Some(family));
         let hash = self.table.hash();
         if let (Some(allocation), Some(hash)) = (self.table.get_mut(slot), hash) {
             let is_ipv4 = family == AddressFamily::Ipv4;
@@ -303,7 +314,9 @@ impl Server {
     pub(super) fn free(&mut self, slot: Slot, why: FreedReason) {
         let Some(allocation) = self.table.get(slot) else { return };
         let relayed = self.relayed(allocation);
+        self.end_connections(slot, None);
         let Some(allocation) = self.table.remove(slot) else { return };
+        self.streams.release(allocation.client.socket);
         self.quotas.release(&allocation.owner);
         for (family, relay) in allocation.relays() {
             self.out.push(Output::Socket(SocketOrder::Close(relay.socket)));

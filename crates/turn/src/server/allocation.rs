@@ -66,6 +66,8 @@ pub(super) struct Allocation {
     pub(super) peers: Peers,
     pub(super) totals: Totals,
     pub(super) bucket: Bucket,
+    /// Whether it is a TCP allocation (RFC 6062).
+    pub(super) is_tcp: bool,
     /// The timer of the earliest expiry, or an earlier one.
     pub(super) timer: Option<(Instant, TimerId)>,
     /// The parameters of the response while the relay sockets are not open.
@@ -138,6 +140,7 @@ impl Allocation {
             peers: Peers::default(),
             totals: Totals::default(),
             bucket: Bucket::default(),
+            is_tcp: false,
             timer: None,
             pending: Some(Box::new(pending)),
         }

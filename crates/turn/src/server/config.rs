@@ -84,6 +84,12 @@ pub struct ServerLimits {
     pub channels: u16,
     /// The bandwidth of one allocation, both directions together; `None`: no limit. A datagram above it is dropped.
     pub bandwidth: Option<Bandwidth>,
+    /// Connections of one TCP allocation (RFC 6062); above it a Connect gets 508. 0 disables TCP allocations.
+    pub connections: u16,
+    /// Streams of clients without an allocation; a new stream above it displaces an idle one, or is closed.
+    pub streams: u32,
+    /// Streams without an allocation of one source.
+    pub streams_per_source: u32,
 }
 
 impl Default for ServerLimits {
@@ -95,6 +101,9 @@ impl Default for ServerLimits {
             permissions: 256,
             channels: 256,
             bandwidth: None,
+            connections: 64,
+            streams: 1024,
+            streams_per_source: 128,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! the datagram is certain to be relayed. Data never refreshes a permission or a channel. ChannelData of a client needs
 //! a bound channel and no permission (§12.6); all else needs a permission.
 
+use super::Server;
 use super::allocation::{Allocation, Client, ClientPath, family_of};
 use super::listeners::Listeners;
 use super::policy::PeerPolicy;
@@ -14,7 +15,7 @@ use crate::indication::{Indication, IndicationKind};
 use crate::note::ServerDropped;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
-use portolan_machine::{Datagram, Forward, Instant, Unreachability, WhenFull};
+use portolan_machine::{Datagram, Forward, Instant, Output, Unreachability, WhenFull};
 use portolan_stun::demux::ChannelData;
 use portolan_stun::{AddressFamily, Attribute, Class, Icmp, Method, TransactionId, Writer};
 
@@ -36,6 +37,30 @@ impl Allocation {
         match limit {
             None => Ok(self.bucket),
             Some(limit) => self.bucket.take(now, limit, bytes).ok_or(ServerDropped::Bandwidth),
+        }
+    }
+}
+
+impl Server {
+    /// Queues a relayed datagram. The caller has checked that the queue has room.
+    pub(super) fn transmit(&mut self, relayed: Relayed<'_>) {
+        let had_room = self.out.offer(Output::Transmit(relayed.forward.to_transmit()));
+        debug_assert!(had_room, "the room was checked");
+    }
+
+    pub(super) fn count_to_peer(&mut self, relayed: &Relayed<'_>) {
+        self.stats.relayed.to_peers.add(relayed.bytes);
+        if let Some(allocation) = self.table.get_mut(relayed.slot) {
+            allocation.totals.to_peers.add(relayed.bytes);
+            allocation.bucket = relayed.bucket;
+        }
+    }
+
+    pub(super) fn count_to_client(&mut self, relayed: &Relayed<'_>) {
+        self.stats.relayed.to_client.add(relayed.bytes);
+        if let Some(allocation) = self.table.get_mut(relayed.slot) {
+            allocation.totals.to_client.add(relayed.bytes);
+            allocation.bucket = relayed.bucket;
         }
     }
 }
@@ -80,6 +105,9 @@ pub(super) fn send<'a>(
     let (slot, allocation) = allocation_of(table, now, client)?;
     let indication = Indication::decode(payload).filter(|indication| indication.kind == IndicationKind::Send);
     let Indication { peer, data, .. } = indication.ok_or(ServerDropped::SendInvalid)?;
+    if allocation.is_tcp {
+        return Err(ServerDropped::TcpAllocation);
+    }
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
     if !allocation.peers.permits(hash, now, peer.ip()) {
         return Err(ServerDropped::NoPermission);

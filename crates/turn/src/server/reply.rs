@@ -94,7 +94,7 @@ impl Unknown {
     }
 }
 
-/// The comprehension-required types that the server knows: those of RFC 8489 and RFC 8656.
+/// The comprehension-required types that the server knows: those of RFC 8489, RFC 8656 and RFC 6062.
 const UNDERSTOOD: &[AttributeType] = &[
     AttributeType::MAPPED_ADDRESS,
     AttributeType::USERNAME,
@@ -115,4 +115,5 @@ const UNDERSTOOD: &[AttributeType] = &[
     AttributeType::REQUESTED_TRANSPORT,
     AttributeType::DONT_FRAGMENT,
     AttributeType::RESERVATION_TOKEN,
+    AttributeType::CONNECTION_ID,
 ];

@@ -18,6 +18,8 @@ use portolan_stun::{AddressFamily, Attribute, AttributeType, Verified};
 
 /// The protocol number of UDP in REQUESTED-TRANSPORT.
 const UDP: u8 = 17;
+/// The protocol number of TCP.
+const TCP: u8 = 6;
 
 /// A valid Allocate request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(super) struct AllocateRequest {
     pub(super) families: Families,
     pub(super) ports: PortRequest,
     pub(super) lifetime: Duration,
+    /// Whether a TCP allocation is requested (RFC 6062 §5.1).
+    pub(super) is_tcp: bool,
 }
 
 /// The requested families.
@@ -82,17 +86,41 @@ fn read_lifetime(request: &Verified<'_>, lifetimes: Lifetimes) -> Result<Option<
     })
 }
 
+/// Whether a client can have a TCP allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TcpSupport {
+    /// The server has none.
+    Disabled,
+    /// The client is on a stream.
+    OverStream,
+    /// The client is on UDP.
+    OverUdp,
+}
+
+/// The checks of an Allocate request for TCP (RFC 6062 §5.1).
+fn check_tcp(request: &Verified<'_>, tcp: TcpSupport) -> Result<(), RequestRefusal> {
+    let excluded = [AttributeType::DONT_FRAGMENT, AttributeType::EVEN_PORT, AttributeType::RESERVATION_TOKEN];
+    match excluded.into_iter().find(|kind| request.has(*kind)) {
+        _ if tcp == TcpSupport::OverUdp => Err(RequestRefusal::NotStream),
+        Some(_) => Err(RequestRefusal::TcpWithOthers),
+        None => Ok(()),
+    }
+}
+
 /// Decides about an Allocate request, without quotas and ports. `supports`: whether the server has a relay address of
 /// a family.
 pub(super) fn allocate(
     request: &Verified<'_>,
     lifetimes: Lifetimes,
+    tcp: TcpSupport,
     supports: impl Fn(AddressFamily) -> bool,
 ) -> Result<AllocateRequest, RequestRefusal> {
     let transport = read!(request, REQUESTED_TRANSPORT, RequestedTransport)?;
+    let is_tcp = transport == Some(TCP);
     match transport {
         None => return Err(RequestRefusal::NoTransport),
         Some(UDP) => {}
+        Some(TCP) if tcp != TcpSupport::Disabled => check_tcp(request, tcp)?,
         Some(protocol) => return Err(RequestRefusal::TransportUnsupported(protocol)),
     }
     let token = read!(request, RESERVATION_TOKEN, ReservationToken)?;
@@ -105,7 +133,12 @@ pub(super) fn allocate(
         if even.is_some() || has_requested || has_additional {
             return Err(RequestRefusal::TokenWithOthers);
         }
-        return Ok(AllocateRequest { families: Families::Reserved, ports: PortRequest::Reserved(token), lifetime });
+        return Ok(AllocateRequest {
+            families: Families::Reserved,
+            ports: PortRequest::Reserved(token),
+            lifetime,
+            is_tcp,
+        });
     }
     if has_requested && has_additional {
         return Err(RequestRefusal::TwoFamilies);
@@ -127,7 +160,7 @@ pub(super) fn allocate(
             Families::One(family)
         }
     };
-    Ok(AllocateRequest { families, ports, lifetime })
+    Ok(AllocateRequest { families, ports, lifetime, is_tcp })
 }
 
 /// A valid Refresh request.
@@ -206,6 +239,9 @@ pub(super) fn channel_bind(
     allocation: &Allocation,
     rules: PeerRules<'_>,
 ) -> Result<(u16, SocketAddr), RequestRefusal> {
+    if allocation.is_tcp {
+        return Err(RequestRefusal::NotUdp);
+    }
     let number = read!(request, CHANNEL_NUMBER, ChannelNumber)?;
     let peer = read!(request, XOR_PEER_ADDRESS, XorPeerAddress)?;
     let number = number.ok_or(RequestRefusal::NoChannelNumber)?;

@@ -9,6 +9,7 @@
 use crate::event::Totals;
 use crate::note::{RequestRefusal, ServerDropped};
 use portolan_stun_agent::authenticator::Rejection;
+use portolan_stun_agent::stream_table::Admission;
 
 /// The counters of a [`Server`](crate::Server), from its creation on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,26 @@ pub struct ServerStats {
     pub icmp: u64,
     /// Dropped messages, by reason.
     pub dropped: DroppedStats,
+    /// Streams of clients.
+    pub streams: ServerStreamStats,
+}
+
+/// The counters of streams of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerStreamStats {
+    /// Accepted streams.
+    pub accepted: u64,
+    /// Streams that were closed at once because of a limit.
+    pub refused: u64,
+    /// Streams that were closed for a new stream.
+    pub displaced: u64,
+    /// Streams that were closed because their bytes were no frames, or a frame was too long.
+    pub broken: u64,
+    /// Streams without an allocation that were closed because no whole message arrived for too long.
+    pub idle: u64,
+    /// Pauses of streams because of the rate of their source.
+    pub paused: u64,
 }
 
 /// The counters of error responses to authenticated requests.
@@ -56,6 +77,10 @@ pub struct RefusedStats {
     pub transport: u64,
     /// 443.
     pub peer_family: u64,
+    /// 446.
+    pub connection_exists: u64,
+    /// 447.
+    pub connection_failed: u64,
     /// 486.
     pub quota: u64,
     /// 508.
@@ -112,7 +137,8 @@ impl RefusedStats {
     pub const fn total(&self) -> u64 {
         let requests = self.bad_request + self.unknown_attribute + self.wrong_credentials + self.allocation_mismatch;
         let families = self.address_family + self.transport + self.peer_family;
-        requests + families + self.forbidden + self.quota + self.capacity
+        let connections = self.connection_exists + self.connection_failed;
+        requests + families + connections + self.forbidden + self.quota + self.capacity
     }
 }
 
@@ -151,6 +177,8 @@ impl ServerStats {
             441 => &mut refused.wrong_credentials,
             442 => &mut refused.transport,
             443 => &mut refused.peer_family,
+            446 => &mut refused.connection_exists,
+            447 => &mut refused.connection_failed,
             486 => &mut refused.quota,
             508 => &mut refused.capacity,
             _ => &mut refused.bad_request,
@@ -165,6 +193,17 @@ impl ServerStats {
         } += 1;
     }
 
+    pub(super) const fn count_stream<T>(&mut self, admission: &Admission<T>) {
+        match admission {
+            Admission::Admitted => self.streams.accepted += 1,
+            Admission::Displaced(..) => {
+                self.streams.accepted += 1;
+                self.streams.displaced += 1;
+            }
+            Admission::Refused(_) => self.streams.refused += 1,
+        }
+    }
+
     pub(super) const fn count_drop(&mut self, why: ServerDropped) {
         let dropped = &mut self.dropped;
         *match why {
@@ -173,10 +212,13 @@ impl ServerStats {
             | ServerDropped::Unknown
             | ServerDropped::NotARequest
             | ServerDropped::SendInvalid
+            | ServerDropped::TcpAllocation
             | ServerDropped::ChannelDataInvalid => &mut dropped.invalid,
             ServerDropped::Unaddressable => &mut dropped.unaddressable,
             ServerDropped::RateLimited => &mut dropped.rate_limited,
-            ServerDropped::QueueFull | ServerDropped::Unwritable => &mut dropped.overload,
+            ServerDropped::QueueFull | ServerDropped::Unwritable | ServerDropped::ConnectionsFull => {
+                &mut dropped.overload
+            }
             ServerDropped::Pending => &mut dropped.pending,
             ServerDropped::NoAllocation => &mut dropped.no_allocation,
             ServerDropped::NoPermission | ServerDropped::OtherFamily => &mut dropped.no_permission,

@@ -1,7 +1,8 @@
 //! Situations of the field: NATs that forget or change ports, refused peers, short nonces, restarted servers.
 
 use crate::lab::{
-    Lab, Place, RTT, addr, authenticator, client_config, credential, home, random_ports, short_lived, udp_server,
+    Lab, Place, RTT, addr, authenticator, client_config, credential, home, random_ports, short_lived, stream_server,
+    udp_server,
 };
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -354,4 +355,47 @@ fn two_clients_of_one_server_reach_each_other_by_their_relayed_addresses() {
     lab.run(1_000);
     assert_eq!(lab.data(two).last().map(|(_, from, data)| (*from, &data[..])), Some((first, &b"ping"[..])));
     assert_eq!(lab.data(one).last().map(|(_, from, data)| (*from, &data[..])), Some((second, &b"pong"[..])));
+}
+
+#[test]
+fn a_client_over_tcp_relays_data_of_every_size_unchanged() {
+    let mut lab = Lab::new(6, &stream_server());
+    let place = lab.add_client(home(), 0.0);
+    let (peer, address) = lab.add_peer();
+    lab.start(place, client_config().protocol(portolan_machine::Protocol::Tcp));
+    lab.command(place, ClientCommand::AddChannel { peer: address });
+    lab.run(2_000);
+    assert_eq!(lab.client(place).channel(address), Some(0x4000), "{:?}", lab.events(place));
+    let payload = |length: usize| (0..length).map(|n| u8::try_from(n % 251).unwrap()).collect::<Vec<_>>();
+    let sizes: Vec<usize> = (0..=64).chain([159, 160, 161, 1_000, 1_399, 1_400]).collect();
+    for size in &sizes {
+        assert!(lab.send(place, address, &payload(*size)));
+        lab.run(10);
+    }
+    lab.run(2_000);
+    let expected: Vec<_> = sizes.iter().map(|size| payload(*size)).collect();
+    let at_peer: Vec<_> = lab.peer(peer).received.iter().map(|(.., data)| data.clone()).collect();
+    assert_eq!(at_peer, expected);
+    let returned: Vec<_> = lab.data(place).into_iter().map(|(.., data)| data).collect();
+    assert_eq!(returned, expected);
+    lab.run(1_800_000);
+    assert_eq!((losses(&lab, place), lab.allocations()), (0, 1), "{:?}", lab.events(place).last());
+    lab.command(place, ClientCommand::Close);
+    lab.run(2 * RTT);
+    assert_eq!((lab.allocations(), lab.client(place).state()), (0, ClientState::Ended));
+}
+
+#[test]
+fn a_client_over_tcp_allocates_again_after_a_restart_of_the_server() {
+    let mut lab = Lab::new(7, &stream_server());
+    let place = lab.add_client(home(), 0.0);
+    let (_, peer) = lab.add_peer();
+    lab.start(place, client_config().protocol(portolan_machine::Protocol::Tcp));
+    lab.command(place, ClientCommand::AddChannel { peer });
+    lab.run(40_000);
+    lab.restart_server(&stream_server());
+    lab.run(5_000);
+    assert_eq!(losses(&lab, place), 1, "{:?}", lab.events(place));
+    assert_eq!((lab.allocations(), lab.client(place).state()), (1, ClientState::Allocated));
+    assert!(echoes(&mut lab, place, peer, b"again"));
 }

@@ -96,6 +96,11 @@ pub(crate) fn authenticator() -> Authenticator {
     credentials.nonce_lifetime(Duration::from_secs(1_000_000))
 }
 
+/// The server over UDP and TCP.
+pub(crate) fn stream_server() -> ServerConfig {
+    udp_server().listen(Protocol::TcpListen, addr(SERVER))
+}
+
 pub(crate) fn udp_server() -> ServerConfig {
     ServerConfig::new(authenticator()).listen_udp(addr(SERVER)).relay(ip("50.0.0.1")).rate(None)
 }

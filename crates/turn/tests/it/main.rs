@@ -6,15 +6,19 @@
 
 extern crate alloc;
 
+mod attacks;
 mod cases;
 mod client;
 mod client_laws;
 mod expiry;
 mod lab;
 mod laws;
+mod model;
 mod policy;
 mod relaying;
 mod requests;
 mod state;
+mod streams;
 mod system;
+mod tcp;
 mod world;

@@ -26,7 +26,9 @@ fn a_hundred_thousand_allocations_that_are_freed_leave_no_state() {
             assert_eq!(alice.channel(&mut world, 0x4000, b"x").len(), 1);
         }
         assert_eq!(alice.refresh(&mut world, 0).code(), None);
-        (world.events.clear(), world.orders.clear(), world.sent.clear());
+        world.events.clear();
+        world.orders.clear();
+        world.sent.clear();
         if n == 0 {
             size = debug_length(&world.server);
         }

@@ -2,7 +2,7 @@ use super::*;
 
 fn checked(text: &[u8], strict: bool) -> (String, Exit) {
     let found = Findings::of(text, strict);
-    (human(&Source::of(Some("x.sdp".as_ref())), text, &found), found.exit())
+    (human(&Source::of(Some("x.sdp".as_ref())), text, &found, 1_000), found.exit())
 }
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
@@ -138,4 +138,35 @@ fn descriptions_of_browsers_are_clean() {
         looked_at += 1;
     }
     assert!(looked_at > 0, "{} has none", folder.display());
+}
+
+/// Texts with long messages, hints, and lines of SDP with an error at the start, in the middle and at the end.
+#[test]
+fn findings_fit_the_width_and_carets_stay_below_the_error() {
+    let long = "x".repeat(150);
+    let text = format!(
+        "{HEAD}m=audio 9 RTP/AVP 0\r\nb=AS:5x0\r\na=maxptime:nine {long}\r\na=rtpmap:0 PCMU/8000{long}\r\n\
+         a=candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host generation 0 network-cost\r\na=mid:\r\n"
+    );
+    let found = Findings::of(text.as_bytes(), false);
+    let source = Source::of(Some("x.sdp".as_ref()));
+    let marked = |out: &str| -> Vec<String> {
+        let lines: Vec<&str> = out.lines().collect();
+        let under = |pair: &[&str]| {
+            let at = pair[1].find('^').filter(|_| pair[1].contains(" | "))?;
+            pair[0].chars().nth(at).map(String::from).or(Some("end".to_owned()))
+        };
+        lines.windows(2).filter_map(under).collect()
+    };
+    let words = |out: &str| out.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let prose = |out: &str| words(&out.lines().filter(|line| !line.contains(" | ")).collect::<Vec<_>>().join("\n"));
+    let wide = human(&source, text.as_bytes(), &found, 1_000);
+    assert!(marked(&wide).len() >= 4, "{wide}");
+    for width in [40, 80, 100] {
+        let out = human(&source, text.as_bytes(), &found, width);
+        assert_eq!(marked(&out), marked(&wide), "{width}:\n{out}");
+        assert_eq!(prose(&out), prose(&wide), "{width}:\n{out}");
+        let is_long = |line: &&str| line.chars().count() > width && line.split_whitespace().count() > 1;
+        assert_eq!(out.lines().find(is_long), None, "{out}");
+    }
 }

@@ -1,6 +1,6 @@
 //! A description as lines of a longer text, each perhaps with the same start.
 
-use super::{Found, Position, Step, is_typed, string, version};
+use super::{Found, Position, Step, encoding, is_typed, string, version};
 use core::ops::Range;
 
 /// The lines of a text, without their endings.
@@ -78,7 +78,10 @@ impl<'a> Lines<'a> {
         };
         let mut others = lines.peekable();
         let is_indented = others.peek().is_some() && others.all(is_indented);
-        first.starts_with(b"v=") && !string::starts_with_line_end(after) && !is_indented
+        first.starts_with(b"v=")
+            && !string::starts_with_line_end(after)
+            && !encoding::starts_with_line_end(after)
+            && !is_indented
     }
 
     /// Returns the lines from the `v=` at this offset to the last one that has the form of a line. Another `v=` ends

@@ -152,7 +152,7 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 }
 
 /// Reads a number of this many hexadecimal digits.
-fn digits(text: &[u8], count: usize) -> Option<(u32, &[u8])> {
+pub(super) fn digits(text: &[u8], count: usize) -> Option<(u32, &[u8])> {
     let (digits, rest) = text.split_at_checked(count)?;
     let digits = core::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|d| d.is_ascii_hexdigit()))?;
     Some((u32::from_str_radix(digits, 16).ok()?, rest))

@@ -267,3 +267,182 @@ fn no_text_panics_or_takes_long() {
         }
     }
 }
+
+/// Encodes base64 with the alphabet of RFC 4648 §4, with padding.
+fn base64(text: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |bytes: &[u8]| -> String {
+        let all = (0..3).fold(0_usize, |all, index| all << 8 | usize::from(*bytes.get(index).unwrap_or(&0)));
+        let digit = |index| if index > bytes.len() { '=' } else { char::from(ALPHABET[all >> (18 - 6 * index) & 63]) };
+        (0..4).map(digit).collect()
+    };
+    text.chunks(3).map(group).collect()
+}
+
+/// The same with the alphabet of URLs, without padding.
+fn base64url(text: &[u8]) -> String {
+    base64(text).replace('+', "-").replace('/', "_").replace('=', "")
+}
+
+/// Encodes each byte except for those in `kept`, letters and digits.
+fn percent(text: &str, kept: &str) -> String {
+    let each = |byte: u8| match char::from(byte) {
+        letter if letter.is_ascii_alphanumeric() || kept.contains(letter) => letter.to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(each).collect()
+}
+
+const UNRESERVED: &str = "-_.!~*'()";
+const URI: &str = "-_.!~*'();/?:@&=+$,#";
+
+/// Breaks a text after each `width` characters.
+fn broken(text: &str, width: usize, start: &str, end: &str) -> String {
+    let lines: Vec<&str> = text.as_bytes().chunks(width).map(|line| core::str::from_utf8(line).unwrap()).collect();
+    lines.iter().map(|line| format!("{start}{line}{end}")).collect()
+}
+
+#[test]
+fn base64_and_percent_encoding_are_decoded_in_every_form_in_which_they_are_pasted() {
+    use Step::{Base64, Copies, Percent, String as Quoted, Utf16};
+    let offer = json!({"type": "offer", "sdp": CLEAN}).to_string();
+    let (plain, object) = (base64(CLEAN.as_bytes()), base64(offer.as_bytes()));
+    let closed = Quoted { is_closed: true };
+    let pretty = serde_json::to_string_pretty(&json!({"type": "offer", "sdp": CLEAN})).unwrap();
+    let form = |text: &str| percent(text, UNRESERVED).replace("%20", "+").replace('~', "%7E");
+    let wide: Vec<u8> = CLEAN.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, text, expected) in [
+        ("base64", plain.clone(), vec![Base64]),
+        ("base64 of JSON", format!("{object}\n"), vec![Base64, closed]),
+        ("base64 of JSON in lines", base64(pretty.as_bytes()), vec![Base64, closed]),
+        ("base64 for URLs", base64url(offer.as_bytes()), vec![Base64, closed]),
+        ("lines of 76 characters", broken(&object, 76, "", "\n"), vec![Base64, closed]),
+        ("lines of 64 characters, CR LF", broken(&plain, 64, "", "\r\n"), vec![Base64]),
+        ("quoted lines", broken(&plain, 76, "> ", "\n"), vec![Base64]),
+        ("base64 after words", format!("12:00 offer={object}; sent\nAnswer: none\n"), vec![Base64, closed]),
+        ("base64 in JSON", json!({"id": 7, "offer": object}).to_string(), vec![Base64, closed]),
+        ("a data URL", format!("data:application/json;base64,{object}"), vec![Base64, closed]),
+        ("base64 after a hash", format!("https://call.example/#{}", base64url(offer.as_bytes())), vec![Base64, closed]),
+        ("base64 twice", base64(plain.as_bytes()), vec![Base64, Base64]),
+        ("base64 of UTF-16", base64(&wide), vec![Base64, Utf16]),
+        ("two copies", format!("{object}\n\n{object}\n"), vec![Base64, closed, Copies(1)]),
+        ("encodeURIComponent", percent(CLEAN, UNRESERVED), vec![Percent]),
+        ("encodeURI", percent(CLEAN, URI), vec![Percent]),
+        ("encodeURI after words", format!("sdp: {}\n", percent(CLEAN, URI)), vec![Percent]),
+        ("small letters", percent(CLEAN, UNRESERVED).replace("%0D%0A", "%0d%0a").replace("%3D", "%3d"), vec![Percent]),
+        ("a form", format!("type=offer&sdp={}&id=7", form(CLEAN)), vec![Percent]),
+        ("a form with the description first", format!("sdp={}", form(CLEAN)), vec![Percent]),
+        ("a URL", format!("GET /call?sdp={}&id=%207 HTTP/1.1\r\n", percent(CLEAN, UNRESERVED)), vec![Percent]),
+        ("JSON in a URL", format!("data={}", percent(&offer, UNRESERVED)), vec![Percent, closed]),
+        ("JSON in a form", format!("data={}", form(&offer)), vec![Percent, closed]),
+        (
+            "base64 in a form",
+            format!("x=%20&offer={}", percent(&object, "")).replace("ey", "%65y"),
+            vec![Percent, Base64, closed],
+        ),
+        ("a form in base64", base64(format!("sdp={}", form(CLEAN)).as_bytes()), vec![Base64, Percent]),
+        ("twice", percent(&percent(CLEAN, UNRESERVED), UNRESERVED), vec![Percent, Percent]),
+        ("in JavaScript", format!("post({{sdp:'{}',id:7}});", percent(CLEAN, UNRESERVED)), vec![Percent]),
+        ("encodeURI in JavaScript", format!("post('{}');", percent(CLEAN, URI)), vec![Percent]),
+        ("in a string", format!("\"{}\"", percent(CLEAN, UNRESERVED)), vec![Percent]),
+    ] {
+        let found = extract(text.clone().into_bytes()).unwrap_or_else(|why| panic!("{name}: {why}: {text}"));
+        assert_eq!(core::str::from_utf8(&found.text), Ok(CLEAN), "{name}: {text}");
+        assert_eq!(found.steps, expected, "{name}: {text}");
+    }
+    // The quote is not part of a last line without an ending.
+    for text in ["sdp='{}'", "sdp={}"] {
+        let text = text.replace("{}", &percent(CLEAN.trim_end(), UNRESERVED));
+        assert_eq!(steps(text.as_bytes()).0, CLEAN.trim_end(), "{text}");
+    }
+    assert_eq!(steps(plain.as_bytes()).1, ["decoded base64"]);
+    assert_eq!(steps(percent(CLEAN, "").as_bytes()).1, ["decoded percent-encoding (URL)"]);
+}
+
+#[test]
+fn damaged_base64_is_refused_with_its_place_and_different_descriptions_too() {
+    let offer = json!({"type": "offer", "sdp": CLEAN}).to_string();
+    let text = base64(CLEAN.as_bytes());
+    let object = base64(offer.as_bytes());
+    let full = text.trim_end_matches('=');
+    let group = &full[..full.len() / 4 * 4];
+    let lines = broken(&object, 76, "", "\n");
+    let second = lines.find('\n').unwrap() + 1;
+    let other = base64(CLEAN.replace("- 1 1", "- 2 1").as_bytes());
+    let both = base64(json!([{"sdp": CLEAN}, {"sdp": CLEAN.replace("- 1 1", "- 2 1")}]).to_string().as_bytes());
+    for (damaged, expected) in [
+        (format!("{}!{}", &text[..40], &text[41..]), "1:41: damaged base64: '!' is no character of base64"),
+        (format!("{}…", &object[..60]), "1:61: damaged base64: '…' is no character"),
+        (format!("{}*{}", &lines[..second + 9], &lines[second + 10..]), "2:10: damaged base64: '*' is no"),
+        (format!("{group}A"), &format!("1:{}: damaged base64: the last group of four", group.len() + 2)),
+        (format!("offer: {}=", &group[..80]), "1:88: damaged base64: the number of = does not fit"),
+        (format!("{text}\n{other}\n"), "2 different descriptions, at 1:1, 2:1"),
+        (both, "decoded base64, and in the decoded text: 2 different descriptions, at 1:10, 1:"),
+    ] {
+        let why = extract(damaged.clone().into_bytes()).unwrap_err().to_string();
+        assert!(why.starts_with(expected), "{why}: {damaged}");
+    }
+}
+
+#[test]
+fn the_depth_of_encodings_is_bounded_and_other_text_is_unchanged() {
+    let mut text = CLEAN.to_owned();
+    for _ in 0..DEEPEST {
+        text = base64(text.as_bytes());
+    }
+    assert_eq!(steps(text.as_bytes()), (CLEAN.to_owned(), vec!["decoded base64".to_owned(); 4]));
+    let deeper = base64(text.as_bytes());
+    for text in [
+        deeper.as_str(),
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        "%76%3D0",
+        "100% of v=0 and %0D%0A",
+        "https://example.org/a%20b?c=%2B",
+        &base64(b"v=0 is no description"),
+        &base64(&[0xff, 0xfe, 0x00, 0xd8, 0x00, 0x41, 0xff, 0xfe, 1, 2, 3, 4, 5, 6, 7, 8]),
+        "sdp=%",
+        "v=0%0D%0A",
+        "================",
+        "AAAAAAAAAAAAAAAAAAAAA",
+    ] {
+        assert_eq!(steps(text.as_bytes()), (text.to_owned(), vec![]), "{text:?}");
+    }
+}
+
+/// Each prefix and each changed byte: no panic. Repeated parts of encodings: the time stays linear.
+#[test]
+fn no_encoded_text_panics_or_takes_long() {
+    let offer = json!({"type": "offer", "sdp": CLEAN}).to_string();
+    let forms = [
+        broken(&base64(offer.as_bytes()), 76, "", "\n"),
+        format!("a=%&sdp={}", percent(CLEAN, UNRESERVED)),
+        percent(CLEAN, URI),
+    ];
+    for text in forms.map(String::into_bytes) {
+        for at in 0..text.len() {
+            let _ = extract(text[..at].to_vec());
+            let mut bent = text.clone();
+            bent[at] ^= 0x15;
+            let _ = extract(bent);
+        }
+    }
+    const SIZE: usize = 1 << 20;
+    let line = "A".repeat(200);
+    for part in [
+        "%",
+        "%25",
+        "v=0%0D%0A",
+        "A",
+        "AAAAAAAAAAAAAAAA ",
+        "AAAAAAAAAAAAAAAA\n",
+        "AAAAAAAAAAAAAAAA\n> ",
+        "dj0wDQo",
+        &line,
+        "a=%&",
+    ] {
+        for start in ["", "x\n", "v=0%0D%0A", "sdp=v%3D0%0D%0A"] {
+            let text = format!("{start}{}", part.repeat(SIZE / part.len()));
+            let _ = extract(text.into_bytes());
+        }
+    }
+}

@@ -104,7 +104,7 @@ impl FamilyRun {
         let incapable = self.filtering.verdict.is_none()
             && quiet
             && self.servers.next_capable(|_| false).is_none()
-            && self.servers.in_use().all(|(_, server)| server.rtt.is_some() || server.unreachable.is_some());
+            && self.servers.required().all(|(_, server)| server.rtt.is_some() || server.unreachable.is_some());
         if incapable || (self.filtering.verdict.is_none() && quiet && self.filtering.is_stranded(&self.servers)) {
             actions.extend(self.join(ExtraServerReason::Capability));
         }

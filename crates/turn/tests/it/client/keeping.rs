@@ -290,6 +290,27 @@ fn a_clock_that_leaps_over_all_deadlines_gives_a_new_allocation() {
 }
 
 #[test]
+fn timers_of_the_same_time_as_the_end_cause_nothing_after_it() {
+    // The end of the attempt, and the notice of the expiry of the credential, are due at 39.5 s.
+    let mut world = World::new();
+    world.opens = false;
+    world.with(|client, cx| client.start(cx, config().expires(Duration::from_millis(79_000)))).unwrap();
+    world.run(200_000);
+    let terminal = world.events.iter().position(|(_, event)| event.is_terminal());
+    assert_eq!(terminal, Some(world.events.len() - 1), "{:?}", world.events);
+    // A keepalive and the end of the lifetime are due at the same time: the lost allocation has no keepalive any more.
+    let mut world = World::allocated(config().lifetime(Duration::from_secs(600)));
+    world.script = Box::new(|message, _| match message.method() {
+        Method::REFRESH => Reply::Error(441),
+        Method::ALLOCATE => Reply::Error(403),
+        _ => Reply::Success,
+    });
+    world.run(1_000_000);
+    let Some((_, ClientEvent::Failed { .. })) = world.events.last() else { panic!("{:?}", world.events) };
+    assert_eq!(world.wait, None);
+}
+
+#[test]
 fn a_clock_that_runs_backwards_causes_nothing() {
     let mut world = World::allocated(config());
     world.run(100_000);
