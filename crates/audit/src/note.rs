@@ -9,7 +9,7 @@
 //! ```
 
 use crate::Probe;
-use crate::turn::{Basis, TurnAttack};
+use crate::turn::TurnAttack;
 use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain};
@@ -70,11 +70,7 @@ impl Explain for AuditNote {
 
     fn rfc(&self) -> Option<Clause> {
         match self {
-            Self::Asking { .. } => None,
-            Self::Attacking { attack, .. } => match attack.basis() {
-                Basis::Rfc(clause) => Some(clause),
-                Basis::Weakness(_) => None,
-            },
+            Self::Asking { .. } | Self::Attacking { .. } => None,
             Self::Heard { .. } => Some(Clause::new(8489, "6.3")),
         }
     }

@@ -150,6 +150,8 @@ struct Facts {
     received: u32,
     /// The number of requests in a row without a response.
     silent: u32,
+    /// The last attack that could have ended the allocation.
+    attacked: Option<TurnAttack>,
 }
 
 /// The step that waits.
@@ -174,7 +176,7 @@ const SILENT: u32 = 3;
 const WATCH: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(1000)];
 
 impl TurnAudit {
-    /// The maximum number of datagrams of one audit. A server that responds gets about 120.
+    /// The maximum number of datagrams of one audit. A server that responds gets about 100.
     pub const MAX_DATAGRAMS: u32 = 720;
     /// The maximum duration of an audit: 240 seconds, if the server answers every third request. A server that responds
     /// is audited in about three seconds and 80 round trips.

@@ -19,6 +19,8 @@ impl TurnAudit {
         match step {
             // The steps after these check for the allocation or the control themselves.
             Step::Allocate(_) | Step::Permit(_) | Step::Release(_) | Step::Bind => {}
+            // The attack itself was recorded, or its result is missing.
+            Step::StillThere(_) => {}
             Step::Challenge(Seat::Second | Seat::Third | Seat::Six) => {}
             Step::Send { is_control: true, .. } | Step::ChannelData { is_control: true } => {}
             step => step.attack().into_iter().for_each(|attack| self.tally.not_testable(attack, why)),
@@ -53,6 +55,12 @@ impl TurnAudit {
     pub(super) fn judge(&mut self, step: Step, request: &[u8], message: &Message<'_>, code: Option<u16>) {
         let is_success = message.class() == Class::SuccessResponse;
         let method = message.method();
+        if let Step::AfterIntegrity | Step::DuplicateLifetime | Step::OtherUser(_) = step {
+            self.facts.attacked = step.attack();
+        }
+        if step == Step::WrongPassword && is_success {
+            self.client_mut(Seat::Main).relayed = message.xor_relayed_address();
+        }
         match step {
             Step::Challenge(seat) => self.challenged(seat, request, message, is_success),
             Step::OtherUserChallenge => {

@@ -83,6 +83,7 @@ impl TurnAudit {
             Step::OtherUserChallenge => self.unsigned(cx, Seat::Main, Method::REFRESH, &[]),
             Step::Binding => self.unsigned(cx, Seat::Third, Method::BINDING, &[]),
             Step::WrongPassword => self.wrong_password(cx),
+            Step::UnauthenticatedState if self.client(Seat::Third).challenge.is_none() => Err(Obstacle::NotOffered),
             Step::UnauthenticatedState => self.ask(cx, Seat::Third, Method::REFRESH, &[LIFETIME]),
             Step::ForeignNonce => self.with_challenge(cx, Seat::Third, self.client(Seat::Main).challenge.as_ref()),
             Step::Allocate(seat) => self.allocate(cx, seat),
@@ -90,6 +91,7 @@ impl TurnAudit {
             Step::OtherUser(method) => self.other_user(cx, method),
             Step::AfterIntegrity => self.ask_with(cx, Method::REFRESH, &[LIFETIME], Flavor { zero_after: true, ..Flavor::default() }),
             Step::DuplicateLifetime => self.ask(cx, Seat::Main, Method::REFRESH, &[LIFETIME, Attribute::Lifetime(0)]),
+            Step::StillThere(attack) if self.facts.attacked != Some(attack) => Err(Obstacle::NotOffered),
             Step::StillThere(_) => self.ask(cx, Seat::Main, Method::REFRESH, &[LIFETIME]),
             Step::Release(seat) if self.client(seat).relayed.is_none() => Err(Obstacle::Silent),
             Step::Release(seat) => self.ask(cx, seat, Method::REFRESH, &[Attribute::Lifetime(0)]),
@@ -190,8 +192,8 @@ impl TurnAudit {
 
     fn allocate(&self, cx: &mut Cx<'_>, seat: Seat) -> Result<Prepared, Obstacle> {
         let family = Attribute::RequestedAddressFamily(AddressFamily::Ipv6);
-        // Without a challenge the first request made the allocation.
-        if self.client(seat).challenge.is_none() && self.client(seat).relayed.is_some() && seat != Seat::Six {
+        // A server that accepts a request without credentials, or with a wrong password, has made the allocation.
+        if self.client(seat).relayed.is_some() {
             return Err(Obstacle::NotOffered);
         }
         match seat {

@@ -5,4 +5,7 @@
 
 mod audits;
 mod laws;
+mod scripted_turn;
+mod turn_audits;
+mod turn_laws;
 mod world;

@@ -29,6 +29,7 @@ mod stun;
 #[cfg(feature = "tls")]
 mod tls;
 mod turn;
+mod turn_audit;
 
 use core::time::Duration;
 use process::{Finished, Process};

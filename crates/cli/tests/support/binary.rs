@@ -88,7 +88,7 @@ impl fmt::Display for NetworkNamespace {
 
 /// The options of `stun`, `turn` and `audit` that have a value. The value of `--peer` is no server: nothing is sent to it
 /// by the command itself.
-const OPTIONS_WITH_VALUE: [&str; 12] = [
+const OPTIONS_WITH_VALUE: [&str; 10] = [
     "--timeout",
     "--format",
     "--ca-file",
@@ -96,8 +96,6 @@ const OPTIONS_WITH_VALUE: [&str; 12] = [
     "--password",
     "--password-file",
     "--other-user",
-    "--other-password",
-    "--other-password-file",
     "--peer",
     "--count",
     "--size",
