@@ -333,7 +333,7 @@ impl TurnAudit {
                 None => {
                     self.facts.silent += 1;
                     match pending.step {
-                        Step::Challenge(Seat::Main) | Step::Allocate(Seat::Main) => {
+                        Step::Challenge(Seat::Main) | Step::Allocate(Seat::Main) if self.facts.attacked.is_none() => {
                             return self.end(TurnAuditEvent::Failed(TurnAuditFailure::Silent));
                         }
                         step => self.untested(step, Obstacle::Silent),

@@ -147,7 +147,7 @@ impl TurnAudit {
 
     fn allocated(&mut self, seat: Seat, message: &Message<'_>, code: Option<u16>) {
         self.client_mut(seat).relayed = message.xor_relayed_address().filter(|_| code.is_none());
-        if seat == Seat::Main && self.client(Seat::Main).relayed.is_none() {
+        if seat == Seat::Main && self.facts.attacked.is_none() && self.client(Seat::Main).relayed.is_none() {
             self.end(TurnAuditEvent::Failed(TurnAuditFailure::NoAllocation(code.unwrap_or_default())));
         }
     }
@@ -155,7 +155,10 @@ impl TurnAudit {
     fn still_there(&mut self, attack: TurnAttack, method: Method, code: Option<u16>) {
         match code {
             None => self.tally.held(attack),
-            Some(437) => self.tally.not_held(attack, Breach::Ended),
+            Some(437) => {
+                self.tally.not_held(attack, Breach::Ended);
+                self.client_mut(Seat::Main).relayed = None;
+            }
             Some(code) => self.tally.not_testable(attack, Obstacle::Code(method, code)),
         }
     }

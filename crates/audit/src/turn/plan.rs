@@ -105,12 +105,13 @@ pub(super) fn steps() -> Vec<Step> {
     for method in [Method::CREATE_PERMISSION, Method::CHANNEL_BIND, Method::REFRESH] {
         steps.push(Step::OtherUser(method));
     }
-    steps.push(Step::StillThere(TurnAttack::OtherUser));
+    // An allocation that an attack ended is made again.
+    steps.extend([Step::StillThere(TurnAttack::OtherUser), Step::Allocate(Main)]);
     for (step, attack) in [
         (Step::AfterIntegrity, TurnAttack::AfterIntegrity),
         (Step::DuplicateLifetime, TurnAttack::DuplicateAttribute),
     ] {
-        steps.extend([step, Step::StillThere(attack)]);
+        steps.extend([step, Step::StillThere(attack), Step::Allocate(Main)]);
     }
     steps.extend(relay_steps());
     steps.extend(peer_steps());

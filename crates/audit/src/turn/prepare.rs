@@ -142,7 +142,11 @@ impl TurnAudit {
                 let aim = Aim::Arrival { seat: Seat::Main, marker };
                 Self::indication(cx, Seat::Main, SocketAddr::new(ip, server.port()), &data, aim)
             }
-            Step::ChannelRange(number) => bind(cx, number, second),
+            Step::ChannelRange(number) => {
+                // Each number has a peer of its own, so that no request conflicts with another.
+                let bit = 2 << (1 + number % 4 + (number >> 14) % 2 * 4);
+                bind(cx, number, SocketAddr::new(second.ip(), second.port() ^ bit))
+            }
             Step::Bind => bind(cx, plan::CHANNEL, second),
             Step::RebindNumber => bind(cx, plan::CHANNEL, other_port),
             Step::RebindPeer => bind(cx, plan::CHANNEL + 2, second),
