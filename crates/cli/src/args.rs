@@ -30,8 +30,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Measure the NAT or firewall between this host and the Internet
     Nat(NatArgs),
-    /// Run a STUN server; with --alternate also for the behaviour tests of RFC 5780
-    Serve(ServeArgs),
+    /// Run a STUN server; with --alternate for the tests of RFC 5780, with --turn a TURN server
+    Serve(Box<ServeArgs>),
     /// Send a Binding request to one server and print the response and the round-trip time
     Stun(StunArgs),
     /// Relay datagrams through a TURN server, and print loss and latency

@@ -17,6 +17,12 @@ impl Secret {
         Ok(Self(text.into()))
     }
 
+    /// Returns the lines that are neither empty nor comments, each as a secret.
+    pub(crate) fn lines(&self) -> Vec<Self> {
+        let lines = self.0.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(|line| Self(line.into())).collect()
+    }
+
     /// Returns the text.
     pub(crate) const fn reveal(&self) -> &str {
         &self.0
@@ -64,13 +70,13 @@ pub(crate) fn read(path: &Path) -> Result<Secret, SecretError> {
 ///
 /// The check skips pipes, because the process that passed the pipe controls its readers.
 #[cfg(unix)]
-fn exposed(metadata: &Metadata) -> Option<u32> {
+pub(crate) fn exposed(metadata: &Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = metadata.permissions().mode() & 0o777;
     (metadata.is_file() && mode & 0o027 != 0).then_some(mode)
 }
 
 #[cfg(not(unix))]
-fn exposed(_: &Metadata) -> Option<u32> {
+pub(crate) fn exposed(_: &Metadata) -> Option<u32> {
     None
 }

@@ -1,12 +1,33 @@
-//! `portolan serve`: a STUN server on addresses of this host, with RFC 5780 if there is a second address.
+//! `portolan serve`: a STUN server on addresses of this host, with RFC 5780 if there is a second address, or a TURN
+//! server.
 //!
 //! The server prints one line on standard output for each address once UDP and TCP listen there; a script can wait for
 //! the line. It runs until SIGINT or SIGTERM, closes its sockets and prints its counters on standard error. SIGHUP and
 //! SIGUSR1 print the counters too.
 
 mod address;
+mod counters;
+mod credentials;
+mod event_log;
 mod limiter;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "serve/metrics/absent.rs"]
+mod metrics;
+mod settings;
+mod settings_file;
+mod share;
+mod sockets;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "serve/tls/absent.rs"]
+mod tls;
+mod turn;
+mod turn_args;
 mod users;
+mod worker;
 
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
@@ -23,7 +44,11 @@ use portolan_stun_agent::{
     Mechanism, Rate, Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderEvent,
 };
 use portolan_tokio::{Counters, Driver, DriverConfig};
+use settings::SettingsError;
+use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
+use turn_args::TurnArgs;
 use users::UserError;
 
 /// The default addresses to listen on: all addresses, port 3478.
@@ -34,6 +59,7 @@ const DEFAULT_LISTEN: [SocketAddr; 2] = [
 
 /// Arguments of `portolan serve`.
 #[derive(Args, Debug)]
+#[cfg_attr(test, derive(Default))]
 #[command(after_long_help = help())]
 pub(crate) struct ServeArgs {
     /// The addresses to listen on, UDP and TCP; may be given several times; the default is port 3478 on all addresses
@@ -81,6 +107,13 @@ pub(crate) struct ServeArgs {
     /// The realm of the users, for example your domain name: makes the credentials long-term
     #[arg(long, value_name = "REALM")]
     pub(crate) realm: Option<String>,
+    /// Settings in TOML: a key for each option, such as `listen = ["0.0.0.0"]`; options on the command line win
+    ///
+    /// Every key is checked. A relative path in the file is relative to the file. SIGHUP reads the file again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) turn: TurnArgs,
 }
 
 /// Returns the help after the options.
@@ -100,8 +133,12 @@ For users only, with a challenge and authenticated responses (RFC 8489 §9.2):
   portolan serve --listen 203.0.113.10:3478 --realm example.org --users users
 An unauthenticated request of 20 bytes gets a challenge of 104 bytes and the realm; --rate limits it.
 
+A TURN server (RFC 8656) for these users; docs/serve.md has the settings, sizing and limits:
+  portolan serve --turn --listen 203.0.113.10 --realm example.org --users users
+
 The server prints one line for each address once it listens there. It runs until SIGINT or SIGTERM
-and then prints its counters. SIGHUP and SIGUSR1 print the counters and do not end the server. -v
+and then prints its counters. SIGHUP and SIGUSR1 print the counters and do not end the server. With
+--turn, SIGTERM drains, and SIGHUP reads the users, the secrets and the lists of peers again. -v
 logs what was dropped and why, and the sockets; -vv logs each response too. Of what is dropped for
 one reason, at most 10 lines a second are logged, then one line with the number of the others.
 
@@ -115,8 +152,10 @@ server counts them and does not answer; such a client reports that UDP is blocke
 
 /// The rate limit for one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) enum RateLimit {
     /// No limit.
+    #[cfg_attr(test, default)]
     Off,
     /// The number of responses per second.
     PerSecond(u32),
@@ -148,8 +187,29 @@ pub(crate) enum ServeError {
     NoListen,
     #[error(transparent)]
     Users(#[from] UserError),
-    #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]
-    Listen { local: SocketAddr, protocol: &'static str, why: Refusal },
+    #[error(transparent)]
+    File(#[from] settings_file::SettingsFileError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Certificate(#[from] tls::CertificateError),
+    #[error(transparent)]
+    Metrics(#[from] metrics::MetricsError),
+    #[error(transparent)]
+    Worker(#[from] worker::WorkerError),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(Box<str>),
+    #[error("worker {0} has ended; this is a defect of portolan, so please report the lines above and start it again")]
+    WorkerEnded(u16),
+    #[error("cannot listen on {local} ({}): {why}; {}", protocol_name(*.protocol), advice(*.why))]
+    Listen { local: SocketAddr, protocol: Protocol, why: Refusal },
+}
+
+impl ServeError {
+    /// The error of the system for a listening socket.
+    fn listen(local: SocketAddr, protocol: Protocol, error: &io::Error) -> Self {
+        Self::Listen { local, protocol, why: sockets::refusal(error) }
+    }
 }
 
 impl CommandError for ServeError {}
@@ -174,6 +234,21 @@ const fn advice(refusal: Refusal) -> &'static str {
 
 /// Serves until the process receives a signal.
 pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let merged = args.config.as_deref().map(|file| settings_file::merge(file, &words)).transpose();
+    let merged = merged.map_err(ServeError::from)?;
+    let args = merged.as_ref().unwrap_or(args);
+    if args.turn.turn {
+        return turn::run(args, &words).await;
+    }
+    match args.turn.given() {
+        Some(name) => Err(ServeError::from(SettingsError::NeedsTurn(name)).into()),
+        None => respond(args).await,
+    }
+}
+
+/// Runs the STUN server, without TURN.
+async fn respond(args: &ServeArgs) -> Result<Exit, Failure> {
     if args.listen.is_empty() && !args.alternate.is_empty() {
         return Err(ServeError::NoListen.into());
     }
@@ -201,7 +276,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
         tokio::select! {
             event = driver.next() => handler.handle(event)?,
             () = log.window_ended() => log.print_ended(driver.now()),
-            () = status.received() => print_counters(driver.machine(), driver.counters()),
+            _ = status.received() => print_counters(driver.machine(), driver.counters()),
             () = stop.received() => break,
         }
     }
@@ -250,13 +325,17 @@ fn config(args: &ServeArgs) -> ResponderConfig {
     config
 }
 
-/// Returns the limits of the driver, which are above those of the responder. The driver still counts a stream that the
-/// responder closes to make room, and a new stream is open before the responder decides which one to close.
 fn driver_config(args: &ServeArgs) -> DriverConfig {
-    const ABOVE: u32 = 2;
+    driver_limits(count(args.streams), count(args.streams_per_source))
+}
+
+/// Returns the limits of the driver, which are above those of the machine. The driver still counts a stream that the
+/// machine closes to make room, and a new stream is open before the machine decides which one to close.
+fn driver_limits(streams: usize, streams_per_source: usize) -> DriverConfig {
+    const ABOVE: usize = 2;
     DriverConfig::default()
-        .with_stream_limit(count(args.streams.saturating_mul(ABOVE)))
-        .with_streams_per_source(count(args.streams_per_source.saturating_mul(ABOVE)))
+        .with_stream_limit(streams.saturating_mul(ABOVE))
+        .with_streams_per_source(streams_per_source.saturating_mul(ABOVE))
 }
 
 fn count(number: u32) -> usize {
@@ -301,7 +380,7 @@ impl EventHandler {
             output::print_diagnostic(format_args!("not listening on {local}: {why}"));
             return Ok(());
         }
-        Err(ServeError::Listen { local, protocol: protocol_name(protocol), why }.into())
+        Err(ServeError::Listen { local, protocol, why }.into())
     }
 }
 

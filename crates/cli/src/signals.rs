@@ -39,6 +39,15 @@ impl StopSignal {
     }
 }
 
+/// The kind of a request for a status report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatusRequest {
+    /// SIGHUP.
+    Hangup,
+    /// SIGUSR1.
+    User,
+}
+
 /// The signal that requests a status report. A process that registers it is not ended by SIGHUP or SIGUSR1. Other
 /// platforms have no such signal.
 pub(crate) struct StatusSignal {
@@ -62,14 +71,14 @@ impl StatusSignal {
         Ok(Self {})
     }
 
-    /// Waits for the signal. This method is cancellation safe.
-    pub(crate) async fn received(&mut self) {
+    /// Waits for the signal, and returns which one it was. This method is cancellation safe.
+    pub(crate) async fn received(&mut self) -> StatusRequest {
         #[cfg(unix)]
         tokio::select! {
-            _ = self.hangup.recv() => {}
-            _ = self.user.recv() => {}
+            _ = self.hangup.recv() => StatusRequest::Hangup,
+            _ = self.user.recv() => StatusRequest::User,
         }
         #[cfg(not(unix))]
-        core::future::pending::<()>().await;
+        core::future::pending().await
     }
 }

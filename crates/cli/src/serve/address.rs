@@ -1,7 +1,7 @@
 //! The addresses of `--listen` and `--alternate`.
 //!
 //! An address is `ADDR`, `ADDR:PORT`, `[IPv6]` or `[IPv6]:PORT`, and a link-local IPv6 address has a zone: the name or
-//! the index of an interface (RFC 4007 §11). The default port is 3478.
+//! the index of an interface (RFC 4007 §11). The default port is 3478, and 5349 for TLS.
 
 use crate::servers::STUN_PORT;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -29,15 +29,27 @@ pub(crate) enum AddressError {
     Mapped(SocketAddr),
 }
 
+/// The default port for TLS (RFC 8489 §8.1).
+const TLS_PORT: u16 = 5349;
+
 /// Parses an address to listen on.
 pub(super) fn parse(text: &str) -> Result<SocketAddr, AddressError> {
+    parse_with(text, STUN_PORT)
+}
+
+/// Parses an address to listen on for TLS.
+pub(super) fn parse_tls(text: &str) -> Result<SocketAddr, AddressError> {
+    parse_with(text, TLS_PORT)
+}
+
+fn parse_with(text: &str, default_port: u16) -> Result<SocketAddr, AddressError> {
     let (host, port) = split(text)?;
     let (ip, zone) = match host.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone)),
         None => (host, None),
     };
     let ip = ip.parse().map_err(|_| AddressError::Shape)?;
-    let port = port.map_or(Ok(STUN_PORT), |port| port.parse().map_err(|_| AddressError::Port))?;
+    let port = port.map_or(Ok(default_port), |port| port.parse().map_err(|_| AddressError::Port))?;
     match (ip, zone) {
         (IpAddr::V4(_), Some(_)) => Err(AddressError::Shape),
         (ip, _) if ip.is_multicast() => Err(AddressError::Multicast),
@@ -107,6 +119,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).map(|address| address.to_string()).as_deref(), Ok(address), "{text}");
         }
+        assert_eq!(parse_tls("127.0.0.1"), Ok("127.0.0.1:5349".parse().unwrap()));
         #[cfg(target_os = "linux")]
         assert_eq!(parse("[fe80::1%lo]"), Ok("[fe80::1%1]:3478".parse().unwrap()));
     }

@@ -25,6 +25,15 @@ pub(crate) enum UserError {
     File(#[from] SecretError),
     #[error("{} has no user; write one NAME:PASSWORD per line", .0.display())]
     Empty(PathBuf),
+    #[error(
+        "--turn needs users, because an open relay is a tool for attacks: name them with --users FILE, or give a secret \
+         with --auth-secret-file FILE"
+    )]
+    OpenRelay,
+    #[error("{} has no secret; write one secret per line", .0.display())]
+    NoSecret(PathBuf),
+    #[error("--auth-secret number {0} is empty; give a secret of at least 20 random characters")]
+    EmptySecret(usize),
     #[error("--realm: {0}")]
     Realm(#[from] AuthenticatorError),
 }
@@ -56,6 +65,17 @@ pub(super) fn authenticator(
     if arguments.is_empty() && file.is_none() {
         return if realm.is_some() { Err(UserError::NoUsers) } else { Ok(None) };
     }
+    let users = read(realm, arguments, file)?;
+    let known = users.len();
+    let authenticator = match realm {
+        None => Authenticator::short_term(users),
+        Some(realm) => Authenticator::long_term(realm, &nonce_secret(), users)?,
+    };
+    Ok(Some((authenticator, known)))
+}
+
+/// Returns the users of the arguments and of the file.
+pub(super) fn read(realm: Option<&str>, arguments: &[Secret], file: Option<&Path>) -> Result<Users, UserError> {
     let mut users = realm.map_or_else(Users::short_term, Users::long_term);
     for (nth, secret) in (1..).zip(arguments) {
         add(&mut users, secret.reveal(), Place::Argument(nth))?;
@@ -72,16 +92,14 @@ pub(super) fn authenticator(
             return Err(UserError::Empty(file.into()));
         }
     }
-    let known = users.len();
-    let authenticator = match realm {
-        None => Authenticator::short_term(users),
-        Some(realm) => {
-            let mut secret = [0; 32];
-            OsEntropy::default().fill(&mut secret);
-            Authenticator::long_term(realm, &secret, users)?
-        }
-    };
-    Ok(Some((authenticator, known)))
+    Ok(users)
+}
+
+/// Returns a new secret for nonces.
+pub(super) fn nonce_secret() -> [u8; 32] {
+    let mut secret = [0; 32];
+    OsEntropy::default().fill(&mut secret);
+    secret
 }
 
 fn add(users: &mut Users, text: &str, place: Place) -> Result<(), UserError> {

@@ -26,6 +26,20 @@ fn a_server_without_descriptors_prints_one_line_and_does_not_panic() {
 }
 
 #[test]
+fn a_turn_server_without_descriptors_prints_one_line_and_does_not_panic() {
+    let fixed =
+        ["serve", "--turn", "--listen", "127.0.0.1:0", "--realm", "r", "--user", "a:b", "--max-allocations", "4"];
+    for workers in ["1", "4"] {
+        for descriptors in MINIMUM..=14 {
+            assert_refused(
+                &run_with(descriptors, &[&fixed[..], &["--workers", workers]].concat()),
+                &["raise the limit"],
+            );
+        }
+    }
+}
+
+#[test]
 fn an_audit_without_descriptors_prints_one_line_and_does_not_panic() {
     for descriptors in MINIMUM..=10 {
         assert_refused(&run_with(descriptors, &["audit", "127.0.0.1:9"]), &[]);

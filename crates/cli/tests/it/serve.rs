@@ -245,3 +245,84 @@ fn invalid_users_give_one_line_without_the_password() {
         assert!(!finished.stderr.contains("hunter2"), "{finished:?}");
     }
 }
+
+#[test]
+fn invalid_settings_of_turn_give_one_line_without_a_secret() {
+    let turn = ["serve", "--turn", "--listen", "127.0.0.1:0"];
+    let users = ["--realm", "example.org", "--user", "alice:hunter2"];
+    for (arguments, words) in [
+        (&[][..], &["--realm"][..]),
+        (&["--realm", "example.org"], &["open relay", "--users FILE"]),
+        (&["--user", "a:hunter2"], &["--realm"]),
+        (&["--realm", "example.org", "--auth-secret-file", "/nonexistent/secret"], &["/nonexistent/secret"]),
+        (&["--realm", "example.org", "--user", "hunter2"], &["--user number 1", "NAME:PASSWORD"]),
+    ] {
+        let finished = run(&[&turn[..], arguments].concat());
+        assert_refused(&finished, words);
+        assert!(!finished.stderr.contains("hunter2"), "{finished:?}");
+    }
+    for (arguments, words) in [
+        (&["--relay-ports", "50000-49999"][..], &["--relay-ports", "empty"][..]),
+        (&["--relay-ports", "0-10"], &["--relay-ports", "MIN-MAX"]),
+        (&["--allow-peer", "10.0.0.1/8"], &["--allow-peer", "10.0.0.0/8"]),
+        (&["--deny-peer", "10.0.0.0/33"], &["--deny-peer", "prefix length"]),
+        (&["--alternate", "127.0.0.2:3479"], &["--alternate", "second portolan serve"]),
+        (&["--tls-listen", "127.0.0.1:0"], &["--tls-cert FILE"]),
+        (&["--workers", "0"], &["--workers"]),
+        (&["--workers", "2", "--max-allocations", "1"], &["--max-allocations 1", "2 workers"]),
+        (&["--metrics", "localhost:9100"], &["--metrics", "127.0.0.1:9100"]),
+        (&["--config", "/nonexistent/settings"], &["/nonexistent/settings", "--config"]),
+        (&["--max-bandwidth", "-1"], &["--max-bandwidth", "-1"]),
+    ] {
+        let finished = run(&[&turn[..], &users, arguments].concat());
+        assert_refused(&finished, words);
+        assert!(!finished.stderr.contains("hunter2"), "{finished:?}");
+    }
+    let refused = run(&["serve", "--listen", "127.0.0.1:0", "--max-allocations", "5"]);
+    assert_refused(&refused, &["--max-allocations", "--turn"]);
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let local = taken.local_addr().expect("its address").to_string();
+    let refused = run(&[&["serve", "--turn", "--listen", &local, "--workers", "2"][..], &users].concat());
+    assert_refused(&refused, &[&local, "(udp)", "address in use", "--listen"]);
+    #[cfg(feature = "metrics")]
+    {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let local = taken.local_addr().expect("its address").to_string();
+        assert_refused(&run(&[&turn[..], &users, &["--metrics", &local]].concat()), &[&local, "in use", "--metrics"]);
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn an_invalid_certificate_gives_one_line() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = std::env::temp_dir().join(format!("portolan-certificates-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str, mode| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("a file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("the file exists");
+        path.to_str().expect("a path of text").to_owned()
+    };
+    let [one, other] =
+        [(); 2].map(|()| rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key"));
+    let cert = write("cert.pem", &one.cert.pem(), 0o644);
+    let key = write("key.pem", &one.signing_key.serialize_pem(), 0o600);
+    let foreign = write("foreign.pem", &other.signing_key.serialize_pem(), 0o600);
+    let exposed = write("exposed.pem", &one.signing_key.serialize_pem(), 0o644);
+    let empty = write("empty.pem", "", 0o600);
+    let listen = ["serve", "--turn", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"];
+    let users = ["--realm", "example.org", "--user", "alice:hunter2"];
+    for (cert, key, words) in [
+        ("/nonexistent/cert.pem", &*key, &["--tls-cert /nonexistent/cert.pem", "cannot be read"][..]),
+        (&*cert, "/nonexistent/key.pem", &["--tls-key /nonexistent/key.pem", "cannot be read"]),
+        (&*empty, &*key, &["no certificate", "PEM"]),
+        (&*cert, &*empty, &["--tls-key", "PEM"]),
+        (&*cert, &*exposed, &["chmod 600", "private key"]),
+        (&*cert, &*foreign, &["--tls-cert", "--tls-key", "the first certificate"]),
+    ] {
+        let arguments = [&listen[..], &users, &["--tls-cert", cert, "--tls-key", key]].concat();
+        assert_refused(&run(&arguments), words);
+    }
+    std::fs::remove_dir_all(&folder).expect("the folder exists");
+}

@@ -5,7 +5,7 @@
 //! the secrets. Slots of ended allocations are used again, and an empty table holds no memory.
 
 use super::allocation::{Allocation, Client};
-use super::peers::hash_peer;
+use super::peers;
 use crate::hash::KeyedHash;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -180,5 +180,5 @@ impl Table {
 #[inline]
 fn hash_client(hash: KeyedHash, client: &Client) -> u64 {
     // The local address is left out: a client seldom uses two addresses of one wildcard socket.
-    hash_peer(hash, client.remote) ^ hash.hash_one(client.socket.0)
+    peers::hash_client(hash, client.remote, client.socket)
 }

@@ -1,0 +1,23 @@
+//! TLS listeners in a build without the feature `tls`.
+
+use core::convert::Infallible;
+use portolan_tokio::DriverConfig;
+use std::path::Path;
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("this build of portolan has no TLS; leave out --tls-listen, or build with the feature `tls`")]
+pub(crate) struct CertificateError;
+
+/// A certificate, which this build never has.
+pub(super) struct Certificate(Infallible);
+
+impl Certificate {
+    pub(super) fn read(_: &Path, _: &Path) -> Result<Self, CertificateError> {
+        Err(CertificateError)
+    }
+
+    pub(super) fn add_to(&self, _: DriverConfig) -> Result<DriverConfig, CertificateError> {
+        match self.0 {}
+    }
+}

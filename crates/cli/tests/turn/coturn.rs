@@ -1,0 +1,171 @@
+//! The clients of coturn against the server.
+//!
+//! `turnutils_uclient` sends a few messages through relays and counts the lost ones. Without `-c` it allocates a pair of
+//! ports with EVEN-PORT and RESERVATION-TOKEN.
+
+use crate::process::{Finished, Process};
+use crate::server::{TIMEOUT, TurnServer};
+use core::net::SocketAddr;
+use core::time::Duration;
+use libtest_mimic::{Failed, Trial};
+use std::env;
+use std::net::UdpSocket;
+use std::process::Command;
+use std::time::Instant;
+
+const CLIENT: &str = "turnutils_uclient";
+const PEER: &str = "turnutils_peer";
+
+/// Returns a program of coturn that is not installed.
+pub(crate) fn missing() -> Option<&'static str> {
+    let is_installed = |program: &str| {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    [CLIENT, PEER].into_iter().find(|program| !is_installed(program))
+}
+
+/// A run of the client.
+struct Run {
+    name: &'static str,
+    /// The options of the client.
+    options: &'static [&'static str],
+    /// Whether the client sends to `turnutils_peer`. Otherwise two clients send to each other.
+    with_peer: bool,
+    /// The options of the server.
+    server: &'static [&'static str],
+}
+
+const RUNS: &[Run] = &[
+    Run { name: "channels", options: &["-c"], with_peer: true, server: &[] },
+    Run { name: "send_indications", options: &["-s", "-c"], with_peer: true, server: &[] },
+    Run { name: "client_to_client", options: &["-y", "-c"], with_peer: false, server: &[] },
+    Run { name: "client_to_client_by_send_indications", options: &["-y", "-s", "-c"], with_peer: false, server: &[] },
+    Run {
+        name: "client_to_client_on_several_workers",
+        options: &["-y", "-c", "-m", "4"],
+        with_peer: false,
+        server: &["--workers", "3"],
+    },
+    Run { name: "even_port_pair", options: &[], with_peer: true, server: &[] },
+    Run { name: "even_port_pair_client_to_client", options: &["-y"], with_peer: false, server: &[] },
+    Run { name: "tcp", options: &["-t", "-c"], with_peer: true, server: &[] },
+    Run { name: "tcp_client_to_client", options: &["-t", "-y", "-c"], with_peer: false, server: &[] },
+    Run { name: "rfc_6062", options: &["-T"], with_peer: false, server: &[] },
+    Run { name: "dont_fragment", options: &["-g", "-c"], with_peer: true, server: &[] },
+];
+
+/// The trials; all ignored if coturn is absent.
+pub(crate) fn trials(is_missing: bool) -> Vec<Trial> {
+    let run = |run: &'static Run| {
+        Trial::test(format!("coturn::{}", run.name), move || {
+            succeeds(run);
+            Ok::<(), Failed>(())
+        })
+    };
+    let mut trials: Vec<Trial> = RUNS.iter().map(run).collect();
+    trials.push(Trial::test("coturn::wrong_password", || {
+        wrong_password();
+        Ok(())
+    }));
+    #[cfg(feature = "tls")]
+    trials.push(Trial::test("coturn::tls", || {
+        tls();
+        Ok(())
+    }));
+    trials.into_iter().map(|trial| trial.with_ignored_flag(is_missing)).collect()
+}
+
+fn succeeds(run: &Run) {
+    let workers = if run.server.is_empty() { &["--workers", "1"][..] } else { run.server };
+    let server =
+        TurnServer::start(&[&["--user", "alice:secret", "--max-allocations-per-user", "60"][..], workers].concat());
+    let peer = run.with_peer.then(start_peer);
+    assert_no_loss(&client(server.address, "secret", run.options, peer.as_ref().map(|(_, at)| *at)));
+}
+
+#[cfg(feature = "tls")]
+fn tls() {
+    use crate::server::{PrivateFile, own_address};
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let cert = PrivateFile::new("cert.pem", &made.cert.pem());
+    let key = PrivateFile::new("key.pem", &made.signing_key.serialize_pem());
+    let listen = format!("{}:0", own_address());
+    let arguments = [
+        "--user",
+        "alice:secret",
+        "--workers",
+        "1",
+        "--tls-listen",
+        &listen,
+        "--tls-cert",
+        cert.path(),
+        "--tls-key",
+        key.path(),
+    ];
+    let mut server = TurnServer::start(&arguments);
+    let line = server.wait_for("(tls)", TIMEOUT).expect("a line");
+    let address = line.split_whitespace().nth(2).and_then(|word| word.parse().ok()).expect("an address");
+    let (_peer, at) = start_peer();
+    assert_no_loss(&client(address, "secret", &["-t", "-S", "-c"], Some(at)));
+    assert_no_loss(&client(address, "secret", &["-t", "-S", "-y", "-c"], None));
+}
+
+fn wrong_password() {
+    let server = TurnServer::start(&["--user", "alice:secret", "--workers", "1"]);
+    let finished = client(server.address, "guess", &["-y", "-c"], None);
+    assert!(finished.code.is_some_and(|code| code != 0), "{finished:?}");
+    assert!(!finished.stdout.contains("Total lost packets"), "{finished:?}");
+}
+
+fn assert_no_loss(finished: &Finished) {
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let last = finished.stdout.lines().rev().find(|line| line.contains("lost packets")).unwrap_or_default();
+    assert!(last.contains("Total lost packets 0 "), "{last:?}: {finished:?}");
+}
+
+fn client(server: SocketAddr, password: &str, options: &[&str], peer: Option<SocketAddr>) -> Finished {
+    let mut command = Command::new(CLIENT);
+    command.args(["-u", "alice", "-w", password, "-p", &server.port().to_string()]).args(options);
+    if let Some(peer) = peer {
+        command.args(["-e", &peer.ip().to_string(), "-r", &peer.port().to_string()]);
+    }
+    command.arg(server.ip().to_string());
+    Process::start(command).and_then(|process| process.finish(TIMEOUT * 2)).expect("the client ends")
+}
+
+/// Starts an echo server on two ports in a row, which `turnutils_peer` and a pair of ports need.
+fn start_peer() -> (Process, SocketAddr) {
+    for _ in 0..10 {
+        let port = free_pair();
+        let mut command = Command::new(PEER);
+        command.args(["-L", "127.0.0.1", "-p", &port.to_string()]);
+        let process = Process::start(command).expect("the peer starts");
+        let at = SocketAddr::from(([127, 0, 0, 1], port));
+        if answers(at) {
+            return (process, at);
+        }
+    }
+    panic!("the peer does not answer");
+}
+
+fn free_pair() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.local_addr().expect("its address").port() & !1
+}
+
+/// Whether a datagram comes back. It is sent again until the peer has opened its socket.
+fn answers(at: SocketAddr) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.connect(at).expect("loopback");
+    socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket");
+    let deadline = Instant::now() + TIMEOUT / 6;
+    while Instant::now() < deadline {
+        // Before the peer has its socket, both calls report that the port is unreachable.
+        let _ = socket.send(b"echo");
+        if socket.recv(&mut [0; 16]).is_ok() {
+            return true;
+        }
+    }
+    false
+}
