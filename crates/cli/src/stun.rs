@@ -199,8 +199,15 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Failure> {
         }
     };
     let (name, request) = (name.to_string().into(), handler.request);
-    let reply =
-        Reply { name, server, protocol, request, response, explain: args.explain, has_user: args.credentials.has_user() };
+    let reply = Reply {
+        name,
+        server,
+        protocol,
+        request,
+        response,
+        explain: args.explain,
+        has_user: args.credentials.has_user(),
+    };
     let report = report::Report::of(&reply);
     output::print(&match args.format {
         Format::Human => wrap::to_terminal(&report::human(&reply, &report)),

@@ -26,8 +26,8 @@ use core::time::Duration;
 use exchange::PeerSocket;
 use portolan_machine::Protocol;
 use portolan_nat::profile::Family;
-use portolan_turn::{Client, ClientConfig, ClientError, ClientEvent, Outcome, Step};
 use portolan_tokio::{Driver, DriverConfig};
+use portolan_turn::{Client, ClientConfig, ClientError, ClientEvent, Outcome, Step};
 use report::{Failed, Report, Stage};
 use std::path::PathBuf;
 use target::TurnTarget;
@@ -233,7 +233,12 @@ impl Session<'_> {
             return Err(TurnError::Silent { server: step.server, transport, seconds, sends: step.sends, hint });
         }
         let attempted = output::count(steps.len(), "attempt").into();
-        Err(TurnError::NotAllocated(step.clone(), transport, attempted, advice::advice(Stage::Allocate, &step.outcome, None)))
+        Err(TurnError::NotAllocated(
+            step.clone(),
+            transport,
+            attempted,
+            advice::advice(Stage::Allocate, &step.outcome, None),
+        ))
     }
 
     /// Adds the permission and the channel, and relays the datagrams.
@@ -313,7 +318,12 @@ impl Session<'_> {
     }
 
     /// Records the failure of a stage, unless an earlier stage failed. Returns whether the stage was successful.
-    fn accepted<T>(&mut self, stage: Stage, result: Option<Result<T, Vec<Step>>>, peer: Option<core::net::IpAddr>) -> bool {
+    fn accepted<T>(
+        &mut self,
+        stage: Stage,
+        result: Option<Result<T, Vec<Step>>>,
+        peer: Option<core::net::IpAddr>,
+    ) -> bool {
         let failed = match result {
             Some(Ok(_)) => return true,
             Some(Err(steps)) => match steps.last() {

@@ -48,7 +48,12 @@ pub(super) enum Step {
     /// A permission for the relay addresses.
     Permit(Seat),
     /// A Send indication to the relayed address of the other client.
-    Send { from: Seat, to: Seat, of: TurnAttack, is_control: bool },
+    Send {
+        from: Seat,
+        to: Seat,
+        of: TurnAttack,
+        is_control: bool,
+    },
     ListenerChannel,
     /// A Binding request as the data of a Send indication to the server.
     ListenerSend(TurnAttack),
@@ -58,8 +63,15 @@ pub(super) enum Step {
     RebindNumber,
     RebindPeer,
     /// ChannelData, with a wrong length or as the control.
-    ChannelData { is_control: bool },
-    Peer { of: TurnAttack, seat: Seat, peer: IpAddr, channel: Option<u16> },
+    ChannelData {
+        is_control: bool,
+    },
+    Peer {
+        of: TurnAttack,
+        seat: Seat,
+        peer: IpAddr,
+        channel: Option<u16>,
+    },
     Connect,
     Reflection(Reflected),
     /// Ends the allocation.
@@ -107,10 +119,9 @@ pub(super) fn steps() -> Vec<Step> {
     }
     // An allocation that an attack ended is made again.
     steps.extend([Step::StillThere(TurnAttack::OtherUser), Step::Allocate(Main)]);
-    for (step, attack) in [
-        (Step::AfterIntegrity, TurnAttack::AfterIntegrity),
-        (Step::DuplicateLifetime, TurnAttack::DuplicateAttribute),
-    ] {
+    for (step, attack) in
+        [(Step::AfterIntegrity, TurnAttack::AfterIntegrity), (Step::DuplicateLifetime, TurnAttack::DuplicateAttribute)]
+    {
         steps.extend([step, Step::StillThere(attack), Step::Allocate(Main)]);
     }
     steps.extend(relay_steps());

@@ -89,7 +89,9 @@ impl TurnAudit {
             Step::Allocate(seat) => self.allocate(cx, seat),
             Step::BidDownAlgorithms | Step::BidDownCookie => self.bid_down(cx, step == Step::BidDownCookie),
             Step::OtherUser(method) => self.other_user(cx, method),
-            Step::AfterIntegrity => self.ask_with(cx, Method::REFRESH, &[LIFETIME], Flavor { zero_after: true, ..Flavor::default() }),
+            Step::AfterIntegrity => {
+                self.ask_with(cx, Method::REFRESH, &[LIFETIME], Flavor { zero_after: true, ..Flavor::default() })
+            }
             Step::DuplicateLifetime => self.ask(cx, Seat::Main, Method::REFRESH, &[LIFETIME, Attribute::Lifetime(0)]),
             Step::StillThere(attack) if self.facts.attacked != Some(attack) => Err(Obstacle::NotOffered),
             Step::StillThere(_) => self.ask(cx, Seat::Main, Method::REFRESH, &[LIFETIME]),
@@ -274,7 +276,13 @@ impl TurnAudit {
     }
 
     /// A correct request of the user; without credentials if the server requires none.
-    fn ask(&self, cx: &mut Cx<'_>, seat: Seat, method: Method, attributes: &[Attribute<'_>]) -> Result<Prepared, Obstacle> {
+    fn ask(
+        &self,
+        cx: &mut Cx<'_>,
+        seat: Seat,
+        method: Method,
+        attributes: &[Attribute<'_>],
+    ) -> Result<Prepared, Obstacle> {
         match &self.client(seat).challenge {
             None => self.unsigned(cx, seat, method, attributes),
             Some(challenge) => {
@@ -285,7 +293,13 @@ impl TurnAudit {
     }
 
     /// A request of the main client in a variant.
-    fn ask_with(&self, cx: &mut Cx<'_>, method: Method, attributes: &[Attribute<'_>], flavor: Flavor) -> Result<Prepared, Obstacle> {
+    fn ask_with(
+        &self,
+        cx: &mut Cx<'_>,
+        method: Method,
+        attributes: &[Attribute<'_>],
+        flavor: Flavor,
+    ) -> Result<Prepared, Obstacle> {
         let challenge = self.client(Seat::Main).challenge.as_ref().ok_or(Obstacle::NotOffered)?;
         Self::signed_by(cx, Seat::Main, (method, attributes), (&self.config.user, challenge), flavor)
     }

@@ -121,7 +121,8 @@ impl Tally {
 
     /// Replaces `Held` by the obstacle: a missing datagram is no evidence if its control is missing too.
     pub(super) fn revoke(&mut self, attack: TurnAttack, why: Obstacle) {
-        let held = self.variants.iter_mut().filter(|(other, outcome)| *other == attack && *outcome == TurnOutcome::Held);
+        let held =
+            self.variants.iter_mut().filter(|(other, outcome)| *other == attack && *outcome == TurnOutcome::Held);
         held.for_each(|(_, outcome)| *outcome = TurnOutcome::NotTestable(why));
     }
 

@@ -125,7 +125,10 @@ impl ScriptedServer {
                 let user = message.username().map(|user| user.to_string()).unwrap_or_default();
                 return self.admitted(from, message, &user);
             }
-            if self.has(TurnAttack::UnauthenticatedState) && message.method() == Method::ALLOCATE && from.port() == 40_002 {
+            if self.has(TurnAttack::UnauthenticatedState)
+                && message.method() == Method::ALLOCATE
+                && from.port() == 40_002
+            {
                 self.allocations.insert(from, Allocation { user: "alice".into(), ..Allocation::default() });
             }
             return self.challenge(from, message, 401);
@@ -248,7 +251,8 @@ impl ScriptedServer {
         let (peer, data) = (message.xor_peer_address().unwrap(), message.data().unwrap());
         let Some(allocation) = self.allocations.get(&from) else { return vec![] };
         let is_loopback = peer == SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 3478);
-        if is_loopback && self.has(TurnAttack::LoopbackSend) || peer == at(SERVER) && self.has(TurnAttack::OwnListener) {
+        if is_loopback && self.has(TurnAttack::LoopbackSend) || peer == at(SERVER) && self.has(TurnAttack::OwnListener)
+        {
             let inner = Message::decode(data).unwrap();
             let answer = encode(Class::SuccessResponse, Method::BINDING, inner.transaction_id(), &[]);
             return vec![(from, data_indication(peer, &answer))];

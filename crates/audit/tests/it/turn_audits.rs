@@ -170,7 +170,8 @@ fn what_a_server_lacks_is_not_testable() {
 fn dropped_data_is_no_evidence_without_its_control() {
     let mut server = ScriptedServer::with(|server| server.loses_data = true);
     let report = audit(&mut server);
-    for attack in [TurnAttack::SendWithoutPermission, TurnAttack::DataWithoutPermission, TurnAttack::ChannelDataLength] {
+    for attack in [TurnAttack::SendWithoutPermission, TurnAttack::DataWithoutPermission, TurnAttack::ChannelDataLength]
+    {
         assert_eq!(report.outcome(attack), Some(TurnOutcome::NotTestable(Obstacle::NoControl)), "{attack}");
     }
 }

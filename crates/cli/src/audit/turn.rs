@@ -29,7 +29,9 @@ pub(super) async fn run(args: &AuditArgs, server: SocketAddr) -> Result<Exit, Fa
     driver.with(TurnAudit::start).map_err(|why| AuditError::Unasked { server, why })?;
     let report = match driver.next().await {
         TurnAuditEvent::Report(report) => report,
-        TurnAuditEvent::Failed(TurnAuditFailure::Refused(why)) => return Err(AuditError::Refused { server, why }.into()),
+        TurnAuditEvent::Failed(TurnAuditFailure::Refused(why)) => {
+            return Err(AuditError::Refused { server, why }.into());
+        }
         TurnAuditEvent::Failed(why) => {
             return Err(AuditError::NoAllocation { server, why, advice: advice(why) }.into());
         }
@@ -49,7 +51,9 @@ fn advice(why: TurnAuditFailure) -> &'static str {
         TurnAuditFailure::NoAllocation(401) => "check the name and the password of --user",
         TurnAuditFailure::NoAllocation(486) => "the user has as many allocations as the server grants; end some",
         TurnAuditFailure::NoAllocation(_) => "check with `portolan turn` why the server gives no allocation",
-        TurnAuditFailure::Silent | TurnAuditFailure::Refused(_) | _ => "check address and port, and that TURN over UDP is on",
+        TurnAuditFailure::Silent | TurnAuditFailure::Refused(_) | _ => {
+            "check address and port, and that TURN over UDP is on"
+        }
     }
 }
 
@@ -129,7 +133,8 @@ fn human(name: &str, report: &TurnReport) -> String {
     let TurnSummary { held, not_held, not_testable, .. } = report.summary();
     let seconds = report.elapsed.as_secs_f64();
     let sent = count(usize::try_from(report.sent).unwrap_or(usize::MAX), "datagram");
-    let _ = writeln!(text, "\n{held} held, {not_held} not held, {not_testable} not testable. {sent} sent, {seconds:.1} s.");
+    let _ =
+        writeln!(text, "\n{held} held, {not_held} not held, {not_testable} not testable. {sent} sent, {seconds:.1} s.");
     text + match exit(report.summary()) {
         Exit::Success => "The server holds each attack that was tested.\n",
         Exit::Negative => "The server does NOT hold at least one attack: see the lines with ✗.\n",
@@ -141,7 +146,9 @@ fn human(name: &str, report: &TurnReport) -> String {
 fn line(finding: &TurnFinding) -> String {
     let (meaning, basis) = (finding.attack.meaning(), finding.attack.basis());
     let part = match finding.untested {
-        untested @ 1.. if finding.tested > 0 => format!(" ({} of {} tested)", finding.tested, finding.tested + untested),
+        untested @ 1.. if finding.tested > 0 => {
+            format!(" ({} of {} tested)", finding.tested, finding.tested + untested)
+        }
         _ => String::new(),
     };
     match finding.outcome {

@@ -34,13 +34,19 @@ fn for_code(stage: Stage, code: u16, peer: Option<IpAddr>) -> &'static str {
         (403, _) if peer.is_some_and(is_special) => {
             "the server denies relaying to private addresses; name a public peer with --peer, or allow this one at the server"
         }
-        (403, _) => "the server denies relaying to this address; name another peer with --peer, or allow this one at the server",
-        (437, Stage::Allocate) => "an earlier allocation of this address still exists; try again after its lifetime, at most an hour",
+        (403, _) => {
+            "the server denies relaying to this address; name another peer with --peer, or allow this one at the server"
+        }
+        (437, Stage::Allocate) => {
+            "an earlier allocation of this address still exists; try again after its lifetime, at most an hour"
+        }
         (437, _) => "the server lost the allocation; check whether it was restarted, or whether a NAT changes ports",
         (440, _) => "the server has no relay address of this family",
         (441, _) => "the allocation belongs to another user; try again",
         (442, _) => "the server does not relay UDP",
-        (443, _) => "the peer and the relayed address have different families; name a peer of the other family with --peer",
+        (443, _) => {
+            "the peer and the relayed address have different families; name a peer of the other family with --peer"
+        }
         (486, _) => {
             "the user has all the allocations that the server grants; end some, or raise the limit of the server for a user"
         }

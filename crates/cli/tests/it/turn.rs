@@ -101,8 +101,16 @@ fn an_echo_server_is_used_as_the_peer() {
     assert_eq!(answering.join().expect("the echo server ends"), 8);
     assert_code(&finished, 0);
     let report = json(&finished);
-    assert_eq!((&report["peer"]["address"], &report["peer"]["own"]), (&peer.as_str().into(), &false.into()), "{report}");
-    assert_eq!((&report["datagrams"]["returned"], &report["datagrams"]["at_peer"]), (&7.into(), &Value::Null), "{report}");
+    assert_eq!(
+        (&report["peer"]["address"], &report["peer"]["own"]),
+        (&peer.as_str().into(), &false.into()),
+        "{report}"
+    );
+    assert_eq!(
+        (&report["datagrams"]["returned"], &report["datagrams"]["at_peer"]),
+        (&7.into(), &Value::Null),
+        "{report}"
+    );
 }
 
 #[test]
@@ -113,7 +121,10 @@ fn a_silent_peer_is_inconclusive() {
     let finished = run_turn(&server, &[&ALICE[..], &["--peer", &peer, "--count", "3"]].concat());
     assert_code(&finished, 3);
     let last = finished.stdout.lines().last().expect("a verdict");
-    assert_eq!(last, "Unknown: there is no result for the relayed data: 3 datagrams sent, none came back.", "{finished:?}");
+    assert_eq!(
+        last, "Unknown: there is no result for the relayed data: 3 datagrams sent, none came back.",
+        "{finished:?}"
+    );
 }
 
 #[test]
@@ -128,14 +139,23 @@ fn a_refusal_names_the_code_the_attempts_and_the_remedy() {
             assert!(report["failed"].to_string().contains(word), "{word:?} is missing: {report}");
         }
     };
-    let run_json = |server: &RelayServer, arguments: &[&str]| {
-        run_turn(server, &[&["--format", "json"], arguments].concat())
-    };
+    let run_json =
+        |server: &RelayServer, arguments: &[&str]| run_turn(server, &[&["--format", "json"], arguments].concat());
     let server = RelayServer::start(config());
     let wrong = ["--user", "alice", "--password", "wrong horse"];
-    refused(&run_json(&server, &wrong), "allocate", 401, &["refuses this user name", "check the name and the password"]);
+    refused(
+        &run_json(&server, &wrong),
+        "allocate",
+        401,
+        &["refuses this user name", "check the name and the password"],
+    );
     let private = [&ALICE[..], &["--peer", "10.1.2.3:9"]].concat();
-    refused(&run_json(&server, &private), "permission", 403, &["CreatePermission", "denies relaying to private addresses"]);
+    refused(
+        &run_json(&server, &private),
+        "permission",
+        403,
+        &["CreatePermission", "denies relaying to private addresses"],
+    );
     let other_family = [&ALICE[..], &["--peer", "[2001:db8::1]:9"]].concat();
     refused(&run_json(&server, &other_family), "permission", 443, &["different families"]);
     let mut limits = ServerLimits::default();

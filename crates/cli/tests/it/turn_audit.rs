@@ -8,7 +8,7 @@ use core::time::Duration;
 use portolan_audit::AuditCommand;
 use portolan_audit::turn::{TurnAttack, TurnAudit, TurnAuditConfig, TurnAuditEvent, TurnOutcome, TurnReport};
 use portolan_machine::{Either, Instant};
-use portolan_sim::{Link, Net, Topology};
+use portolan_sim::{Link, Net};
 use portolan_stun_agent::{Authenticator, Users};
 use portolan_turn::{PeerPolicy, Server, ServerCommand, ServerConfig};
 use serde_json::Value;
@@ -42,7 +42,10 @@ fn our_server_on_loopback_holds_each_attack_that_can_be_tested() {
         assert_eq!(outcome(&report, attack)["outcome"], "held", "{report}");
     }
     let mapped = outcome(&report, "mapped-peer");
-    assert_eq!((&mapped["outcome"], &mapped["why"]), (&"not-testable".into(), &"the server gives no IPv6 relayed address".into()));
+    assert_eq!(
+        (&mapped["outcome"], &mapped["why"]),
+        (&"not-testable".into(), &"the server gives no IPv6 relayed address".into())
+    );
     assert!(report["traffic"]["sent"].as_u64().is_some_and(|sent| (60..200).contains(&sent)), "{report}");
 }
 
@@ -107,7 +110,7 @@ fn audit_in_sim(config: &ServerConfig, loss: f64, seed: u64) -> (TurnReport, usi
         _ => None,
     });
     let (report, at) = report.expect("a report");
-    let Either::Second(server) = net.machine(server) else { panic!("the server") };
+    let Some(Either::Second(server)) = net.machine(server) else { panic!("the server") };
     (report, server.allocations().count(), at)
 }
 
