@@ -4,6 +4,7 @@ use crate::invalid_responses::run_against;
 use crate::process::Finished;
 use crate::relay_server::{RelayServer, config};
 use crate::{assert_refused, run};
+use portolan_machine::Protocol;
 use portolan_tokio::DriverConfig;
 use portolan_turn::{Server, ServerLimits};
 use serde_json::Value;
@@ -47,6 +48,15 @@ fn datagrams_go_to_the_own_peer_and_back() {
         assert!(0.0 < least && least <= median && median <= most && most < 5000.0, "{report}");
     }
     assert_eq!((&report["failed"], report.get("steps")), (&Value::Null, None), "{report}");
+}
+
+#[test]
+fn datagrams_go_through_a_server_over_tcp() {
+    let server = RelayServer::start_over(config(), Protocol::TcpListen);
+    let finished = run_turn(&server, &[&ALICE[..], &["--tcp", "--format", "json"]].concat());
+    assert_code(&finished, 0);
+    let report = json(&finished);
+    assert_eq!((&report["transport"], &report["datagrams"]["returned"]), (&"tcp".into(), &20.into()), "{report}");
 }
 
 #[test]
