@@ -22,7 +22,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "sdp_read" | "sdp_typed" | "sdp_answer" | "sdp_differential" => with_changed(sessions::all()),
         "sdp_people" => with_heads(with_changed(sessions::all())),
         "sdp_candidate" => with_changed(sessions::candidates()),
-        "transactions" | "responder" | "audit" | "discovery" | "lifetime" | "translator" => runs(target),
+        "transactions" | "responder" | "audit" | "discovery" | "lifetime" | "translator" | "turn_server"
+        | "turn_client" => runs(target),
         _ => Vec::new(),
     }
 }

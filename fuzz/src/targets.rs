@@ -3,6 +3,7 @@
 //! Each `run` panics on a finding. It returns whether the input was accepted: whether the input is a message, a
 //! frame, a URI, a description, or a script that causes an output of the machine.
 
+mod aftermath;
 pub mod audit;
 mod credentials;
 pub mod discovery;
@@ -24,12 +25,14 @@ pub mod stun_uri;
 pub mod stun_write;
 pub mod transactions;
 pub mod translator;
+pub mod turn_client;
+pub mod turn_server;
 
 /// A target: its name and its function.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 18] = [
+pub const ALL: [Target; 20] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -48,4 +51,6 @@ pub const ALL: [Target; 18] = [
     ("discovery", discovery::run),
     ("lifetime", lifetime::run),
     ("translator", translator::run),
+    ("turn_server", turn_server::run),
+    ("turn_client", turn_client::run),
 ];

@@ -6,6 +6,8 @@ use std::alloc::System;
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
+/// The bytes that were released since [`start`].
+static RELEASED: AtomicU64 = AtomicU64::new(0);
 
 /// The system's allocator with a counter.
 struct Counter;
@@ -29,6 +31,9 @@ unsafe impl GlobalAlloc for Counter {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if COUNTING.load(Relaxed) {
+            RELEASED.fetch_add(layout.size() as u64, Relaxed);
+        }
         // SAFETY: as above; the pointer came from the system's allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -44,6 +49,7 @@ unsafe impl GlobalAlloc for Counter {
 #[allow(dead_code, reason = "not every bench calls it")]
 pub(crate) fn start() {
     COUNT.store(0, Relaxed);
+    RELEASED.store(0, Relaxed);
     COUNTING.store(true, Relaxed);
 }
 
@@ -60,6 +66,15 @@ pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (T, u64) {
     start();
     let result = work();
     (result, stop())
+}
+
+/// Drops a value and returns the number of bytes that it had allocated.
+#[allow(dead_code, reason = "not every bench calls it")]
+pub(crate) fn bytes_of<T>(value: T) -> u64 {
+    start();
+    drop(value);
+    stop();
+    RELEASED.load(Relaxed)
 }
 
 /// Returns the average number of allocations of one call of `work`. The first call is not counted: it may fill

@@ -126,19 +126,31 @@ pub struct Open {
     pub remote: Option<SocketAddr>,
     /// The name that the certificate of a TLS peer must hold. Without a name it must hold the address of `remote`.
     pub server_name: Option<Arc<str>>,
+    /// Whether a TCP listener and TCP streams of this driver can have the same local address and port.
+    pub shares_port: bool,
 }
 
 impl Open {
     /// An order that binds `local`, without a remote address.
     #[must_use]
     pub const fn new(id: SocketId, protocol: Protocol, local: SocketAddr) -> Self {
-        Self { id, protocol, local, remote: None, server_name: None }
+        Self { id, protocol, local, remote: None, server_name: None, shares_port: false }
     }
 
     /// Returns the same order with this remote address.
     #[must_use]
     pub fn towards(mut self, remote: SocketAddr) -> Self {
         self.remote = Some(remote);
+        self
+    }
+
+    /// Returns the same order for a TCP listener whose port TCP streams use too, or for such a stream (`SO_REUSEPORT`).
+    ///
+    /// A TURN server needs it to connect from a relayed address on which it listens (RFC 6062 §5.2). Other programs of
+    /// the same user can then bind the port too, so a fixed port of a server should not have it.
+    #[must_use]
+    pub const fn sharing_port(mut self) -> Self {
+        self.shares_port = true;
         self
     }
 

@@ -5,6 +5,7 @@
 //! ready is polled once.
 
 mod batch;
+mod hash;
 mod limits;
 mod listener;
 pub(crate) mod ready;
@@ -26,11 +27,11 @@ use bytes::BytesMut;
 use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use hash::SocketMap;
 use limits::Limits;
 use listener::{Listener, ListenerOutput};
 use portolan_machine::{Closure, Forward, Open, Protocol, Refusal, SocketEvent, SocketId, Transmit};
 use ready::{ReadyQueue, SocketWaker};
-use std::collections::HashMap;
 use stream::Stream;
 pub use streams::Backlog;
 use udp::{Addressing, Inbox, Udp, UnsentReason};
@@ -118,14 +119,14 @@ pub(crate) enum SocketInput {
 
 /// All sockets of a driver.
 pub(crate) struct Sockets {
-    table: HashMap<SocketId, Entry>,
+    table: SocketMap<Entry>,
     ready: Arc<ReadyQueue>,
     batch: Batch,
     socket_events: VecDeque<(SocketId, SocketEvent)>,
     /// Streams whose small payloads wait for the end of a drain.
     corked: Vec<SocketId>,
     /// The local and remote addresses of the streams whose `Closed` waits in `socket_events`.
-    ends: HashMap<SocketId, (SocketAddr, SocketAddr)>,
+    ends: SocketMap<(SocketAddr, SocketAddr)>,
     config: DriverConfig,
     /// The number of streams in the table, lingering ones included.
     streams: usize,
@@ -140,12 +141,12 @@ impl Sockets {
 
     pub(crate) fn new(config: DriverConfig) -> Self {
         Self {
-            table: HashMap::new(),
+            table: SocketMap::default(),
             ready: Arc::new(ReadyQueue::default()),
             batch: Batch::default(),
             socket_events: VecDeque::new(),
             corked: Vec::new(),
-            ends: HashMap::new(),
+            ends: SocketMap::default(),
             limits: Limits::new(&config),
             config,
             streams: 0,
@@ -193,9 +194,9 @@ impl Sockets {
                 Some(tls) => Ok((self.connect(open, Some(tls)), None)),
                 None => Err(Refusal::Unsupported),
             },
-            Protocol::TcpListen => self.listen_on(open.local, None),
+            Protocol::TcpListen => self.listen_on((open.local, open.shares_port), None),
             Protocol::TlsListen => match self.config.tls.server() {
-                Some(tls) => self.listen_on(open.local, Some(tls)),
+                Some(tls) => self.listen_on((open.local, open.shares_port), Some(tls)),
                 None => Err(Refusal::Unsupported),
             },
         };
@@ -227,7 +228,11 @@ impl Sockets {
         Endpoint::Opening(Opening { remote, connecting })
     }
 
-    fn listen_on(&self, local: SocketAddr, tls: Option<TlsServer>) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
+    fn listen_on(
+        &self,
+        local: (SocketAddr, bool),
+        tls: Option<TlsServer>,
+    ) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
         let listener = Listener::bind(local, tls, self.config.connect_timeout, &self.limits)?;
         let local = listener.local();
         Ok((Endpoint::Listener(Box::new(listener)), Some(local)))

@@ -51,7 +51,7 @@ pub enum ServerEvent {
     Allocated {
         /// The client and its user.
         client: ClientId,
-        /// The relayed addresses, as they are told to the client.
+        /// The relayed addresses, as reported to the client.
         relayed: RelayedAddresses,
         /// The time to expiry.
         lifetime: Duration,

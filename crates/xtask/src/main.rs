@@ -9,6 +9,7 @@
 //! * `cargo xtask notes` checks that each enum of notes has a table in `docs/notes.md`.
 //! * `cargo xtask sweep` lists the requirement sentences of an RFC's text, and compares them with the RFC's table.
 //! * `cargo xtask package` packs the crates, and builds and tests what was packed.
+//! * `cargo xtask mutations` plants known faults, and checks that a named test finds each of them.
 //! * `cargo xtask fuzz` runs the fuzz targets, and checks that they find seeded bugs.
 
 #![expect(clippy::std_instead_of_alloc, reason = "a program with std has no second name for its collections")]
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 mod dependencies;
 mod fuzz;
 mod language;
+mod mutations;
 mod no_std;
 mod notes;
 mod output;
@@ -41,6 +43,10 @@ package [--minimal]
   packs each crate, lists its contents, and builds and tests the unpacked libraries outside the workspace
   --minimal  checks them with the lowest versions that their manifests allow, with default and with all features
              (needs a nightly toolchain)
+
+mutations [NAME… | --check]
+  plants each known fault of crates/*/tests/mutations.txt in a copy, and runs the test that must find it
+  --check  only checks that the texts and the tests of all mutations exist
 
 sweep RFC.txt…
   lists each sentence with a requirement (MUST, SHOULD, …), and compares the sentences with docs/rfc/*.md
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
         ["rfc"] => rfc::run(&root),
         ["language"] => language::run(&root),
         ["sweep", texts @ ..] if !texts.is_empty() => sweep::run(&root, texts),
+        ["mutations", arguments @ ..] => mutations::run(&root, arguments),
         ["fuzz", arguments @ ..] => fuzz::run(&root, arguments),
         ["help" | "--help" | "-h"] => {
             print(USAGE);

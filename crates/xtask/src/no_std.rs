@@ -169,7 +169,7 @@ impl WorkingCopy {
 }
 
 /// Writes a file unless it has this text already, because cargo rebuilds files with a new modification time.
-fn write_if_changed(path: &Path, text: &str) -> Result<(), String> {
+pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<(), String> {
     if std::fs::read_to_string(path).is_ok_and(|its| its == text) {
         return Ok(());
     }

@@ -15,12 +15,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(crate) fn run(root: &Path) -> Findings {
-    let mut tests = Tests::default();
-    let crates = root.join("crates");
-    for path in files(&crates, "rs") {
-        let inside = path.strip_prefix(&crates).unwrap_or(&path);
-        tests.add_file(&inside.display().to_string(), &read(&path).map_err(|fault| vec![fault])?);
-    }
+    let tests = Tests::of(root).map_err(|fault| vec![fault])?;
     let (mut pages, mut rows, mut faults) = (0, 0, Vec::new());
     for path in files(&root.join("docs/rfc"), "md") {
         let page = read(&path).map_err(|fault| vec![fault])?;
@@ -67,7 +62,7 @@ fn check(name: &str, page: &str, tests: &Tests, faults: &mut Vec<String>) -> usi
 
 /// The tests and examples of all crates.
 #[derive(Default)]
-struct Tests {
+pub(crate) struct Tests {
     /// The folder of the crate, and the name of the function or trial.
     tests: BTreeSet<(String, String)>,
     /// `folder::module` of each file with an example.
@@ -75,8 +70,18 @@ struct Tests {
 }
 
 impl Tests {
+    /// The tests and examples in the folder `crates/`.
+    pub(crate) fn of(root: &Path) -> Result<Self, String> {
+        let (mut tests, crates) = (Self::default(), root.join("crates"));
+        for path in files(&crates, "rs") {
+            let inside = path.strip_prefix(&crates).unwrap_or(&path);
+            tests.add_file(&inside.display().to_string(), &read(&path)?);
+        }
+        Ok(tests)
+    }
+
     /// Whether this name in a table is a test or a module with examples.
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         let (folder, _) = name.split_once("::").unwrap_or(("", name));
         let last = name.rsplit("::").next().unwrap_or(name);
         let is_folder = self.tests.iter().any(|(its, _)| its == folder);

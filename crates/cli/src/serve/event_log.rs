@@ -1,8 +1,8 @@
 //! The log of the events of a TURN server.
 //!
-//! Rules of this file: no credential is logged. A client chose its user name, so the name is escaped: each character
-//! that could end a line, change a terminal or be taken for an escape is written as `%` and two hexadecimal digits for
-//! each byte.
+//! Rules of this file: no credential is logged. A client chose its user name, so the name is escaped. Each byte of a
+//! character that could end a line, change a terminal or be taken for an escape is written as `%` and two hexadecimal
+//! digits.
 
 use core::fmt;
 use portolan_turn::ServerEvent;

@@ -100,7 +100,7 @@ async fn connection(stream: TcpStream, workers: Arc<[mpsc::Sender<Order>]>) {
         .max_headers(HEADERS)
         .max_buf_size(REQUEST)
         .serve_connection(TokioIo::new(stream), service);
-    // A faulty request ends its connection, and nobody else needs to know.
+    // A faulty request ends its connection, and other connections are not affected.
     let _ = timeout(PATIENCE, served).await;
 }
 
@@ -182,7 +182,7 @@ mod tests {
 
     /// The rows of the page: name, type, label with its values, help.
     fn documented() -> Vec<String> {
-        PAGE.lines().filter(|line| line.starts_with("| `")).map(ToOwned::to_owned).collect()
+        PAGE.lines().filter(|line| line.starts_with("| `portolan_")).map(ToOwned::to_owned).collect()
     }
 
     fn row(family: &Family) -> String {
@@ -208,7 +208,7 @@ mod tests {
         (one.server.allocations, one.server.freed, one.server.refused.quota) = (7, 3, 5);
         let text = encode(vec![one, one, Snapshot::default()]).unwrap();
         for line in [
-            "# HELP portolan_turn_allocations Allocations that exist.",
+            "# HELP portolan_turn_allocations Allocations that exist",
             "# TYPE portolan_turn_allocations gauge",
             "portolan_turn_workers 3",
             "portolan_turn_allocations 8",

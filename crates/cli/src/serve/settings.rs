@@ -151,7 +151,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The relay addresses, as clients are told.
+    /// The relay addresses, as reported to clients.
     pub(super) fn relay_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.servers.first().into_iter().flat_map(|server| server.relays.iter().map(|(_, public)| *public))
     }

@@ -26,7 +26,7 @@ pub(crate) struct TurnArgs {
     /// A file of such secrets, one per line; # begins a comment; keep it private (chmod 600)
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_secret_file: Vec<PathBuf>,
-    /// An address of this host for relay sockets, one of each family; =PUBLIC is told to clients behind a 1:1 NAT
+    /// An address of this host for relay sockets, one of each family; =PUBLIC is reported to clients behind a 1:1 NAT
     ///
     /// The default is the address of the first --listen of each family, unless it stands for all addresses.
     #[arg(long, value_name = "ADDR[=PUBLIC]", value_parser = relay_address)]

@@ -43,7 +43,7 @@ const RUNS: &[Run] = &[
     Run { name: "client_to_client_by_send_indications", options: &["-y", "-s", "-c"], with_peer: false, server: &[] },
     Run {
         name: "client_to_client_on_several_workers",
-        options: &["-y", "-c", "-m", "4"],
+        options: &["-y", "-c", "-m", "2"],
         with_peer: false,
         server: &["--workers", "3"],
     },
@@ -76,12 +76,36 @@ pub(crate) fn trials(is_missing: bool) -> Vec<Trial> {
     trials.into_iter().map(|trial| trial.with_ignored_flag(is_missing)).collect()
 }
 
+/// The options of each server: the repeated starts of the client leave allocations, and get many challenges.
+const SERVER: [&str; 9] = [
+    "-v",
+    "--user",
+    "alice:secret",
+    "--max-allocations-per-user",
+    "20000",
+    "--max-allocations-per-source",
+    "20000",
+    "--rate",
+    "off",
+];
+
 fn succeeds(run: &Run) {
     let workers = if run.server.is_empty() { &["--workers", "1"][..] } else { run.server };
-    let server =
-        TurnServer::start(&[&["--user", "alice:secret", "--max-allocations-per-user", "60"][..], workers].concat());
+    let server = TurnServer::start(&[&SERVER[..], workers, &["--drain", "0"]].concat());
     let peer = run.with_peer.then(start_peer);
-    assert_no_loss(&client(server.address, "secret", run.options, peer.as_ref().map(|(_, at)| *at)));
+    assert_no_loss(&client(server.address, run.options, peer.as_ref().map(|(_, at)| *at)));
+    end(server);
+}
+
+/// Ends a server, and checks that it refused nothing but channel numbers of RFC 5766.
+fn end(server: TurnServer) {
+    server.terminate().expect("the process runs");
+    let finished = server.finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let refused = finished.stderr.lines().filter(|line| line.contains("refused with error"));
+    for line in refused {
+        assert!(line.contains("is not the number of a channel") || line.contains("error 508"), "{line}");
+    }
 }
 
 #[cfg(feature = "tls")]
@@ -91,29 +115,19 @@ fn tls() {
     let cert = PrivateFile::new("cert.pem", &made.cert.pem());
     let key = PrivateFile::new("key.pem", &made.signing_key.serialize_pem());
     let listen = format!("{}:0", own_address());
-    let arguments = [
-        "--user",
-        "alice:secret",
-        "--workers",
-        "1",
-        "--tls-listen",
-        &listen,
-        "--tls-cert",
-        cert.path(),
-        "--tls-key",
-        key.path(),
-    ];
-    let mut server = TurnServer::start(&arguments);
+    let tls = ["--tls-listen", &listen, "--tls-cert", cert.path(), "--tls-key", key.path()];
+    let mut server = TurnServer::start(&[&SERVER[..], &["--workers", "1", "--drain", "0"], &tls].concat());
     let line = server.wait_for("(tls)", TIMEOUT).expect("a line");
     let address = line.split_whitespace().nth(2).and_then(|word| word.parse().ok()).expect("an address");
     let (_peer, at) = start_peer();
-    assert_no_loss(&client(address, "secret", &["-t", "-S", "-c"], Some(at)));
-    assert_no_loss(&client(address, "secret", &["-t", "-S", "-y", "-c"], None));
+    assert_no_loss(&client(address, &["-t", "-S", "-c"], Some(at)));
+    assert_no_loss(&client(address, &["-t", "-S", "-y", "-c"], None));
+    end(server);
 }
 
 fn wrong_password() {
     let server = TurnServer::start(&["--user", "alice:secret", "--workers", "1"]);
-    let finished = client(server.address, "guess", &["-y", "-c"], None);
+    let finished = client_once(server.address, "guess", &["-y", "-c"], None);
     assert!(finished.code.is_some_and(|code| code != 0), "{finished:?}");
     assert!(!finished.stdout.contains("Total lost packets"), "{finished:?}");
 }
@@ -124,7 +138,21 @@ fn assert_no_loss(finished: &Finished) {
     assert!(last.contains("Total lost packets 0 "), "{last:?}: {finished:?}");
 }
 
-fn client(server: SocketAddr, password: &str, options: &[&str], peer: Option<SocketAddr>) -> Finished {
+/// Runs the client until its channel numbers are in the range of RFC 8656.
+///
+/// The client takes random numbers from 0x4000 to 0x7fff (RFC 5766). The server refuses those above 0x4fff with 400 (RFC
+/// 8656 §12.2), and then the client ends at once.
+fn client(server: SocketAddr, options: &[&str], peer: Option<SocketAddr>) -> Finished {
+    let deadline = Instant::now() + TIMEOUT * 3;
+    loop {
+        let finished = client_once(server, "secret", options, peer);
+        if !finished.stdout.contains("channel bind: error 400") || Instant::now() > deadline {
+            return finished;
+        }
+    }
+}
+
+fn client_once(server: SocketAddr, password: &str, options: &[&str], peer: Option<SocketAddr>) -> Finished {
     let mut command = Command::new(CLIENT);
     command.args(["-u", "alice", "-w", password, "-p", &server.port().to_string()]).args(options);
     if let Some(peer) = peer {

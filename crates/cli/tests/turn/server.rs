@@ -41,7 +41,7 @@ impl TurnServer {
         let all = [&fixed[..], arguments].concat();
         let mut process = Process::start(portolan(&all).expect("loopback")).expect("the binary starts");
         let before = process.wait_for("relaying for", TIMEOUT)?;
-        let line = process.wait_for("listening on", TIMEOUT)?;
+        let line = process.wait_for("(udp, tcp)", TIMEOUT)?;
         let address = line.split_whitespace().nth(2).and_then(|word| word.parse().ok()).expect("an address");
         Ok(Self { process, address, before })
     }

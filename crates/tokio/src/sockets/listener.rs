@@ -102,9 +102,9 @@ impl Listener {
     /// The length of the kernel's accept queue.
     const BACKLOG: i32 = 1_024;
 
-    /// Listens on `local`. `timeout` bounds each TLS handshake.
+    /// Listens on `local`. If `shares_port` is set, streams can connect from the same port. `timeout` bounds each TLS handshake.
     pub(crate) fn bind(
-        local: SocketAddr,
+        (local, shares_port): (SocketAddr, bool),
         tls: Option<TlsServer>,
         timeout: Duration,
         limits: &Arc<Limits>,
@@ -119,6 +119,8 @@ impl Listener {
             // option would let two sockets share the port.
             #[cfg(unix)]
             socket.set_reuse_address(true)?;
+            #[cfg(unix)]
+            socket.set_reuse_port(shares_port)?;
             socket.bind(&local.into())?;
             socket.listen(Self::BACKLOG)?;
             Self::adopt(socket.into(), tls, timeout, limits)
@@ -298,7 +300,8 @@ mod tests {
     #[tokio::test]
     async fn bytes_of_one_peer_cause_the_poll_of_one_handshake() {
         let limits = Limits::new(&DriverConfig::default());
-        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, Duration::from_secs(1), &limits).unwrap();
+        let mut listener =
+            Listener::bind((([127, 0, 0, 1], 0).into(), false), None, Duration::from_secs(1), &limits).unwrap();
         let (polls, wakers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
         for _ in 0..100 {
             let (polls, wakers) = (Arc::clone(&polls), Arc::clone(&wakers));

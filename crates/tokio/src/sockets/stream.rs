@@ -389,7 +389,7 @@ async fn connect_unbounded(open: Open, tls: Option<TlsClient>) -> Result<Stream,
     if remote.is_ipv4() != open.local.is_ipv4() {
         return Err(Refusal::FamilyNotSupported);
     }
-    let tcp = tcp(open.local, remote).await.map_err(|error| errors::refusal(&error))?;
+    let tcp = tcp((open.local, open.shares_port), remote).await.map_err(|error| errors::refusal(&error))?;
     let local = tcp.local_addr().map_err(|error| errors::refusal(&error))?;
     let transport: Box<dyn Transport> = match tls {
         Some(tls) => tls.connect(tcp, open.server_name, remote).await?,
@@ -398,7 +398,7 @@ async fn connect_unbounded(open: Open, tls: Option<TlsClient>) -> Result<Stream,
     Ok(Stream::new(transport, local, remote))
 }
 
-async fn tcp(local: SocketAddr, remote: SocketAddr) -> std::io::Result<TcpStream> {
+async fn tcp((local, shares_port): (SocketAddr, bool), remote: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(local), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if local.is_ipv6() {
@@ -407,6 +407,8 @@ async fn tcp(local: SocketAddr, remote: SocketAddr) -> std::io::Result<TcpStream
     // A fixed local port may still be in TIME_WAIT after an earlier stream.
     #[cfg(unix)]
     socket.set_reuse_address(local.port() != 0)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(shares_port)?;
     if local.port() != 0 || !local.ip().is_unspecified() {
         socket.bind(&local.into())?;
     }

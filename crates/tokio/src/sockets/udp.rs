@@ -135,7 +135,7 @@ impl Udp {
         socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?;
         let options = SocketOptions::read(&socket, bound.is_ipv4());
-        let state = new_state(SockRef::from(&socket), false)?;
+        let state = new_state(SockRef::from(&socket), bound, false)?;
         state.enable_transport_errors((&socket).into())?;
         Ok(Self {
             socket: Arc::new(UdpSocket::from_std(socket)?),
@@ -297,9 +297,11 @@ impl Udp {
     }
 }
 
-/// Makes the state of `quinn-udp`, which sets its options on the socket.
-fn new_state(socket: SockRef<'_>, receive_offload: bool) -> Result<UdpSocketState> {
+/// Makes the state of `quinn-udp`, which sets its options on the socket. `bound` is the local address of the socket.
+fn new_state(socket: SockRef<'_>, bound: SocketAddr, receive_offload: bool) -> Result<UdpSocketState> {
     let state = UdpSocketState::new((&*socket).into())?;
+    // The destination address of a datagram is known, unless the socket receives on several addresses.
+    options::omit_ancillary_data(&*socket, bound.is_ipv4(), bound.ip().is_unspecified());
     options::set_receive_offload(&*socket, receive_offload);
     Ok(state)
 }

@@ -3,7 +3,7 @@
 use crate::recorder::{Mode, Recorded, RecorderExt as _, in_time, opened, recorder, recorder_with};
 use bytes::Bytes;
 use core::time::Duration;
-use portolan_machine::{Closure, Output, Protocol, Refusal, SocketEvent, Transmit};
+use portolan_machine::{Closure, Open, Output, Protocol, Refusal, SocketEvent, Transmit};
 use portolan_tokio::DriverConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -67,6 +67,27 @@ async fn an_order_that_cannot_be_connected_is_refused_with_the_reason() {
     assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::FamilyNotSupported));
     driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open);
     assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::NoRoute), "no remote address");
+}
+
+/// A TURN server connects to peers from the relayed address on which it listens (RFC 6062 §5.2).
+#[tokio::test]
+async fn a_stream_can_have_the_port_of_a_listener_only_if_both_share_it() {
+    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = peer.local_addr().unwrap();
+    for (listener, stream) in [(true, true), (true, false), (false, true)] {
+        let mut driver = recorder(Mode::Record);
+        let sharing = |open: Open, shares: bool| if shares { open.sharing_port() } else { open };
+        driver.order(Protocol::TcpListen, "127.0.0.1:0", |open| sharing(open, listener));
+        let local = opened(driver.socket_event().await);
+        driver.order(Protocol::Tcp, &local.to_string(), |open| sharing(open.towards(remote), stream));
+        let event = driver.socket_event().await;
+        if listener && stream {
+            assert_eq!(opened(event), local);
+            assert_eq!(peer.accept().await.unwrap().1, local);
+        } else {
+            assert_eq!(event, SocketEvent::Refused(Refusal::AddressInUse));
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Checks that every note of this crate has a unique code, and that `docs/notes.md` lists it.
 
 mod notes;
+mod server;
 
 use super::client::tests::samples as client_samples;
 use super::{ClientDropped, ClientNote};
@@ -8,7 +9,7 @@ use notes::{Table, table};
 
 #[test]
 fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
-    notes::assert_documented("turn", &[client()]);
+    notes::assert_documented("turn", &[client(), server::server()]);
 }
 
 fn client() -> Table {

@@ -150,7 +150,10 @@ impl Server {
         self.table.add_relay(socket, slot, family);
         // Without a report of the driver the allocation ends with its lifetime.
         self.table.wake_at(slot, expires);
-        self.out.push(Output::Socket(SocketOrder::Open(Open::new(socket, protocol, local))));
+        let open = Open::new(socket, protocol, local);
+        // The server connects to peers from the address on which it listens (RFC 6062 §5.2).
+        let open = if protocol.is_listener() { open.sharing_port() } else { open };
+        self.out.push(Output::Socket(SocketOrder::Open(open)));
     }
 
     /// Notes that a family has no relay socket.
@@ -235,7 +238,7 @@ impl Server {
         self.out.push(Output::Event(ServerEvent::Allocated { client, relayed, lifetime: pending.lifetime }));
     }
 
-    /// The relayed addresses of an allocation, as the client is told.
+    /// The relayed addresses of an allocation, as reported to the client.
     pub(super) fn relayed(&self, allocation: &Allocation) -> RelayedAddresses {
         let public = |family| {
             let relay = allocation.relay(family).filter(|relay| relay.is_open)?;

@@ -42,7 +42,7 @@ pub struct ServerConfig {
     pub(super) software: Option<Box<str>>,
 }
 
-/// A relay address: the local address of relay sockets, and the address that clients are told.
+/// A relay address: the local address of relay sockets, and the address that is reported to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RelayAddress {
     pub(super) local: IpAddr,
@@ -170,7 +170,7 @@ impl ServerConfig {
         self.relay_behind_nat(ip, ip)
     }
 
-    /// Adds a relay address behind a 1:1 NAT, which translates `local` to `public` and keeps ports. Clients are told
+    /// Adds a relay address behind a 1:1 NAT, which translates `local` to `public` and keeps ports. The response has
     /// `public`.
     #[must_use]
     pub fn relay_behind_nat(mut self, local: IpAddr, public: IpAddr) -> Self {

@@ -1,8 +1,8 @@
 //! The permissions and channels of an allocation (RFC 8656 §9, §12).
 //!
 //! Rules of this file: expiry is checked by time at each use, so a late timer changes nothing; timers only release. A
-//! permission is found by the address of the peer, a channel by its number or by the address and port of its peer,
-//! each by one lookup in a table. IPv6 zones and flow labels are no part of a key.
+//! permission is found by the address of the peer. A channel is found by its number, or by the address and port of its
+//! peer. Each search is one lookup in a table. IPv6 zones and flow labels are no part of a key.
 //!
 //! A channel that has expired keeps its number and its peer for five more minutes. During this time neither is bound
 //! otherwise (RFC 8656 §12), so that a late datagram does not reach another peer.

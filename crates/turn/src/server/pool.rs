@@ -83,7 +83,7 @@ impl Pool {
         self.family(family).map(|pool| SocketAddr::new(pool.address.local, port))
     }
 
-    /// The address of a relay socket, as clients are told.
+    /// The address of a relay socket, as reported to clients.
     pub(super) fn public(&self, family: AddressFamily, port: u16) -> Option<SocketAddr> {
         self.family(family).map(|pool| SocketAddr::new(pool.address.public, port))
     }

@@ -123,6 +123,14 @@ impl Bucket {
         let after = before.saturating_add(limit.nanos(u64::try_from(bytes).unwrap_or(u64::MAX)));
         (after <= full_if_empty).then_some(Self { full_at: after })
     }
+
+    /// The time at which the bucket has these bytes, if nothing else is taken; later than `now`. They are at most
+    /// [`Bandwidth::LEAST_BURST`].
+    pub(super) fn ready_at(self, now: Instant, limit: Bandwidth, bytes: usize) -> Instant {
+        let needed = limit.nanos(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let at = self.full_at.saturating_add(needed).saturating_sub(limit.nanos(limit.burst.into()));
+        Instant::from_origin(Duration::from_nanos(at)).max(now + Duration::from_millis(1))
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The responses of the server (RFC 8489 §6.3.1, RFC 8656 §7.2, §8.2, §10.2, §12.2).
 //!
 //! Rules of this file: the functions are pure. A response has the integrity of its request, and FINGERPRINT if the
-//! request has one. SOFTWARE is only in responses to authenticated Allocate and Refresh requests: without credentials a
-//! reply is as short as possible, because with a forged source address it is sent to a victim.
+//! request has one. SOFTWARE is only in responses to authenticated Allocate and Refresh requests. A
+//! reply without credentials is as short as possible, because with a forged source address it is sent to a victim.
 
 use bytes::Bytes;
 use portolan_stun::{

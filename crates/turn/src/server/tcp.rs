@@ -2,12 +2,14 @@
 //!
 //! Rules of this file: a connection has a stream of a peer and, after ConnectionBind, a stream of the client. Before
 //! that the stream of the peer is paused, so the data of the peer waits in the peer's own buffers. Bytes are relayed
-//! without framing. While one stream is full, the other one is paused. A connection ends with either of its streams,
+//! without framing. While one stream is full, or its allocation is above its bandwidth, the other one is paused. A
+//! connection ends with either of its streams,
 //! with its allocation, and after 30 seconds without its next step. The number of connections of an allocation is
 //! bounded.
 
 use super::Server;
 use super::allocation::{Client, ClientPath, family_of};
+use super::quota::Bandwidth;
 use super::reply::{Asked, Reply};
 use super::table::Slot;
 use crate::note::{RequestRefusal, ServerDropped, ServerNote};
@@ -38,7 +40,7 @@ pub(super) struct Connections {
     /// The connections of each allocation.
     slots: BTreeSet<(Slot, u32)>,
     peers: BTreeMap<(Slot, SocketAddr), u32>,
-    timers: Timers<u32>,
+    timers: Timers<(u32, Due)>,
 }
 
 /// A connection of an allocation with a peer.
@@ -50,6 +52,34 @@ struct Connection {
     state: State,
     /// The timer of the next step; `None` when the connection is bound.
     timer: Option<TimerId>,
+    to_peer: Flow,
+    to_client: Flow,
+}
+
+/// One direction of a connection. Its source is paused while its target is full or its allocation is above its
+/// bandwidth.
+#[derive(Clone, Debug, Default)]
+struct Flow {
+    is_target_full: bool,
+    /// The timer of the time at which the bandwidth is enough.
+    bandwidth: Option<TimerId>,
+}
+
+impl Flow {
+    const fn is_paused(&self) -> bool {
+        self.is_target_full || self.bandwidth.is_some()
+    }
+}
+
+/// The reason of a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// The next step of the connection took too long.
+    Step,
+    /// The bandwidth is enough for the next bytes to the peer.
+    ToPeer,
+    /// The bandwidth is enough for the next bytes to the client.
+    ToClient,
 }
 
 #[derive(Clone, Debug)]
@@ -87,8 +117,9 @@ impl Connections {
     ) -> Option<u32> {
         let mut ids = (0..TRIES).map(|_| u32::from_be_bytes(cx.random()));
         let id = ids.find(|id| !self.connections.contains_key(id))?;
-        let timer = Some(self.timers.insert(cx.now() + TIMEOUT, id));
-        self.connections.insert(id, Connection { slot, peer, peer_stream, state, timer });
+        let timer = Some(self.timers.insert(cx.now() + TIMEOUT, (id, Due::Step)));
+        let (to_peer, to_client) = (Flow::default(), Flow::default());
+        self.connections.insert(id, Connection { slot, peer, peer_stream, state, timer, to_peer, to_client });
         self.sockets.insert(peer_stream, id);
         self.slots.insert((slot, id));
         self.peers.insert((slot, peer), id);
@@ -105,7 +136,8 @@ impl Connections {
         if self.peers.get(&(connection.slot, connection.peer)) == Some(&id) {
             self.peers.remove(&(connection.slot, connection.peer));
         }
-        if let Some(timer) = connection.timer {
+        let timers = [connection.timer, connection.to_peer.bandwidth, connection.to_client.bandwidth];
+        for timer in timers.into_iter().flatten() {
             self.timers.cancel(timer);
         }
         Some(connection)
@@ -152,7 +184,8 @@ impl Server {
         let socket = cx.next_socket();
         let state = State::Connecting(Box::new(asked.clone()));
         self.connections.insert(cx, (slot, peer), socket, state).ok_or(RequestRefusal::ConnectionsFull)?;
-        self.out.push(Output::Socket(SocketOrder::Open(Open::new(socket, Protocol::Tcp, local).towards(peer))));
+        let open = Open::new(socket, Protocol::Tcp, local).towards(peer).sharing_port();
+        self.out.push(Output::Socket(SocketOrder::Open(open)));
         Ok(())
     }
 
@@ -167,7 +200,7 @@ impl Server {
         if let Some(timer) = connection.timer.take() {
             self.connections.timers.cancel(timer);
         }
-        connection.timer = Some(self.connections.timers.insert(cx.now() + TIMEOUT, id));
+        connection.timer = Some(self.connections.timers.insert(cx.now() + TIMEOUT, (id, Due::Step)));
         self.out.push(Output::Socket(SocketOrder::Pause(socket)));
         if let Some(client) = self.table.get(slot).map(|allocation| allocation.client) {
             self.answer(cx, &client, &asked, Reply::Success(&[Attribute::ConnectionId(id)]));
@@ -287,34 +320,64 @@ impl Server {
         self.connections.sockets.contains_key(&socket)
     }
 
-    /// Relays bytes of a connection. Takes none while the connection is not bound, and while the queue is full.
+    /// Relays bytes of a connection. Takes none while the connection is not bound, while the queue is full, and while
+    /// the source is paused.
     pub(super) fn connection_chunk(&mut self, cx: &mut Cx<'_>, chunk: &Datagram<'_>) -> Option<usize> {
-        let (_, connection) = self.connections.by_socket(chunk.socket)?;
-        let slot = connection.slot;
+        let now = cx.now();
+        let id = *self.connections.sockets.get(&chunk.socket)?;
+        let connection = self.connections.connections.get_mut(&id)?;
         let Some((socket, remote, is_to_peer)) = connection.other(chunk.socket) else { return Some(0) };
-        let transmit = Transmit::new(socket, remote, Bytes::copy_from_slice(chunk.payload));
-        if !self.out.offer(Output::Transmit(transmit)) {
+        let flow = if is_to_peer { &mut connection.to_peer } else { &mut connection.to_client };
+        if flow.is_paused() || self.out.room() == 0 {
             return Some(0);
         }
-        let length = chunk.payload.len();
-        if let Some(allocation) = self.table.get_mut(slot) {
-            let totals = [&mut allocation.totals, &mut self.stats.relayed];
-            for totals in totals {
-                if is_to_peer { totals.to_peers.add(length) } else { totals.to_client.add(length) }
-            }
+        // More than the smallest burst would never have enough bandwidth.
+        let bytes = chunk.payload.get(..Bandwidth::LEAST_BURST as usize).unwrap_or(chunk.payload);
+        let length = bytes.len();
+        let allocation = self.table.get_mut(connection.slot)?;
+        if let Some(limit) = self.config.limits.bandwidth {
+            let Some(bucket) = allocation.bucket.take(now, limit, length) else {
+                let at = allocation.bucket.ready_at(now, limit, length);
+                let due = if is_to_peer { Due::ToPeer } else { Due::ToClient };
+                flow.bandwidth = Some(self.connections.timers.insert(at, (id, due)));
+                self.out.push(Output::Socket(SocketOrder::Pause(chunk.socket)));
+                return Some(0);
+            };
+            allocation.bucket = bucket;
         }
+        for totals in [&mut allocation.totals, &mut self.stats.relayed] {
+            if is_to_peer { totals.to_peers.add(length) } else { totals.to_client.add(length) }
+        }
+        let transmit = Transmit::new(socket, remote, Bytes::copy_from_slice(bytes));
+        self.out.push(Output::Transmit(transmit));
         cx.note(|| ServerNote::BytesRelayed { from: chunk.remote, to: remote, length });
         Some(length)
     }
 
-    /// Pauses or resumes the other stream of a connection, when one is full or writable again.
+    /// A stream of a connection is full, or writable again.
     pub(super) fn set_connection_full(&mut self, socket: SocketId, full: bool) -> Verdict {
-        let Some((_, connection)) = self.connections.by_socket(socket) else { return Verdict::NotMine };
-        if let Some((other, ..)) = connection.other(socket) {
-            let order = if full { SocketOrder::Pause(other) } else { SocketOrder::Resume(other) };
-            self.out.push(Output::Socket(order));
-        }
+        let Some(&id) = self.connections.sockets.get(&socket) else { return Verdict::NotMine };
+        let Some(connection) = self.connections.connections.get(&id) else { return Verdict::NotMine };
+        let is_to_peer = socket == connection.peer_stream;
+        self.change_flow(id, is_to_peer, |flow| flow.is_target_full = full);
         Verdict::Mine
+    }
+
+    /// Changes one direction of a connection, and pauses or resumes its source.
+    fn change_flow(&mut self, id: u32, is_to_peer: bool, change: impl FnOnce(&mut Flow)) {
+        let Some(connection) = self.connections.connections.get_mut(&id) else { return };
+        let State::Bound(client, _) = connection.state else { return };
+        let (source, flow) = match is_to_peer {
+            true => (client, &mut connection.to_peer),
+            false => (connection.peer_stream, &mut connection.to_client),
+        };
+        let was_paused = flow.is_paused();
+        change(flow);
+        match (was_paused, flow.is_paused()) {
+            (false, true) => self.out.push(Output::Socket(SocketOrder::Pause(source))),
+            (true, false) => self.out.push(Output::Socket(SocketOrder::Resume(source))),
+            (true, true) | (false, false) => {}
+        }
     }
 
     /// A stream of a connection was closed: the other one is closed too (§5.5).
@@ -364,21 +427,29 @@ impl Server {
         }
     }
 
-    /// Ends the connections whose next step took too long. Returns whether there was one.
+    /// Ends the connections whose next step took too long, and resumes those that have bandwidth again. Returns
+    /// whether there was one.
     pub(super) fn wake_connections(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut was_due = false;
-        while let Some(id) = self.connections.timers.pop_due(cx.now()) {
+        while let Some((id, due)) = self.connections.timers.pop_due(cx.now()) {
             was_due = true;
-            let Some(connection) = self.connections.connections.get_mut(&id) else { continue };
-            connection.timer = None;
-            if matches!(connection.state, State::Connecting(_)) {
-                let peer_stream = connection.peer_stream;
-                self.refuse_connect(cx, id, Refusal::TimedOut);
-                self.out.push(Output::Socket(SocketOrder::Close(peer_stream)));
-            } else {
-                self.end_connection(id);
+            match due {
+                Due::Step => self.end_late(cx, id),
+                Due::ToPeer => self.change_flow(id, true, |flow| flow.bandwidth = None),
+                Due::ToClient => self.change_flow(id, false, |flow| flow.bandwidth = None),
             }
         }
         was_due
+    }
+
+    fn end_late(&mut self, cx: &mut Cx<'_>, id: u32) {
+        let Some(connection) = self.connections.connections.get_mut(&id) else { return };
+        connection.timer = None;
+        if !matches!(connection.state, State::Connecting(_)) {
+            return self.end_connection(id);
+        }
+        let peer_stream = connection.peer_stream;
+        self.refuse_connect(cx, id, Refusal::TimedOut);
+        self.out.push(Output::Socket(SocketOrder::Close(peer_stream)));
     }
 }

@@ -104,6 +104,33 @@ fn is_framing(attribute: &Attribute<'_>) -> bool {
     matches!(attribute, Attribute::ErrorCode(_) | Attribute::MessageIntegrity(_))
 }
 
+/// A retransmitted Allocate request gets the relayed address again, but only if its user is that of the allocation.
+#[test]
+fn another_user_reads_no_relayed_address_by_the_transaction_id() {
+    let mut world = World::new(&config());
+    let mut alice = Client::new(&mut world, ALICE, "alice");
+    let id = alice.id();
+    let reply = Reply::only(world.client(alice.address, &alice.signed(Method::ALLOCATE, id, &[UDP])));
+    assert!(reply.message().xor_relayed_address().is_some());
+    let bob = Client { user: "bob".into(), password: "secret of bob".into(), ..alice.clone() };
+    let reply = Reply::only(world.client(bob.address, &bob.signed(Method::ALLOCATE, id, &[UDP])));
+    assert_eq!((reply.code(), reply.message().xor_relayed_address()), (Some(437), None));
+}
+
+/// A reply to a broadcast or multicast address would reach many hosts.
+#[test]
+fn a_source_that_is_not_one_host_gets_no_reply() {
+    let mut world = World::new(&config());
+    let sources =
+        ["255.255.255.255:40000", "224.0.0.1:40000", "0.0.0.0:40000", "192.0.2.77:0", "[ff02::1]:40000", "[::]:1"];
+    for source in sources {
+        for method in [Method::BINDING, Method::ALLOCATE] {
+            assert!(world.client(addr(source), &unsigned(method, [1; 12].into(), &[])).is_empty(), "{source}");
+        }
+    }
+    assert_eq!(world.server.stats().dropped.unaddressable, 12);
+}
+
 #[test]
 fn attributes_after_the_integrity_change_nothing() {
     let appended = [

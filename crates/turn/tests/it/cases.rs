@@ -322,7 +322,7 @@ fn each_server_fails_alone_with_its_reason() {
     let (_, steps, blocked) = failure(over_quota);
     assert_eq!((steps[0].outcome.code(), blocked.len()), (Some(486), 1));
     let (_, steps, _) = failure(several);
-    assert_eq!(steps.len(), 3, "all reasons are told: {steps:?}");
+    assert_eq!(steps.len(), 3, "the event has all reasons: {steps:?}");
     assert_eq!(lab.client(good).state(), ClientState::Allocated);
 }
 

@@ -67,6 +67,22 @@ fn a_channel_relays_at_599_seconds_and_not_at_601() {
     }
 }
 
+/// RFC 8656 §12.6: only requests refresh.
+#[test]
+fn channel_data_refreshes_neither_the_channel_nor_the_permission() {
+    let (mut world, mut alice) = world();
+    for at in [100, 299] {
+        world.advance(seconds(at));
+        assert_eq!(alice.channel(&mut world, 0x4000, b"x").len(), 1);
+    }
+    world.advance(seconds(301));
+    assert!(world.peer(addr(PEER), alice.relayed, b"x").is_empty(), "the permission is over");
+    world.advance(seconds(599));
+    assert_eq!(alice.channel(&mut world, 0x4000, b"x").len(), 1, "a channel needs no permission");
+    world.advance(seconds(601));
+    assert!(alice.channel(&mut world, 0x4000, b"x").is_empty());
+}
+
 #[test]
 fn an_expired_channel_keeps_its_number_and_its_peer_for_300_seconds() {
     for (at, code) in [(601, Some(400)), (899, Some(400)), (901, None)] {

@@ -40,8 +40,9 @@ const DENIED_IPV4: &[(&str, &str)] = &[
 const DENIED_IPV6: &[(&str, &str)] = &[
     ("::", "64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("64:ff9b::1:0:0", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-    ("2001:1::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ("2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ("4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
 ];
@@ -181,7 +182,8 @@ fn embeddings(v4: Ipv4Addr) -> Vec<(Embedding, Ipv6Addr)> {
 
 /// A policy that has opened every IPv6 prefix with IPv4 addresses inside. So only the IPv4 address decides.
 fn open_prefixes() -> PeerPolicy {
-    let prefixes = [("::", 96), ("::ffff:0:0", 96), ("::ffff:0:0:0", 96), ("64:ff9b:1::", 48), ("2001::", 32)];
+    let prefixes =
+        [("::", 96), ("::ffff:0:0", 96), ("::ffff:0:0:0", 96), ("64:ff9b:1::", 48), ("2001::", 32), ("2002::", 16)];
     prefixes
         .into_iter()
         .fold(PeerPolicy::new(), |policy, (first, len)| policy.allow(Cidr::new(ip(first), len).unwrap()))
@@ -206,10 +208,19 @@ fn an_embedding_of_a_permitted_address_is_permitted_if_its_prefix_is() {
     for (embedding, v6) in embeddings(Ipv4Addr::new(8, 8, 8, 8)) {
         assert!(is_permitted(&open_prefixes(), v6), "{v6}, {embedding}");
     }
-    for permitted in
-        ["64:ff9b::8.8.8.8", "2002:808:808::1", "2a00:1:2:3:0:5efe:8.8.8.8", "2001:0:808:808:0:1:f7f7:f7f7"]
-    {
+    for permitted in ["64:ff9b::8.8.8.8", "2a00:1:2:3:0:5efe:8.8.8.8"] {
         assert!(is_permitted(&PeerPolicy::new(), ip(permitted)), "{permitted}");
+    }
+}
+
+/// RFC 8656 §21.4: Teredo and 6to4 addresses are no peers, whatever IPv4 address they have inside.
+#[test]
+fn tunneled_peers_are_denied_by_default() {
+    for (address, name) in [("2002:808:808::1", "6to4"), ("2001:0:808:808:0:1:f7f7:f7f7", "Teredo")] {
+        let denial = PeerPolicy::new().judge(&OwnAddresses::new(), ip(address)).expect_err(address);
+        assert!(matches!(denial.cause, DenialCause::Special(entry) if entry.name == name), "{denial}");
+        assert_eq!(denial.embedded, None);
+        assert!(is_permitted(&open_prefixes(), ip(address)), "an entry of the allow list opens the prefix");
     }
 }
 

@@ -520,3 +520,26 @@ fn a_lost_listener_frees_the_allocations_of_its_clients() {
     assert_eq!(world.orders.last(), Some(&SocketOrder::Close(socket)));
     assert!(matches!(world.events.last(), Some(ServerEvent::Freed { why: FreedReason::ClientLost, .. })));
 }
+
+/// RFC 8489 §14.4: the user is named by a hash, and requests with the name are of the same user.
+#[test]
+fn a_userhash_names_the_user_of_the_allocation() {
+    let mut world = World::new(&config());
+    let mut alice = Client::new(&mut world, "192.0.2.77:40000", "alice");
+    let hash = portolan_stun::userhash("alice", "example.org");
+    let mut anonymous = |world: &mut World, method, list: &[Attribute<'_>]| {
+        let mut buffer = [0; 500];
+        let id = alice.id();
+        let mut writer = portolan_stun::Writer::new(&mut buffer, portolan_stun::Class::Request, method, id).unwrap();
+        list.iter().for_each(|attribute| writer.add(attribute).unwrap());
+        writer.add(&Attribute::Userhash(&hash)).unwrap();
+        writer.add(&Attribute::Realm("example.org".into())).unwrap();
+        writer.add(&Attribute::Nonce(alice.nonce.as_str().into())).unwrap();
+        let bytes = writer.message_integrity(&alice.key()).unwrap().finish().to_vec();
+        Reply::only(world.client(alice.address, &bytes)).code()
+    };
+    assert_eq!(anonymous(&mut world, Method::ALLOCATE, &[Attribute::RequestedTransport(17)]), None);
+    assert_eq!(anonymous(&mut world, Method::REFRESH, &[Attribute::Lifetime(700)]), None);
+    assert_eq!(&*world.server.allocations().next().unwrap().client.user, "alice");
+    assert_eq!(alice.refresh(&mut world, 600).code(), None, "the same user by name");
+}

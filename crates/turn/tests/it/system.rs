@@ -154,7 +154,7 @@ fn one_bad_neighbor_never_stops_an_independent_client() {
     let neighbors = [
         ClientConfig::new(addr("50.0.0.99:3478"), credential("ann")),
         ClientConfig::new(addr("50.0.0.7:3478"), credential("ann")),
-        ClientConfig::new(addr("50.0.0.1:3478"), credential("nobody")),
+        ClientConfig::new(addr("50.0.0.1:3478"), credential("unknown")),
     ];
     for config in neighbors {
         let place = lab.add_client(home(), 0.0);

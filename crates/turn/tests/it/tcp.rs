@@ -6,7 +6,7 @@ use portolan_machine::{
     Closure, Input, Instant, Open, Protocol, Refusal, SocketEvent, SocketId, SocketOrder, Transmit, Verdict, WhenFull,
 };
 use portolan_stun::{Attribute, Class, Message, Method};
-use portolan_turn::{PeerPolicy, ServerEvent, ServerLimits};
+use portolan_turn::{Bandwidth, PeerPolicy, ServerEvent, ServerLimits};
 
 const TCP: Attribute<'_> = Attribute::RequestedTransport(6);
 
@@ -291,6 +291,38 @@ fn a_full_stream_pauses_the_other_one() {
         event(&mut world, full, SocketEvent::Writable);
         assert_eq!(world.orders.last(), Some(&SocketOrder::Resume(paused)));
     }
+}
+
+#[test]
+fn a_connection_above_the_bandwidth_of_its_allocation_is_paused_and_loses_nothing() {
+    let mut limits = ServerLimits::default();
+    limits.bandwidth = Some(Bandwidth::per_second(core::num::NonZeroU32::new(100_000).unwrap()));
+    let mut world = world(&config().limits(limits));
+    let mut alice = alice(&mut world);
+    let (to_peer, data) = connection(&mut world, &mut alice);
+    let bytes: Vec<u8> = (0..600_000_u32).map(|n| (n % 251) as u8).collect();
+    let (mut rest, mut received, mut pauses) = (&bytes[..], Vec::new(), 0);
+    while !rest.is_empty() {
+        let part = rest.get(..70_000).unwrap_or(rest);
+        let (taken, sent) = chunk(&mut world, to_peer, addr(PEER), part);
+        sent.iter().for_each(|transmit| received.extend_from_slice(&transmit.payload));
+        rest = &rest[taken.unwrap()..];
+        if taken == Some(0) {
+            assert_eq!(world.orders.last(), Some(&SocketOrder::Pause(to_peer)));
+            // The peer of the other direction has a full stream meanwhile: one order for both reasons.
+            event(&mut world, data.id, SocketEvent::Full);
+            let orders = world.orders.len();
+            let wait = world.wait.unwrap();
+            world.advance(wait.at);
+            assert_eq!(world.orders.len(), orders, "still full");
+            event(&mut world, data.id, SocketEvent::Writable);
+            assert_eq!(world.orders.last(), Some(&SocketOrder::Resume(to_peer)));
+            pauses += 1;
+        }
+    }
+    assert!(received == bytes && pauses >= 5);
+    let seconds = world.now.since_origin().as_secs_f64();
+    assert!((4.9..5.1).contains(&seconds), "100 kB at once, then 100 kB in each second: {seconds} s");
 }
 
 #[test]

@@ -6,11 +6,13 @@
 //! * [`SocketOptions`] holds the state before that, so that a released socket behaves as before.
 //! * [`set_fragmentation`] allows fragmentation for single datagrams.
 //! * [`set_receive_offload`] turns the receive offload on only for busy sockets.
+//! * [`omit_ancillary_data`] turns off the options whose values the driver does not read. The kernel copies each of
+//!   them with each datagram, and timestamps cost time for every packet of the host.
 //!
 //! Only Linux and Android are implemented. On other systems the options of a released socket stay as `quinn-udp` set
 //! them, and a datagram larger than the path MTU is not sent.
 
-pub(super) use system::{SocketOptions, set_fragmentation, set_receive_offload};
+pub(super) use system::{SocketOptions, omit_ancillary_data, set_fragmentation, set_receive_offload};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod system {
@@ -137,6 +139,20 @@ mod system {
         set(socket, sockopt::UdpGroSegment, Some(on));
     }
 
+    /// Turns off timestamps and the traffic class, and packet information too if `packet_info` is false.
+    pub(in super::super) fn omit_ancillary_data(socket: &impl AsFd, is_ipv4: bool, packet_info: bool) {
+        set(socket, sockopt::ReceiveTimestampns, Some(false));
+        set(socket, sockopt::IpRecvTos, Some(false));
+        if !is_ipv4 {
+            set(socket, sockopt::Ipv6RecvTClass, Some(false));
+        }
+        match (packet_info, is_ipv4) {
+            (true, _) => {}
+            (false, true) => set(socket, sockopt::Ipv4PacketInfo, Some(false)),
+            (false, false) => set(socket, sockopt::Ipv6RecvPacketInfo, Some(false)),
+        }
+    }
+
     /// Allows the system to send datagrams in fragments, or forbids it again as `quinn-udp` does.
     ///
     /// When allowed, the system fragments a datagram that is larger than the known path MTU, as on any other socket.
@@ -170,6 +186,8 @@ mod system {
     }
 
     pub(in super::super) fn set_receive_offload<S>(_: &S, _: bool) {}
+
+    pub(in super::super) fn omit_ancillary_data<S>(_: &S, _: bool, _: bool) {}
 
     pub(in super::super) fn set_fragmentation<S>(_: &S, _: bool, _: bool) -> Result<()> {
         Err(ErrorKind::Unsupported.into())

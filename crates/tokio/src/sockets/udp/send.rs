@@ -145,7 +145,7 @@ impl Udp {
     /// Creates the state of `quinn-udp` again if it stopped segmentation offload because of a single datagram.
     fn resume_offload(&mut self) {
         if self.max_segments() < self.usable_segments
-            && let Ok(state) = super::new_state(SockRef::from(&*self.socket), self.receive_offload)
+            && let Ok(state) = super::new_state(SockRef::from(&*self.socket), self.bound, self.receive_offload)
         {
             self.state = state;
         }

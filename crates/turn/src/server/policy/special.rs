@@ -2,8 +2,8 @@
 //!
 //! The table has the prefixes of the IANA special-purpose address registries (RFC 6890) that are not globally
 //! reachable. It also has the multicast addresses, the IPv6 addresses outside of 2000::/3 that IANA has not allocated,
-//! and the metadata services of clouds. The longest prefix that contains an address decides. Some entries are permitted parts
-//! of a denied prefix: these addresses have an IPv4 address inside that is judged.
+//! the metadata services of clouds, and Teredo and 6to4 (RFC 8656 §21.4). The longest prefix that contains an address decides. One entry is a permitted part of a
+//! denied prefix: NAT64 addresses have an IPv4 address inside that is judged.
 //!
 //! The anycast addresses of services inside 192.0.0.0/24 and 2001::/23 are globally reachable, but they are denied. A
 //! PCP server, for example, opens ports of a NAT for its clients (RFC 7723).
@@ -91,7 +91,7 @@ static IPV4: [Special; 19] = [
     v4([255, 255, 255, 255], 32, "limited broadcast", 919),
 ];
 
-static IPV6: [Special; 26] = [
+static IPV6: [Special; 27] = [
     v6([0; 8], 3, "not allocated", 4291),
     v6([0x4000, 0, 0, 0, 0, 0, 0, 0], 2, "not allocated", 4291),
     v6([0x8000, 0, 0, 0, 0, 0, 0, 0], 1, "not allocated", 4291),
@@ -105,11 +105,12 @@ static IPV6: [Special; 26] = [
     v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64, "discard-only", 6666),
     v6([0x100, 0, 0, 1, 0, 0, 0, 0], 64, "dummy prefix", 9780),
     v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23, "IETF protocol assignments", 2928),
-    permitted(v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32, "Teredo", 4380)),
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32, "Teredo", 4380),
     v6([0x2001, 2, 0, 0, 0, 0, 0, 0], 48, "benchmarking", 5180),
     v6([0x2001, 0x10, 0, 0, 0, 0, 0, 0], 28, "ORCHID", 4843),
     v6([0x2001, 0x20, 0, 0, 0, 0, 0, 0], 28, "ORCHIDv2", 7343),
     v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32, "documentation", 3849),
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, "6to4", 3056),
     v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, "documentation", 9637),
     v6([0x5f00, 0, 0, 0, 0, 0, 0, 0], 16, "segment routing", 9602),
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, "unique local", 4193),

@@ -66,6 +66,17 @@ fn data_of_a_peer_is_opened_without_a_copy() {
     assert_eq!(world.take_events(), [data(b"hi"), data(b"indication")]);
 }
 
+/// RFC 8656 §12: the server can use a channel before its response arrives.
+#[test]
+fn channel_data_is_accepted_before_the_response_to_channel_bind() {
+    let mut world = World::allocated(config());
+    world.take_events();
+    world.is_dead = true;
+    world.with(|client, cx| client.add_channel(cx, addr(PEER))).unwrap();
+    world.datagram(&[&[0x40, 0, 0, 2][..], b"hi"].concat());
+    assert_eq!(world.take_events(), [ClientEvent::Data { peer: addr(PEER), payload: b"hi"[..].into() }]);
+}
+
 #[test]
 fn data_without_a_permission_or_of_another_sender_is_dropped() {
     let mut world = World::allocated(config());
