@@ -145,6 +145,7 @@ const ROOM: usize = 2048;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
 
     #[test]
     fn padding_is_found_in_each_attribute() {

@@ -1,11 +1,11 @@
 //! A small TURN server that is written by hand, with one weakness of choice.
 
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use portolan_audit::turn::TurnAttack;
 use portolan_stun::{
     Attribute, AttributeType, Class, ErrorCode, IntegrityKey, Message, Method, PasswordAlgorithm, TransactionId, Writer,
 };
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(crate) const SERVER: &str = "203.0.113.10:3478";
 const REALM: &str = "example.org";
