@@ -3,6 +3,8 @@
 //! The machine [`Client`] makes all requests. This file resolves the name, runs the driver, and decides what a failure
 //! means for the user. [`exchange`] sends and counts the datagrams, [`report`] prints the result.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the wildcard stands for all events that a stage ignores")]
+
 mod advice;
 mod exchange;
 mod report;
@@ -104,7 +106,7 @@ pub(crate) enum TurnError {
     #[error("a turn: or turns: URI names the protocol; leave --tcp and --tls out, or write HOST[:PORT]")]
     Protocol,
     #[error("{0} (over {1}, {2}); {3}")]
-    NotAllocated(Step, &'static str, Box<str>, &'static str),
+    NotAllocated(Box<Step>, &'static str, Box<str>, &'static str),
     #[error("{server} did not respond over {transport} within {seconds} s after {}{hint}", output::count(*.sends as usize, "transmission"))]
     Silent { server: SocketAddr, transport: &'static str, seconds: f64, sends: u32, hint: &'static str },
     #[error("the client cannot be started: {0}")]
@@ -234,7 +236,7 @@ impl Session<'_> {
         }
         let attempted = output::count(steps.len(), "attempt").into();
         Err(TurnError::NotAllocated(
-            step.clone(),
+            step.clone().into(),
             transport,
             attempted,
             advice::advice(Stage::Allocate, &step.outcome, None),
