@@ -54,9 +54,9 @@ impl RelayServer {
                 let server = Server::new(&config).expect("a valid configuration");
                 let mut driver = Driver::with_config(server, driver()).expect("a driver");
                 driver.with(Server::start).expect("not started yet");
-                let local = driver.run_until(|event| match event {
-                    ServerEvent::Listening { local, .. } => Some(local),
-                    _ => None,
+                let local = driver.run_until(|event| {
+                    let ServerEvent::Listening { local, .. } = event else { return None };
+                    Some(local)
                 });
                 let local = local.await;
                 prepare(&mut driver);

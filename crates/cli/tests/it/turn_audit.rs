@@ -107,7 +107,7 @@ fn audit_in_sim(config: &ServerConfig, loss: f64, seed: u64) -> (TurnReport, usi
     let _stop = net.run_until(Instant::ORIGIN + TurnAudit::MAX_DURATION);
     let report = net.take_events().into_iter().find_map(|event| match event.event {
         Either::First(TurnAuditEvent::Report(report)) => Some((*report, event.at)),
-        _ => None,
+        Either::First(_) | Either::Second(_) => None,
     });
     let (report, at) = report.expect("a report");
     let Some(Either::Second(server)) = net.machine(server) else { panic!("the server") };
