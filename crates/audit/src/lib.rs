@@ -11,6 +11,8 @@
 //! sends at most ten new requests in any second (RFC 5780 §5). At usual round trip times an audit ends within three
 //! seconds. It ends with a [`Report`], which has a [`Finding`] for each [`Check`].
 //!
+//! [`turn::TurnAudit`] is a second machine: it attacks the TURN server of its owner.
+//!
 //! A control is a bare request that is repeated during the whole audit. Its responses show the loss. A missing
 //! response to another probe counts only together with the control.
 //!
@@ -53,6 +55,7 @@ pub mod probe;
 pub mod report;
 #[cfg(feature = "serde")]
 mod serialize;
+pub mod turn;
 
 pub use audit::{Audit, AuditCommand, AuditConfig};
 pub use check::{Check, Implausible, Outcome, UnknownReason, Violation};

@@ -9,6 +9,7 @@
 //! ```
 
 use crate::Probe;
+use crate::turn::TurnAttack;
 use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain};
@@ -33,12 +34,20 @@ pub enum AuditNote {
         /// The length of the datagram in bytes.
         length: usize,
     },
+    /// A message of an attack is sent for the first time.
+    Attacking {
+        /// The attack.
+        attack: TurnAttack,
+        /// Its destination.
+        to: SocketAddr,
+    },
 }
 
 impl fmt::Display for AuditNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asking { probe, to } => write!(f, "probe {probe} to {to}"),
+            Self::Attacking { attack, to } => write!(f, "attack {attack} on {to}"),
             Self::Heard { probe: Some(probe), from, length } => {
                 write!(f, "{length} bytes from {from} answer the probe {probe}")
             }
@@ -53,6 +62,7 @@ impl Explain for AuditNote {
     fn code(&self) -> &'static str {
         match self {
             Self::Asking { .. } => "probe-sent",
+            Self::Attacking { .. } => "attack-sent",
             Self::Heard { probe: Some(_), .. } => "probe-answered",
             Self::Heard { probe: None, .. } => "probe-unmatched",
         }
@@ -60,7 +70,7 @@ impl Explain for AuditNote {
 
     fn rfc(&self) -> Option<Clause> {
         match self {
-            Self::Asking { .. } => None,
+            Self::Asking { .. } | Self::Attacking { .. } => None,
             Self::Heard { .. } => Some(Clause::new(8489, "6.3")),
         }
     }

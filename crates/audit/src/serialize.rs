@@ -3,6 +3,7 @@
 //! Rules of this file: a value of an enum is the word or the text that its `Display` returns. A name that ends in `_ms`
 //! has milliseconds.
 
+use crate::turn::{Basis, TurnFinding, TurnOutcome, TurnReport};
 use crate::{Amplification, Credentials, Finding, Outcome, Report};
 use alloc::string::ToString;
 use core::time::Duration;
@@ -72,6 +73,47 @@ impl Serialize for Report {
     }
 }
 
+impl Serialize for TurnFinding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (clause, weakness) = match self.attack.basis() {
+            Basis::Rfc(clause) => (Some(clause), None),
+            Basis::Weakness(kind) => (None, Some(kind)),
+        };
+        let why = match self.outcome {
+            TurnOutcome::NotHeld(breach) => Some(breach.to_string()),
+            TurnOutcome::NotTestable(obstacle) => Some(obstacle.to_string()),
+            TurnOutcome::Held => None,
+        };
+        let mut fields = serializer.serialize_struct("TurnFinding", 9)?;
+        fields.serialize_field("attack", self.attack.name())?;
+        fields.serialize_field("rfc", &clause.map(|clause| clause.rfc))?;
+        fields.serialize_field("section", &clause.map(|clause| clause.section))?;
+        fields.serialize_field("weakness", &weakness)?;
+        fields.serialize_field("outcome", self.outcome.word())?;
+        fields.serialize_field("why", &why)?;
+        fields.serialize_field("meaning", self.attack.meaning())?;
+        fields.serialize_field("tested", &self.tested)?;
+        fields.serialize_field("untested", &self.untested)?;
+        fields.end()
+    }
+}
+
+impl Serialize for TurnReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("TurnReport", 9)?;
+        fields.serialize_field("server", &self.server)?;
+        fields.serialize_field("relayed", &self.relayed)?;
+        fields.serialize_field("relayed_ipv6", &self.relayed_ipv6)?;
+        fields.serialize_field("software", &self.software)?;
+        fields.serialize_field("summary", &self.summary())?;
+        fields.serialize_field("findings", &self.findings)?;
+        fields.serialize_field("sent", &self.sent)?;
+        fields.serialize_field("received", &self.received)?;
+        fields.serialize_field("elapsed_ms", &milliseconds(self.elapsed))?;
+        fields.end()
+    }
+}
+
 /// Converts to milliseconds, rounded to the microsecond.
 fn milliseconds(duration: Duration) -> f64 {
     duration.saturating_add(Duration::from_nanos(500)).as_micros() as f64 / 1e3
@@ -87,6 +129,17 @@ fn two_decimals(dividend: u32, divisor: u32) -> f64 {
 mod tests {
     use super::*;
     use crate::{Check, ControlStats, Probe, Violation};
+
+    #[test]
+    fn a_finding_of_a_turn_audit_has_the_documented_names() {
+        use crate::turn::{Breach, TurnAttack};
+        let json = |attack, outcome| serde_json::to_string(&TurnFinding::new(attack, outcome)).unwrap();
+        assert_eq!(
+            json(TurnAttack::Padding, TurnOutcome::NotHeld(Breach::Padding(0xaa))),
+            r#"{"attack":"padding","rfc":null,"section":null,"weakness":"disclosure of memory","outcome":"not-held","why":"a padding byte is 0xaa","meaning":"the padding of each response is zero","tested":1,"untested":0}"#
+        );
+        assert!(json(TurnAttack::OtherUser, TurnOutcome::Held).contains(r#""rfc":8656,"section":"5","weakness":null"#));
+    }
 
     #[test]
     fn the_parts_of_a_report_have_the_documented_names() {

@@ -8,6 +8,7 @@ use crate::nat::NatArgs;
 use crate::sdp::SdpCommand;
 use crate::serve::ServeArgs;
 use crate::stun::StunArgs;
+use crate::turn::TurnArgs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Send a Binding request to one server and print the response and the round-trip time
     Stun(StunArgs),
+    /// Relay datagrams through a TURN server, and print loss and latency
+    Turn(TurnArgs),
     /// Check which clauses of RFC 8489 and RFC 5780 a server honours, and measure its amplification
     Audit(AuditArgs),
     /// Explain each byte of a STUN message or of a capture, with the RFC section and the errors

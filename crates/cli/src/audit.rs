@@ -1,20 +1,25 @@
 //! `portolan audit`: checks which clauses of RFC 8489 and RFC 5780 one server honours.
 //!
 //! The machine [`Audit`] decides which requests to send and how to judge the responses. This file resolves the name,
-//! runs the driver and prints the report ([`report`]).
+//! runs the driver and prints the report ([`report`]). With `--turn` the machine is
+//! [`TurnAudit`](portolan_audit::turn::TurnAudit) ([`turn`]).
 
 mod report;
+mod turn;
 
+use crate::credentials::{CredentialArgs, CredentialError};
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
 use crate::resolve::resolve;
+use crate::secret::Secret;
 use crate::servers::ServerName;
 use crate::wrap;
 use clap::Args;
 use core::net::SocketAddr;
 use core::time::Duration;
+use portolan_audit::turn::TurnAuditFailure;
 use portolan_audit::{Audit, AuditConfig, AuditError as StartError, AuditEvent, Report};
 use portolan_machine::Refusal;
 use portolan_nat::profile::Family;
@@ -33,8 +38,19 @@ pub(crate) struct AuditArgs {
     #[arg(value_name = "HOST[:PORT]")]
     pub(crate) server: ServerName,
     /// Send nothing over TCP
-    #[arg(long)]
+    #[arg(long, conflicts_with = "turn")]
     pub(crate) no_tcp: bool,
+    /// Attack the TURN server, over UDP; requires --mine and --user
+    #[arg(long)]
+    pub(crate) turn: bool,
+    /// State that the server is yours: attacks on the servers of others are illegal in many countries
+    #[arg(long, requires = "turn")]
+    pub(crate) mine: bool,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+    /// With --turn: a second user, for attacks of one user on the allocation of another
+    #[arg(long, value_name = "NAME:PASSWORD", value_parser = Secret::parse, requires = "turn")]
+    pub(crate) other_user: Option<Secret>,
     /// The format of the report
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) format: DocumentFormat,
@@ -52,11 +68,17 @@ servers whose owners agree.
 
 Each finding names its clause: ✓ honoured, ✗ violated, – not supported, ? unknown.
 
+--turn makes three allocations at a TURN server, and runs attacks that are possible from outside:
+denied peers in all forms, requests of others, changed requests, reflection. It sends about 100
+messages, to the server only. It names denied peers in requests: a server that does not deny them
+may send to them. The verdict is the last line: ✓ held, ✗ not held, ? not testable.
+
 {}
 
 Examples:
   portolan audit stun.example.org
   portolan audit 203.0.113.7:3478 --format json
+  portolan audit 203.0.113.7 --turn --mine --user alice:secret --other-user bob:secret
   portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 & portolan audit 127.0.0.1",
         exit::help("audit")
     )
@@ -71,6 +93,14 @@ pub(crate) enum AuditError {
     Refused { server: SocketAddr, why: Refusal },
     #[error("{server} cannot be audited: {why}")]
     Unasked { server: SocketAddr, why: StartError },
+    #[error("--turn attacks the server; add --mine to state that the server is yours")]
+    NotMine,
+    #[error("--user has no effect without --turn")]
+    NoTurn,
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error("{server} cannot be audited: {why}; {advice}")]
+    NoAllocation { server: SocketAddr, why: TurnAuditFailure, advice: &'static str },
     #[error("internal error: the audit ended without a report")]
     Ended,
 }
@@ -79,6 +109,11 @@ impl CommandError for AuditError {}
 
 /// Audits the server and prints the report.
 pub(crate) async fn run(args: &AuditArgs) -> Result<Exit, Failure> {
+    match (args.turn, args.mine) {
+        (true, false) => return Err(AuditError::NotMine.into()),
+        (false, _) if args.credentials.has_user() => return Err(AuditError::NoTurn.into()),
+        (true, true) | (false, _) => {}
+    }
     let families = [Family::V4, Family::V6];
     let resolved = resolve(&args.server, &families, LOOKUP).await;
     let address = resolved.servers.first().and_then(|server| server.addresses.first());
@@ -86,6 +121,9 @@ pub(crate) async fn run(args: &AuditArgs) -> Result<Exit, Failure> {
         let why = resolved.unresolved.first().map(ToString::to_string).unwrap_or_default();
         return Err(AuditError::Unresolved(why.into()).into());
     };
+    if args.turn {
+        return turn::run(args, server).await;
+    }
     let mut driver = Driver::new(Audit::new(AuditConfig::new(server).tcp(!args.no_tcp)))?;
     driver.with(Audit::start).map_err(|why| AuditError::Unasked { server, why })?;
     let report = match driver.next().await {

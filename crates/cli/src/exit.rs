@@ -56,7 +56,7 @@ const UNREADABLE: Option<&str> = Some("the input could not be read");
 const UNREADABLE_PAIR: Option<&str> = Some("one of the two inputs could not be read");
 const NOT_SDP: Option<&str> = Some("the input is not a session description");
 
-const TABLE: [Row; 18] = [
+const TABLE: [Row; 20] = [
     Row {
         command: EVERY,
         meanings: [
@@ -101,6 +101,24 @@ const TABLE: [Row; 18] = [
             Some("at least one clause is violated"),
             COULD_NOT_RUN,
             Some("the server did not respond"),
+        ],
+    },
+    Row {
+        command: "audit --turn",
+        meanings: [
+            Some("no attack is successful"),
+            Some("the server does not hold at least one attack"),
+            Some("could not run: no --mine, no response, or no allocation for the user"),
+            Some("no attack could be tested"),
+        ],
+    },
+    Row {
+        command: "turn",
+        meanings: [
+            Some("the server relays datagrams to the peer and back"),
+            Some("the server refused the user, the allocation, the peer or the refresh"),
+            Some("could not run, or no usable response arrived"),
+            Some("the server allocates, but no datagram came back, or the server became silent"),
         ],
     },
     Row {

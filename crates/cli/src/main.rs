@@ -1,6 +1,6 @@
 //! The portolan command: measures which NAT is between this host and the Internet, and explains STUN and SDP.
 //!
-//! Each subcommand has its own file ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`], [`generate`]) with
+//! Each subcommand has its own file ([`nat`], [`stun`], [`turn`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`], [`generate`]) with
 //! its arguments and errors, and none of them implements a protocol. A command that cannot run prints one line on
 //! standard error with the reason and the remedy. The exit codes are in [`exit`] and in docs/exit-codes.md.
 
@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod args;
 mod audit;
+mod credentials;
 mod error;
 mod exit;
 mod explain;
@@ -32,6 +33,12 @@ mod servers;
 mod signals;
 mod story;
 mod stun;
+#[cfg(feature = "tls")]
+mod trust;
+#[cfg(not(feature = "tls"))]
+#[path = "without_tls.rs"]
+mod trust;
+mod turn;
 mod vantage;
 mod wrap;
 
@@ -82,6 +89,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Serve(args) => in_runtime(serve::run(&args)),
         Command::Nat(args) => in_runtime(nat::run(&args)),
         Command::Stun(args) => in_runtime(stun::run(&args)),
+        Command::Turn(args) => in_runtime(turn::run(&args)),
         Command::Audit(args) => in_runtime(audit::run(&args)),
         Command::Explain(args) => in_runtime(explain::run(&args)),
         Command::Sdp(command) => sdp::run(&command),

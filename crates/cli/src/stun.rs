@@ -5,19 +5,17 @@
 
 mod report;
 mod target;
-#[cfg(feature = "tls")]
-mod trust;
-#[cfg(not(feature = "tls"))]
-#[path = "stun/without_tls.rs"]
-mod trust;
 
+pub(crate) use report::protocol_name;
+
+use crate::credentials::{CredentialArgs, CredentialError};
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
 use crate::options::{Format, seconds};
 use crate::output::{self, milliseconds};
 use crate::resolve::resolve;
-use crate::secret::{self, Secret};
 use crate::servers::Host;
+use crate::trust::{self, TrustError};
 use crate::wrap;
 use alloc::sync::Arc;
 use bytes::Bytes;
@@ -33,7 +31,6 @@ use portolan_stun_agent::{
 use portolan_tokio::{Driver, DriverConfig};
 use std::path::PathBuf;
 use target::Target;
-use trust::TrustError;
 
 /// Arguments of `portolan stun`.
 #[derive(Args, Debug)]
@@ -53,15 +50,8 @@ pub(crate) struct StunArgs {
     /// Trust the certificates of this PEM file instead of the authorities of the public web
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// The user name, for servers that require credentials (RFC 8489 §9.2)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<String>,
-    /// The password of the user; other programs can see it, so prefer --password-file
-    #[arg(long, value_name = "PASSWORD", value_parser = Secret::parse, requires = "user")]
-    pub(crate) password: Option<Secret>,
-    /// A file with the password of the user in its first line; keep it private (chmod 600)
-    #[arg(long, value_name = "FILE", requires = "user", conflicts_with = "password")]
-    pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
     /// Use short-term credentials, without a challenge of the server (RFC 8489 §9.1)
     #[arg(long, requires = "user")]
     pub(crate) short_term: bool,
@@ -116,10 +106,8 @@ pub(crate) enum StunError {
     Unusable { server: SocketAddr, why: Unusable },
     #[error("{server} requires credentials, and authentication failed: {why}")]
     Challenge { server: SocketAddr, why: ChallengeError },
-    #[error("--user needs a password: add --password-file FILE, or --password")]
-    NoPassword,
     #[error(transparent)]
-    PasswordFile(#[from] secret::SecretError),
+    Credential(#[from] CredentialError),
     #[error("the request could not be built: {0}")]
     Request(RequestError),
     #[error("{server} cannot be queried: {why}")]
@@ -211,8 +199,15 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Failure> {
         }
     };
     let (name, request) = (name.to_string().into(), handler.request);
-    let reply =
-        Reply { name, server, protocol, request, response, explain: args.explain, has_user: args.user.is_some() };
+    let reply = Reply {
+        name,
+        server,
+        protocol,
+        request,
+        response,
+        explain: args.explain,
+        has_user: args.credentials.has_user(),
+    };
     let report = report::Report::of(&reply);
     output::print(&match args.format {
         Format::Human => wrap::to_terminal(&report::human(&reply, &report)),
@@ -223,15 +218,8 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Failure> {
 
 /// Returns the credential of the command line, if there is one.
 fn credential(args: &StunArgs) -> Result<Option<Credential>, StunError> {
-    let Some(user) = &args.user else { return Ok(None) };
-    let file = args.password_file.as_deref().map(secret::read).transpose()?;
-    let password = match (&file, &args.password) {
-        (Some(file), _) => file.reveal().lines().next(),
-        (None, password) => password.as_ref().map(Secret::reveal),
-    };
-    let password = password.filter(|password| !password.is_empty()).ok_or(StunError::NoPassword)?;
-    let kind = if args.short_term { Credential::short_term } else { Credential::long_term };
-    Ok(Some(kind(user, password)))
+    let login = args.credentials.login()?;
+    Ok(login.map(|login| if args.short_term { login.short_term() } else { login.long_term() }))
 }
 
 impl StunArgs {

@@ -130,6 +130,8 @@ struct Plan {
     previous: Option<Vec<SocketAddr>>,
     former: Option<Former>,
     credential_timer: Option<TimerId>,
+    /// Whether the owner waits for the result of a Refresh request.
+    reports_refresh: bool,
 }
 
 /// An allocation that may still exist at the server, for another mapped address of the current socket.
@@ -182,6 +184,7 @@ impl Client {
                 previous: None,
                 former: None,
                 credential_timer: None,
+                reports_refresh: false,
             },
             allocations: Vec::new(),
             transactions: Slot::new("transactions", 0, Transactions::with_limit(Self::REQUESTS)),
@@ -295,6 +298,22 @@ impl Client {
         let peers = self.drop_next(cx);
         self.plan.steps.clear();
         self.begin_round(cx, 0, peers);
+        self.settle(cx);
+        Ok(())
+    }
+
+    /// Refreshes the current allocation now. The result is [`Refreshed`](ClientEvent::Refreshed) or
+    /// [`RefreshFailed`](ClientEvent::RefreshFailed), or the event of a loss. No owner needs this command to keep an
+    /// allocation; it shows that the server still refreshes it.
+    ///
+    /// # Errors
+    /// * [`ClientError::NotRunning`] when the client was not started, is closing, or has ended.
+    /// * [`ClientError::NotAllocated`] when there is no allocation at the moment.
+    pub fn refresh_allocation(&mut self, cx: &mut Cx<'_>) -> Result<(), ClientError> {
+        self.check_running()?;
+        let number = self.current().ok_or(ClientError::NotAllocated)?.number;
+        self.plan.reports_refresh = true;
+        self.refresh(cx, number);
         self.settle(cx);
         Ok(())
     }
@@ -542,6 +561,7 @@ impl Machine for Client {
             ClientCommand::AddChannel { peer } => self.add_channel(cx, peer),
             ClientCommand::Send { peer, data } => self.send(cx, peer, &data),
             ClientCommand::SetCredential { credential, expires } => self.set_credential(cx, credential, expires),
+            ClientCommand::Refresh => self.refresh_allocation(cx),
             ClientCommand::Close => self.close(cx),
         }
     }

@@ -15,8 +15,12 @@ fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
         N::Asking { probe: Probe::Control, to: HERE },
         N::Heard { probe: Some(Probe::Control), from: HERE, length: 20 },
         N::Heard { probe: None, from: HERE, length: 20 },
+        N::Attacking { attack: TurnAttack::Padding, to: HERE },
     ];
-    let patterns =
-        table!(AuditNote, samples, [N::Asking { .. }, N::Heard { probe: Some(_), .. }, N::Heard { probe: None, .. }]);
+    let patterns = table!(
+        AuditNote,
+        samples,
+        [N::Asking { .. }, N::Heard { probe: Some(_), .. }, N::Heard { probe: None, .. }, N::Attacking { .. }]
+    );
     notes::assert_documented("audit", &[patterns]);
 }

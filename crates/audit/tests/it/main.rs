@@ -3,6 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
+extern crate alloc;
+
 mod audits;
 mod laws;
+mod scripted_turn;
+mod turn_audits;
+mod turn_laws;
 mod world;

@@ -171,7 +171,7 @@ pub(super) fn event(event: &'static str, at_ms: f64, what: &str) -> String {
     serde_json::to_string(&Line { event, at_ms, what }).unwrap_or_default() + "\n"
 }
 
-pub(super) const fn protocol_name(protocol: Protocol) -> &'static str {
+pub(crate) const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
         Protocol::Tcp | Protocol::TcpListen => "tcp",

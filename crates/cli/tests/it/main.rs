@@ -22,11 +22,14 @@ mod operator;
 mod process;
 #[path = "../support/refusal.rs"]
 mod refusal;
+mod relay_server;
 mod sdp;
 mod serve;
 mod stun;
 #[cfg(feature = "tls")]
 mod tls;
+mod turn;
+mod turn_audit;
 
 use core::time::Duration;
 use process::{Finished, Process};

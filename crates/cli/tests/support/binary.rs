@@ -86,14 +86,26 @@ impl fmt::Display for NetworkNamespace {
     }
 }
 
-/// The options of `stun` and `audit` that have a value.
-const OPTIONS_WITH_VALUE: [&str; 6] = ["--timeout", "--format", "--ca-file", "--user", "--password", "--password-file"];
+/// The options of `stun`, `turn` and `audit` that have a value. The value of `--peer` is no server: nothing is sent to it
+/// by the command itself.
+const OPTIONS_WITH_VALUE: [&str; 10] = [
+    "--timeout",
+    "--format",
+    "--ca-file",
+    "--user",
+    "--password",
+    "--password-file",
+    "--other-user",
+    "--peer",
+    "--count",
+    "--size",
+];
 
 /// Returns every server in the arguments: `--server HOST`, `--server=HOST`, and every prefix of that name that clap may
-/// accept; for `stun` and `audit` every word that is neither an option nor the value of one.
+/// accept; for `stun`, `turn` and `audit` every word that is neither an option nor the value of one.
 fn named_servers(arguments: &[&OsStr]) -> Vec<String> {
     let mut found = vec![];
-    if let Some(at) = arguments.iter().position(|word| *word == "stun" || *word == "audit") {
+    if let Some(at) = arguments.iter().position(|word| ["stun", "turn", "audit"].iter().any(|name| word == name)) {
         let words = arguments.iter().skip(at + 1);
         let mut is_value = false;
         for word in words.map(|word| word.to_string_lossy()) {
@@ -120,7 +132,7 @@ fn named_servers(arguments: &[&OsStr]) -> Vec<String> {
 
 /// Whether a server is certainly on this machine: a loopback address, or `localhost`, with or without a port.
 fn is_loopback(server: &str) -> bool {
-    let schemes = ["stun:", "stuns:", "turn:"];
+    let schemes = ["stun:", "stuns:", "turn:", "turns:"];
     let server = schemes.iter().find_map(|scheme| server.strip_prefix(scheme)).unwrap_or(server);
     if let Ok(address) = server.parse::<SocketAddr>() {
         return address.ip().is_loopback();

@@ -57,6 +57,8 @@ pub enum ClientCommand {
         /// The time after which it is no longer valid.
         expires: Option<Duration>,
     },
+    /// Refreshes the current allocation now, and reports the result.
+    Refresh,
     /// Releases all allocations and ends the client.
     Close,
 }
@@ -80,6 +82,7 @@ impl Script for ClientCommand {
                 credential.write(out)?;
                 expires.map_or(Ok(()), |expires| write!(out, " {}", expires.as_nanos()))
             }
+            Self::Refresh => out.write_str("refresh"),
             Self::Close => out.write_str("close"),
         }
     }
@@ -104,6 +107,7 @@ impl Script for ClientCommand {
                 };
                 Ok(Self::SetCredential { credential: Credential::read(credential)?, expires })
             }
+            "refresh" if rest.is_empty() => Ok(Self::Refresh),
             "close" if rest.is_empty() => Ok(Self::Close),
             _ => Err(ScriptError::new("a command of the client")),
         }

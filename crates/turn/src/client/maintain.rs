@@ -75,6 +75,10 @@ impl Client {
         (allocation.grant.tuple, allocation.clocks.failures) = (mapped, 0);
         cx.note(|| ClientNote::Refreshed { server, seconds: seconds.into() });
         self.set_lifetime(cx.now(), number);
+        if role == Role::Current && core::mem::take(&mut self.plan.reports_refresh) {
+            let lifetime = Duration::from_secs(seconds.into());
+            self.out.push(Output::Event(ClientEvent::Refreshed { lifetime }));
+        }
         if role == Role::Current
             && let Some(former) = self.plan.former.take_if(|former| former.mapped == mapped)
         {
@@ -116,6 +120,7 @@ impl Client {
             return self.refresh(cx, number);
         }
         cx.note(|| ClientNote::RefreshFailed { step: step.clone() });
+        self.plan.reports_refresh = false;
         self.out.push(Output::Event(ClientEvent::RefreshFailed { step }));
     }
 
@@ -195,6 +200,7 @@ impl Client {
         }
         let (grant, clocks, attempt) = (allocation.grant.clone(), allocation.clocks, allocation.attempt.clone());
         let peers = allocation.peers.renewed(false);
+        self.plan.reports_refresh = false;
         self.out.push(Output::Event(ClientEvent::Lost { relayed: grant.relayed.clone(), why }));
         self.plan.early_losses = match cx.now() - clocks.since < EARLY {
             true => self.plan.early_losses.saturating_add(1),

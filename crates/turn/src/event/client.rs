@@ -81,6 +81,11 @@ pub enum ClientEvent {
         /// The ICMP error.
         icmp: Icmp,
     },
+    /// The allocation was refreshed by the owner's command. Other refreshes are not reported.
+    Refreshed {
+        /// The lifetime that the server granted.
+        lifetime: Duration,
+    },
     /// The server refused to refresh the allocation. The allocation exists until its lifetime ends.
     RefreshFailed {
         /// The request.

@@ -25,7 +25,7 @@ pub(crate) enum TrustError {
 
 /// Returns a driver's configuration that trusts the certificates of a PEM file and no others, or without a file the
 /// authorities of the public web.
-pub(super) fn config(file: Option<&Path>) -> Result<DriverConfig, TrustError> {
+pub(crate) fn config(file: Option<&Path>) -> Result<DriverConfig, TrustError> {
     match file {
         Some(file) => Ok(DriverConfig::default().with_tls_roots(roots(file)?)?),
         None => Ok(DriverConfig::default()),

@@ -13,6 +13,6 @@ pub(crate) enum TrustError {
 }
 
 /// Returns the error of a build without TLS.
-pub(super) fn config(_: Option<&Path>) -> Result<DriverConfig, TrustError> {
+pub(crate) fn config(_: Option<&Path>) -> Result<DriverConfig, TrustError> {
     Err(TrustError::NotBuilt)
 }
