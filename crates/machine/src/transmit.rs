@@ -139,6 +139,7 @@ impl<'a> Forward<'a> {
 
     /// A datagram that is `body` alone.
     #[must_use]
+    #[inline]
     pub const fn new(socket: SocketId, remote: SocketAddr, body: &'a [u8]) -> Self {
         Self {
             socket,
@@ -154,6 +155,7 @@ impl<'a> Forward<'a> {
 
     /// Returns the same datagram with these bytes before the body; `None` when they are longer than [`Self::HEAD`].
     #[must_use]
+    #[inline]
     pub fn with_head(mut self, head: &[u8]) -> Option<Self> {
         self.head.get_mut(..head.len())?.copy_from_slice(head);
         self.head_len = u8::try_from(head.len()).ok()?;
@@ -162,6 +164,7 @@ impl<'a> Forward<'a> {
 
     /// Returns the same datagram with this source address.
     #[must_use]
+    #[inline]
     pub const fn with_local(mut self, local: IpAddr) -> Self {
         self.local = Some(local);
         self
@@ -169,6 +172,7 @@ impl<'a> Forward<'a> {
 
     /// Returns the same datagram with this rule for a stream whose reader is slow.
     #[must_use]
+    #[inline]
     pub const fn with_when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
         self
@@ -177,6 +181,7 @@ impl<'a> Forward<'a> {
     /// Returns the same datagram with zero bytes after the body, up to a multiple of four bytes of the body (RFC 8656
     /// §12.5).
     #[must_use]
+    #[inline]
     pub const fn padded(mut self) -> Self {
         self.padding = (self.body.len().wrapping_neg() % 4) as u8;
         self

@@ -107,6 +107,7 @@ impl<'a> ChannelData<'a> {
     ///
     /// Over UDP the data needs no padding. Over a stream it is padded to a multiple of 4 bytes (RFC 8656 §12.5).
     #[must_use]
+    #[inline]
     pub fn head(number: u16, length: usize) -> Option<[u8; 4]> {
         let [l0, l1] = u16::try_from(length).ok()?.to_be_bytes();
         let [n0, n1] = number.to_be_bytes();

@@ -47,10 +47,18 @@ impl Client {
     }
 }
 
-/// An allocation.
+/// An allocation. The fields that the data path reads and writes are the first, so that they are in adjacent cache lines.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Allocation {
     pub(super) client: Client,
+    /// The parameters of the response while the relay sockets are not open.
+    pub(super) pending: Option<Box<Pending>>,
+    pub(super) bucket: Bucket,
+    /// The relay sockets: IPv4, IPv6.
+    relays: [Option<Relay>; 2],
+    pub(super) totals: Totals,
+    pub(super) peers: Peers,
     /// The user name. Every later request must have it.
     pub(super) user: Arc<str>,
     /// The account of the user, to which quotas apply, and the source that counts in the quotas.
@@ -61,17 +69,10 @@ pub(super) struct Allocation {
     pub(super) token: Option<[u8; 8]>,
     /// The ADDRESS-ERROR-CODE of the success response.
     pub(super) missing: Option<(AddressFamily, u16)>,
-    /// The relay sockets: IPv4, IPv6.
-    relays: [Option<Relay>; 2],
-    pub(super) peers: Peers,
-    pub(super) totals: Totals,
-    pub(super) bucket: Bucket,
     /// Whether it is a TCP allocation (RFC 6062).
     pub(super) is_tcp: bool,
     /// The timer of the earliest expiry, or an earlier one.
     pub(super) timer: Option<(Instant, TimerId)>,
-    /// The parameters of the response while the relay sockets are not open.
-    pub(super) pending: Option<Box<Pending>>,
 }
 
 /// The account and the source of an allocation or a reservation.
@@ -147,6 +148,7 @@ impl Allocation {
     }
 
     /// The relay socket of a family, expired or not.
+    #[inline]
     pub(super) fn relay(&self, family: AddressFamily) -> Option<&Relay> {
         self.relays.get(index(family))?.as_ref()
     }
@@ -175,8 +177,9 @@ impl Allocation {
     }
 
     /// Whether the time of all relayed addresses is over.
+    #[inline]
     pub(super) fn has_expired(&self, now: Instant) -> bool {
-        self.relays().all(|(_, relay)| relay.expires <= now)
+        self.relays.iter().flatten().all(|relay| relay.expires <= now)
     }
 
     /// The latest expiry of its relayed addresses.

@@ -75,8 +75,8 @@ impl Server {
         let (number, peer) = request::channel_bind(cx.now(), &admitted.message, allocation, rules)?;
         let hash = rules.hash;
         let Some(allocation) = self.table.get_mut(slot) else { return Ok(()) };
-        allocation.peers.bind(hash, cx.now(), number, peer);
         let expires = allocation.peers.permit(hash, cx.now(), peer.ip());
+        allocation.peers.bind(hash, cx.now(), number, peer);
         self.table.wake_at(slot, expires);
         Ok(())
     }

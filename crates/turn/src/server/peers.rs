@@ -4,6 +4,9 @@
 //! permission is found by the address of the peer. A channel is found by its number, or by the address and port of its
 //! peer. Each search is one lookup in a table. IPv6 zones and flow labels are no part of a key.
 //!
+//! Copies save lookups on the data path. The first channel and the expiry of its permission are also in the allocation
+//! itself, so that a client with one channel needs no table. A permission contains one channel to its address.
+//!
 //! A channel that has expired keeps its number and its peer for five more minutes. During this time neither is bound
 //! otherwise (RFC 8656 §12), so that a late datagram does not reach another peer.
 
@@ -13,7 +16,7 @@ use core::hash::BuildHasher;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use hashbrown::HashTable;
-use portolan_machine::{Instant, SocketId};
+use portolan_machine::Instant;
 
 /// The lifetime of a permission (RFC 8656 §9).
 pub(super) const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
@@ -24,10 +27,13 @@ pub(super) const CHANNEL_HOLD: Duration = Duration::from_secs(300);
 
 /// The permissions and channels of one allocation.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Peers {
+    /// A copy of the first channel. Each change of permissions or channels renews it.
+    first: Option<First>,
     permissions: HashTable<Permission>,
     channels: Vec<Channel>,
-    /// Indexes in `channels`, by number and by peer.
+    /// Indexes in `channels`, by number and by peer; empty if there is only one channel.
     numbers: HashTable<u16>,
     bound: HashTable<u16>,
 }
@@ -36,13 +42,34 @@ pub(super) struct Peers {
 struct Permission {
     ip: IpAddr,
     expires: Instant,
+    /// A copy of one channel to this address: its number, or 0, the port of its peer, and its expiry. `bind` and the
+    /// release of a channel renew it.
+    number: u16,
+    port: u16,
+    channel_expires: Instant,
+}
+
+/// The result for a peer with a permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Permitted {
+    /// The number of the channel to the peer, if there is one.
+    pub(super) channel: Option<u16>,
+}
+
+/// The first channel, with the expiry of the permission of its peer.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    channel: Channel,
+    /// The origin if there is no permission.
+    permitted_until: Instant,
 }
 
 /// A channel with its peer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Channel {
-    pub(super) number: u16,
-    pub(super) peer: SocketAddr,
+    number: u16,
+    port: u16,
+    ip: IpAddr,
     expires: Instant,
 }
 
@@ -59,7 +86,10 @@ impl Peers {
     /// Whether the peers with this address may send to the client.
     #[inline]
     pub(super) fn permits(&self, hash: KeyedHash, now: Instant, ip: IpAddr) -> bool {
-        self.permission(hash, ip).is_some_and(|permission| permission.expires > now)
+        match &self.first {
+            Some(first) if first.channel.ip == ip => first.permitted_until > now,
+            _ => self.permission(hash, ip).is_some_and(|permission| permission.expires > now),
+        }
     }
 
     /// The channel of this number, if it has not expired.
@@ -68,10 +98,23 @@ impl Peers {
         self.numbered(hash, number).filter(|channel| channel.expires > now)
     }
 
-    /// The channel of this peer, if it has not expired.
+    /// The permission of this peer with its channel; `None` if the peer may not send to the client.
     #[inline]
-    pub(super) fn by_peer(&self, hash: KeyedHash, now: Instant, peer: SocketAddr) -> Option<&Channel> {
-        self.bound_to(hash, peer).filter(|channel| channel.expires > now)
+    pub(super) fn by_peer(&self, hash: KeyedHash, now: Instant, peer: SocketAddr) -> Option<Permitted> {
+        let peer = plain(peer);
+        if let Some(First { channel, permitted_until }) = &self.first
+            && channel.peer() == peer
+        {
+            let is_bound = channel.expires > now;
+            return (*permitted_until > now).then_some(Permitted { channel: is_bound.then_some(channel.number) });
+        }
+        let permission = self.permission(hash, peer.ip()).filter(|permission| permission.expires > now)?;
+        if permission.number != 0 && permission.port == peer.port() {
+            let is_bound = permission.channel_expires > now;
+            return Some(Permitted { channel: is_bound.then_some(permission.number) });
+        }
+        let channel = self.bound_to(hash, peer).filter(|channel| channel.expires > now);
+        Some(Permitted { channel: channel.map(|channel| channel.number) })
     }
 
     /// The number of permissions, those included that have expired and are not released yet.
@@ -102,9 +145,11 @@ impl Peers {
             Some(permission) => permission.expires = expires,
             None => {
                 let rehash = |permission: &Permission| hash_ip(hash, permission.ip);
-                self.permissions.insert_unique(key, Permission { ip, expires }, rehash);
+                let permission = Permission { ip, expires, number: 0, port: 0, channel_expires: Instant::ORIGIN };
+                self.permissions.insert_unique(key, permission, rehash);
             }
         }
+        self.copy_first(hash);
         expires
     }
 
@@ -117,7 +162,7 @@ impl Peers {
         peer: SocketAddr,
     ) -> Result<(), Conflict> {
         let held = |channel: &&Channel| channel.released_at() > now;
-        if self.numbered(hash, number).filter(held).is_some_and(|channel| channel.peer != plain(peer)) {
+        if self.numbered(hash, number).filter(held).is_some_and(|channel| channel.peer() != plain(peer)) {
             return Err(Conflict::Number);
         }
         if self.bound_to(hash, peer).filter(held).is_some_and(|channel| channel.number != number) {
@@ -130,12 +175,12 @@ impl Peers {
     pub(super) fn bind(&mut self, hash: KeyedHash, now: Instant, number: u16, peer: SocketAddr) -> Instant {
         let peer = plain(peer);
         // Entries that are due for release can be in the way if their timer is late.
-        if self.numbered(hash, number).is_some_and(|channel| channel.peer != peer)
+        if self.numbered(hash, number).is_some_and(|channel| channel.peer() != peer)
             || self.bound_to(hash, peer).is_some_and(|channel| channel.number != number)
         {
-            self.release_channels(hash, |channel| (channel.number == number) != (channel.peer == peer));
+            self.release_channels(hash, |channel| (channel.number == number) != (channel.peer() == peer));
         }
-        let channel = Channel { number, peer, expires: now + CHANNEL_LIFETIME };
+        let channel = Channel { number, port: peer.port(), ip: peer.ip(), expires: now + CHANNEL_LIFETIME };
         match self.index_of_number(hash, number) {
             Some(index) => {
                 if let Some(known) = self.channels.get_mut(usize::from(index)) {
@@ -147,9 +192,15 @@ impl Peers {
                     self.channels.reserve_exact(1);
                 }
                 self.channels.push(channel);
-                self.index(hash, self.channels.len() - 1);
+                match self.channels.len() {
+                    1 => {}
+                    2 => (0..2).for_each(|index| self.index(hash, index)),
+                    count => self.index(hash, count - 1),
+                }
             }
         }
+        self.copy_channel(hash, &channel);
+        self.copy_first(hash);
         channel.released_at()
     }
 
@@ -160,7 +211,23 @@ impl Peers {
         if permissions * 4 < self.permissions.capacity() {
             self.permissions.shrink_to(permissions, |permission| hash_ip(hash, permission.ip));
         }
-        self.release_channels(hash, |channel| channel.released_at() <= now || denied(channel.peer.ip()));
+        self.release_channels(hash, |channel| channel.released_at() <= now || denied(channel.ip));
+        self.copy_first(hash);
+    }
+
+    /// Copies a channel into the permission of its peer, if there is one.
+    fn copy_channel(&mut self, hash: KeyedHash, channel: &Channel) {
+        let Channel { number, port, ip, expires } = *channel;
+        if let Some(permission) = self.permissions.find_mut(hash_ip(hash, ip), |permission| permission.ip == ip) {
+            (permission.number, permission.port, permission.channel_expires) = (number, port, expires);
+        }
+    }
+
+    fn copy_first(&mut self, hash: KeyedHash) {
+        self.first = self.channels.first().map(|channel| {
+            let permission = self.permission(hash, channel.ip);
+            First { channel: *channel, permitted_until: permission.map_or(Instant::ORIGIN, |known| known.expires) }
+        });
     }
 
     /// The earliest time at which [`release`](Self::release) removes an entry.
@@ -179,7 +246,15 @@ impl Peers {
             self.channels.shrink_to_fit();
         }
         (self.numbers, self.bound) = (HashTable::new(), HashTable::new());
-        (0..self.channels.len()).for_each(|index| self.index(hash, index));
+        self.permissions.iter_mut().for_each(|permission| permission.number = 0);
+        for index in 0..self.channels.len() {
+            if self.channels.len() > 1 {
+                self.index(hash, index);
+            }
+            if let Some(channel) = self.channels.get(index).copied() {
+                self.copy_channel(hash, &channel);
+            }
+        }
     }
 
     /// Adds a channel to the two indexes.
@@ -190,8 +265,8 @@ impl Peers {
         numbers.insert_unique(hash_number(hash, channel.number), index, |&index| {
             at(index).map_or(0, |channel| hash_number(hash, channel.number))
         });
-        bound.insert_unique(hash_peer(hash, channel.peer), index, |&index| {
-            at(index).map_or(0, |channel| hash_peer(hash, channel.peer))
+        bound.insert_unique(hash_peer(hash, channel.peer()), index, |&index| {
+            at(index).map_or(0, |channel| hash_peer(hash, channel.peer()))
         });
     }
 
@@ -201,25 +276,47 @@ impl Peers {
     }
 
     fn index_of_number(&self, hash: KeyedHash, number: u16) -> Option<u16> {
+        if self.channels.first()?.number == number {
+            return Some(0);
+        }
         let is_number = |&index: &u16| self.channels.get(usize::from(index)).is_some_and(|c| c.number == number);
         self.numbers.find(hash_number(hash, number), is_number).copied()
     }
 
     #[inline]
     fn numbered(&self, hash: KeyedHash, number: u16) -> Option<&Channel> {
+        let first = &self.first.as_ref()?.channel;
+        if first.number == number {
+            return Some(first);
+        }
+        // Most clients number their channels in order, and then the place of the channel is known.
+        let guess = self.channels.get(usize::from(number.wrapping_sub(first.number)));
+        if let Some(channel) = guess.filter(|channel| channel.number == number) {
+            return Some(channel);
+        }
         self.channels.get(usize::from(self.index_of_number(hash, number)?))
     }
 
     #[inline]
     fn bound_to(&self, hash: KeyedHash, peer: SocketAddr) -> Option<&Channel> {
         let peer = plain(peer);
-        let is_peer = |&index: &u16| self.channels.get(usize::from(index)).is_some_and(|c| c.peer == peer);
+        let first = &self.first.as_ref()?.channel;
+        if first.peer() == peer {
+            return Some(first);
+        }
+        let is_peer = |&index: &u16| self.channels.get(usize::from(index)).is_some_and(|c| c.peer() == peer);
         let index = self.bound.find(hash_peer(hash, peer), is_peer)?;
         self.channels.get(usize::from(*index))
     }
 }
 
 impl Channel {
+    /// The address and port of the peer.
+    #[inline]
+    pub(super) fn peer(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port)
+    }
+
     /// The time at which its number and its peer can be bound otherwise.
     fn released_at(&self) -> Instant {
         self.expires + CHANNEL_HOLD
@@ -242,20 +339,12 @@ fn hash_ip(hash: KeyedHash, ip: IpAddr) -> u64 {
     }
 }
 
+/// The hash of an address with its port.
 #[inline]
-fn hash_peer(hash: KeyedHash, peer: SocketAddr) -> u64 {
+pub(super) fn hash_peer(hash: KeyedHash, peer: SocketAddr) -> u64 {
     match peer.ip() {
         IpAddr::V4(ip) => hash.hash_one((ip.to_bits(), peer.port())),
         IpAddr::V6(ip) => hash.hash_one((ip.to_bits(), peer.port())),
-    }
-}
-
-/// The hash of the address of a client and of its socket.
-#[inline]
-pub(super) fn hash_client(hash: KeyedHash, remote: SocketAddr, socket: SocketId) -> u64 {
-    match remote.ip() {
-        IpAddr::V4(ip) => hash.hash_one((socket.0, ip.to_bits(), remote.port())),
-        IpAddr::V6(ip) => hash.hash_one((socket.0, ip.to_bits(), remote.port())),
     }
 }
 

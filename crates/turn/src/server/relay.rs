@@ -91,7 +91,7 @@ pub(super) fn channel_data<'a>(
     let ChannelData { number, data } = ChannelData::decode(payload).map_err(|_| ServerDropped::ChannelDataInvalid)?;
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
     let channel = allocation.peers.by_number(hash, now, number).ok_or(ServerDropped::NoChannel)?;
-    to_peer(slot, allocation, (now, limit), channel.peer, data)
+    to_peer(slot, allocation, (now, limit), channel.peer(), data)
 }
 
 /// A Send indication of a client (§11.2).
@@ -145,15 +145,13 @@ pub(super) fn from_peer<'a>(
     allocation.live_relay(now, family).ok_or(ServerDropped::NoAllocation)?;
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
     let (peer, data) = (datagram.remote, datagram.payload);
-    if !allocation.peers.permits(hash, now, peer.ip()) {
-        return Err(ServerDropped::NoPermission);
-    }
+    let permitted = allocation.peers.by_peer(hash, now, peer).ok_or(ServerDropped::NoPermission)?;
     let bucket = allocation.bandwidth(now, limit, data.len())?;
     let client = &allocation.client;
     let forward = Forward::new(client.socket, client.remote, data);
-    let forward = match allocation.peers.by_peer(hash, now, peer) {
-        Some(channel) => {
-            let head = ChannelData::head(channel.number, data.len()).ok_or(ServerDropped::TooLong)?;
+    let forward = match permitted.channel {
+        Some(number) => {
+            let head = ChannelData::head(number, data.len()).ok_or(ServerDropped::TooLong)?;
             let forward = forward.with_head(&head).ok_or(ServerDropped::TooLong)?;
             // Over UDP the padding is not needed (§12.5).
             if client.path == ClientPath::Stream { forward.padded() } else { forward }

@@ -179,6 +179,6 @@ impl Table {
 
 #[inline]
 fn hash_client(hash: KeyedHash, client: &Client) -> u64 {
-    // The local address is left out: a client seldom uses two addresses of one wildcard socket.
-    peers::hash_client(hash, client.remote, client.socket)
+    // Only few clients have the same address and port: at most one for each address that the server listens on.
+    peers::hash_peer(hash, client.remote)
 }
