@@ -47,7 +47,7 @@ impl Client {
     }
 }
 
-/// An allocation. The fields that the data path reads and writes are the first, so that they are in adjacent cache lines.
+/// An allocation. The fields that the data path reads and writes are the first, in adjacent cache lines.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Allocation {
