@@ -69,7 +69,7 @@ use requests::Tag;
 ///
 /// # Time limits
 ///
-/// When no packet arrives any more, the last event comes within [`ClientConfig::silence_limit`]: 94 s for one server.
+/// When no packet arrives any more, the last event comes within [`ClientConfig::silence_limit`]: 118.5 s for one server.
 /// [`close`](Self::close) ends within the close timeout, 2 s.
 ///
 /// # Data path

@@ -219,11 +219,12 @@ impl ClientConfig {
 
     /// The longest time from the loss of all packets to the last event of a client with this configuration.
     ///
-    /// The sum of the keepalive interval, the schedule of one keepalive, and the time for one attempt at each server.
+    /// The last packet can arrive after a keepalive was sent. So it is the sum of the schedules of two keepalives, or of
+    /// the keepalive interval and one schedule if that is longer, and the time for one attempt at each server.
     #[must_use]
     pub fn silence_limit(&self) -> Duration {
         let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
-        self.times.keepalive + Self::TIMEOUT + self.times.timeout.saturating_mul(servers)
+        self.times.keepalive.max(Self::TIMEOUT) + Self::TIMEOUT + self.times.timeout.saturating_mul(servers)
     }
 
     /// The address to bind for this server.

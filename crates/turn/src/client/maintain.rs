@@ -164,9 +164,19 @@ impl Client {
         let Some(allocation) = self.allocation_mut(number) else { return };
         let asked = allocation.clocks.asked.take();
         let is_silent = asked.is_some_and(|asked| allocation.clocks.heard <= asked);
-        if *outcome == Outcome::TimedOut && is_silent {
-            self.lost(cx, number, LossReason::Silent);
+        let timer = allocation.clocks.keepalive;
+        if *outcome != Outcome::TimedOut {
+            return;
         }
+        if is_silent {
+            return self.lost(cx, number, LossReason::Silent);
+        }
+        // A packet arrived after the request was sent. The next request follows at once, so that silence from then on is
+        // noticed in time.
+        if let Some(timer) = timer {
+            self.timers.cancel(timer);
+        }
+        self.send_keepalive(cx, number);
     }
 
     /// Handles the end of the stream of an allocation.

@@ -171,3 +171,18 @@ fn one_bad_neighbor_never_stops_an_independent_client() {
     assert_eq!(lab.data(good).len(), sent);
     assert!(!lab.events(good).iter().any(|(_, event)| matches!(event, ClientEvent::Lost { .. })));
 }
+
+/// The response to ChannelBind arrives after the keepalive was sent, and then the network is dead.
+#[test]
+fn a_client_that_heard_a_packet_after_its_last_keepalive_ends_in_time() {
+    let (mut lab, places, peer) = four_clients(0);
+    for act in [Act::Start(0), Act::Run(75), Act::Outage(0, 15_025), Act::Peer(0), Act::Run(25)] {
+        perform(&mut lab, &places, peer, act);
+    }
+    lab.net.set_uplink(places[0].inside, &link(1.0));
+    let limit = u64::try_from(client_config().silence_limit().as_millis()).unwrap();
+    let dead = lab.now();
+    lab.run(limit + RTT);
+    let (at, last) = lab.events(places[0]).last().expect("an event").clone();
+    assert!(last.is_terminal() && at > dead + limit - 1_000, "{at}: {last:?}");
+}
