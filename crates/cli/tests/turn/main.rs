@@ -2,6 +2,9 @@
 //!
 //! The trials with coturn need `turnutils_uclient` and `turnutils_peer` (Debian package `coturn`). Without them these
 //! trials are listed as ignored, and a line names the package. Each trial has a loopback address of its own.
+//!
+//! The trials take several minutes and need a quiet machine, because the client of coturn is started until its random
+//! channel numbers are valid. So they run only if `PORTOLAN_TURN` is `require`.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -23,12 +26,19 @@ mod server;
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
+    let is_required = std::env::var_os("PORTOLAN_TURN").is_some_and(|value| value == "require");
+    if !is_required && !arguments.list {
+        eprintln!("no trial of the TURN server on loopback: set PORTOLAN_TURN=require to run them");
+    }
     let missing = coturn::missing();
     if let (Some(missing), false) = (missing, arguments.list) {
         eprintln!("no trial with coturn: {missing} is not installed (Debian package coturn)");
     }
     let mut trials = operation::trials();
     trials.extend(coturn::trials(missing.is_some()));
+    if !is_required {
+        trials = trials.into_iter().map(|trial| trial.with_ignored_flag(true)).collect();
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
