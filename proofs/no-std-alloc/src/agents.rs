@@ -1,19 +1,24 @@
-//! Runs `stun-agent`, `nat`, `audit` and `sim`: a request and its response, a NAT, and a discovery and an audit in a
-//! simulated network.
+//! Runs `stun-agent`, `nat`, `audit`, `turn` and `sim`: a request and its response, a NAT, a challenge of a TURN server,
+//! and a discovery and an audit in a simulated network.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_audit::{Audit, AuditCommand, AuditConfig, AuditEvent};
-use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
+use portolan_machine::{
+    Cx, Datagram, Entropy, Input, Instant, Machine, Output, Protocol, SocketEvent, SocketId, SocketIds, SocketOrder,
+};
 use portolan_nat::behavior::Mapping;
 use portolan_nat::discovery::{Discovery, MeasurementCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
 use portolan_stun::Message;
-use portolan_stun_agent::{Request, Responder, ResponderConfig, TransactionEvent, Transactions};
+use portolan_stun_agent::{
+    Authenticator, Credential, Request, Responder, ResponderConfig, TransactionEvent, Transactions, Users,
+};
+use portolan_turn::{Client, ClientConfig, ServerConfig, ServerSocket};
 
 struct CountingRng(u8);
 
@@ -49,6 +54,32 @@ fn exchange() -> Option<()> {
     let Output::Event(TransactionEvent::Answered(answered)) = transactions.poll() else { return None };
     let mapped = Message::decode(&answered.message).ok()?.xor_mapped_address();
     (answered.tag == 7 && mapped == Some(client)).then_some(())
+}
+
+/// `turn`: the client asks for an allocation, and the server answers with a challenge.
+pub fn prove_turn() -> bool {
+    challenge().is_some()
+}
+
+fn challenge() -> Option<()> {
+    let (address, local): (SocketAddr, SocketAddr) = ("192.0.2.1:3478".parse().ok()?, "192.0.2.7:40000".parse().ok()?);
+    let mut users = Users::long_term("example.org");
+    users.add("ann", "secret").ok()?;
+    let authenticator = Authenticator::long_term("example.org", &[7; 32], users).ok()?;
+    let config = ServerConfig::new(authenticator).listen_udp(address).relay(address.ip());
+    let mut server = portolan_turn::Server::over(&config, &[ServerSocket::new(SocketId(90), Protocol::Udp, address)]).ok()?;
+    let mut client = Client::new();
+    let (mut rng, mut ids) = (CountingRng(0), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
+    client.start(&mut cx, ClientConfig::new(address, Credential::long_term("ann", "secret"))).ok()?;
+    let Output::Socket(SocketOrder::Open(open)) = client.poll() else { return None };
+    let _verdict = client.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local }));
+    let Output::Transmit(request) = client.poll() else { return None };
+    let datagram = Datagram::new(SocketId(90), address, local, &request.payload);
+    let _verdict = server.handle(&mut cx, Input::Datagram(datagram));
+    let Output::Transmit(response) = server.poll() else { return None };
+    let code = Message::decode(&response.payload).ok()?.error_code()?.code();
+    (code == 401).then_some(())
 }
 
 /// `nat`: an outbound packet creates a mapping, and an inbound packet passes it.

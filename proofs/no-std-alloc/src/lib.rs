@@ -16,7 +16,7 @@ mod text;
 
 /// Returns 0, or the number of the first check that failed.
 fn prove() -> u8 {
-    let proofs: [fn() -> bool; 9] = [
+    let proofs: [fn() -> bool; 10] = [
         codec::prove,
         text::prove,
         machines::prove_contract,
@@ -26,6 +26,7 @@ fn prove() -> u8 {
         agents::prove_translator,
         agents::prove_discovery,
         agents::prove_audit,
+        agents::prove_turn,
     ];
     for (number, proof) in (1..).zip(proofs) {
         if !proof() {
