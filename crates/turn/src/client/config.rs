@@ -219,8 +219,8 @@ impl ClientConfig {
 
     /// The longest time from the loss of all packets to the last event of a client with this configuration.
     ///
-    /// The last packet can arrive after a keepalive was sent. So it is the sum of the schedules of two keepalives, or of
-    /// the keepalive interval and one schedule if that is longer, and the time for one attempt at each server.
+    /// The last packet can arrive after a keepalive was sent. So it is the sum of three times: the keepalive interval, but
+    /// at least the schedule of one keepalive; the schedule of another one; and one attempt at each server.
     #[must_use]
     pub fn silence_limit(&self) -> Duration {
         let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
