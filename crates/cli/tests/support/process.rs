@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<Line>,
+    /// The lines that arrived and were not returned, oldest first.
+    unmatched: Vec<String>,
     finished: Finished,
     started: Instant,
 }
@@ -51,7 +53,7 @@ impl Process {
         if let Some(stderr) = child.stderr.take() {
             read(stderr, move |line| to_err.send(Line::Err(line)).is_ok());
         }
-        Ok(Self { child, lines, finished: Finished::default(), started })
+        Ok(Self { child, lines, unmatched: Vec::new(), finished: Finished::default(), started })
     }
 
     /// Sends SIGTERM.
@@ -67,8 +69,13 @@ impl Process {
         Ok(kill_process(id, signal)?)
     }
 
-    /// Waits for a line with this text, on either output, and returns it.
+    /// Waits for a line with this text, on either output, and returns it. Each line is returned once.
+    ///
+    /// The lines of the two outputs have no common order, so a line that arrived before is found too.
     pub(crate) fn wait_for(&mut self, text: &str, within: Duration) -> io::Result<String> {
+        if let Some(nth) = self.unmatched.iter().position(|line| line.contains(text)) {
+            return Ok(self.unmatched.remove(nth));
+        }
         let deadline = Instant::now() + within;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -77,6 +84,7 @@ impl Process {
                     if line.contains(text) {
                         return Ok(line);
                     }
+                    self.unmatched.push(line);
                 }
                 Err(why) => {
                     return Err(self.error_with_output(&format!("no line with \"{text}\" within {within:?} ({why})")));
