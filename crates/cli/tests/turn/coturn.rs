@@ -76,29 +76,24 @@ pub(crate) fn trials(is_missing: bool) -> Vec<Trial> {
     trials.into_iter().map(|trial| trial.with_ignored_flag(is_missing)).collect()
 }
 
-/// The options of each server: the repeated starts of the client leave allocations, and get many challenges.
-const SERVER: [&str; 9] = [
-    "-v",
-    "--user",
-    "alice:secret",
-    "--max-allocations-per-user",
-    "20000",
-    "--max-allocations-per-source",
-    "20000",
-    "--rate",
-    "off",
-];
+/// The options of each server.
+const SERVER: [&str; 5] = ["-v", "--user", "alice:secret", "--drain", "0"];
 
 fn succeeds(run: &Run) {
     let workers = if run.server.is_empty() { &["--workers", "1"][..] } else { run.server };
-    let server = TurnServer::start(&[&SERVER[..], workers, &["--drain", "0"]].concat());
     let peer = run.with_peer.then(start_peer);
-    assert_no_loss(&client(server.address, run.options, peer.as_ref().map(|(_, at)| *at)));
-    end(server);
+    let at = peer.as_ref().map(|(_, at)| *at);
+    let finished = until_channels_are_valid(|| {
+        let server = TurnServer::start(&[&SERVER[..], workers].concat());
+        let finished = client(server.address, "secret", run.options, at);
+        end(server);
+        finished
+    });
+    assert_no_loss(&finished);
 }
 
-/// Ends a server, and checks that it refused nothing but channel numbers of RFC 5766.
-fn end(server: TurnServer) {
+/// Ends a server, and checks that it refused nothing but channel numbers of RFC 5766. Returns its standard error.
+fn end(server: TurnServer) -> String {
     server.terminate().expect("the process runs");
     let finished = server.finish();
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -106,6 +101,7 @@ fn end(server: TurnServer) {
     for line in refused {
         assert!(line.contains("is not the number of a channel") || line.contains("error 508"), "{line}");
     }
+    finished.stderr
 }
 
 #[cfg(feature = "tls")]
@@ -116,18 +112,33 @@ fn tls() {
     let key = PrivateFile::new("key.pem", &made.signing_key.serialize_pem());
     let listen = format!("{}:0", own_address());
     let tls = ["--tls-listen", &listen, "--tls-cert", cert.path(), "--tls-key", key.path()];
-    let mut server = TurnServer::start(&[&SERVER[..], &["--workers", "1", "--drain", "0"], &tls].concat());
-    let line = server.wait_for("(tls)", TIMEOUT).expect("a line");
-    let address = line.split_whitespace().nth(2).and_then(|word| word.parse().ok()).expect("an address");
     let (_peer, at) = start_peer();
-    assert_no_loss(&client(address, &["-t", "-S", "-c"], Some(at)));
-    assert_no_loss(&client(address, &["-t", "-S", "-y", "-c"], None));
-    end(server);
+    let run = |options: &[&str], peer| {
+        let mut counters = String::new();
+        let finished = until_channels_are_valid(|| {
+            let mut server = TurnServer::start(&[&SERVER[..], &["--workers", "1"], &tls].concat());
+            let line = server.wait_for("(tls)", TIMEOUT).expect("a line");
+            let address = line.split_whitespace().nth(2).and_then(|word| word.parse().ok()).expect("an address");
+            let finished = client(address, "secret", options, peer);
+            counters = end(server);
+            finished
+        });
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        (finished, counters)
+    };
+    assert_no_loss(&run(&["-t", "-S", "-c"], Some(at)).0);
+    // With two TLS clients, the client of coturn 4.6.1 does not read the last datagrams of some streams. It does the same
+    // with the server of coturn. So the counters of our server are the proof.
+    let (_, counters) = run(&["-t", "-S", "-y", "-c"], None);
+    assert!(
+        counters.contains("relayed: 10 datagrams (1000 bytes) to peers, 10 (1000) to clients; 0 dropped"),
+        "{counters}"
+    );
 }
 
 fn wrong_password() {
     let server = TurnServer::start(&["--user", "alice:secret", "--workers", "1"]);
-    let finished = client_once(server.address, "guess", &["-y", "-c"], None);
+    let finished = client(server.address, "guess", &["-y", "-c"], None);
     assert!(finished.code.is_some_and(|code| code != 0), "{finished:?}");
     assert!(!finished.stdout.contains("Total lost packets"), "{finished:?}");
 }
@@ -138,21 +149,22 @@ fn assert_no_loss(finished: &Finished) {
     assert!(last.contains("Total lost packets 0 "), "{last:?}: {finished:?}");
 }
 
-/// Runs the client until its channel numbers are in the range of RFC 8656.
+/// Starts a server and a client until the channel numbers of the client are in the range of RFC 8656. Each client has a
+/// server of its own, because a client that ends early leaves its allocations.
 ///
 /// The client takes random numbers from 0x4000 to 0x7fff (RFC 5766). The server refuses those above 0x4fff with 400 (RFC
 /// 8656 §12.2), and then the client ends at once.
-fn client(server: SocketAddr, options: &[&str], peer: Option<SocketAddr>) -> Finished {
+fn until_channels_are_valid(mut start: impl FnMut() -> Finished) -> Finished {
     let deadline = Instant::now() + TIMEOUT * 3;
     loop {
-        let finished = client_once(server, "secret", options, peer);
+        let finished = start();
         if !finished.stdout.contains("channel bind: error 400") || Instant::now() > deadline {
             return finished;
         }
     }
 }
 
-fn client_once(server: SocketAddr, password: &str, options: &[&str], peer: Option<SocketAddr>) -> Finished {
+fn client(server: SocketAddr, password: &str, options: &[&str], peer: Option<SocketAddr>) -> Finished {
     let mut command = Command::new(CLIENT);
     command.args(["-u", "alice", "-w", password, "-p", &server.port().to_string()]).args(options);
     if let Some(peer) = peer {
