@@ -47,7 +47,7 @@
 //!
 //! # Modules
 //!
-//! [`flow`] (inputs and outputs), [`transmit`] (bytes), [`socket`], [`time`], [`timers`], [`cx`] (the context of a
+//! [`flow`] (inputs and outputs), [`hex`] (bytes in the text of commands), [`transmit`] (bytes), [`socket`], [`time`], [`timers`], [`cx`] (the context of a
 //! call), [`compose`] (machines made of machines).
 
 #![no_std]
@@ -58,6 +58,7 @@ extern crate alloc;
 pub mod compose;
 pub mod cx;
 pub mod flow;
+pub mod hex;
 pub mod socket;
 pub mod time;
 pub mod timers;

@@ -48,11 +48,11 @@ pub(crate) use attempt::{Attempt, AuthOutcome};
 pub use challenge::ChallengeError;
 pub(crate) use session::{Sessions, finish};
 
-use crate::hex::{read_hex, write_hex};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
+use portolan_machine::hex::{read_hex, write_hex};
 use portolan_machine::{Script, ScriptError};
 use portolan_stun::{Attribute, Class, EncodeError, Integrity, IntegrityKey, Method, TransactionId, Writer};
 

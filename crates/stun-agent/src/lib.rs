@@ -80,7 +80,6 @@ pub mod credential;
 pub mod error;
 pub mod event;
 pub mod framing;
-mod hex;
 pub mod nonce;
 pub mod note;
 pub mod query;

@@ -28,7 +28,6 @@ pub mod client;
 pub mod error;
 pub mod event;
 mod hash;
-mod hex;
 pub mod indication;
 pub mod note;
 pub mod server;

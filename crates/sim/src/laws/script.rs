@@ -24,7 +24,7 @@ use core::net::SocketAddr;
 use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{
-    Closure, Datagram, Input, Instant, Refusal, Script, SocketEvent, SocketId, TlsFailure, Unreachability,
+    Closure, Datagram, Input, Instant, Refusal, Script, SocketEvent, SocketId, TlsFailure, Unreachability, hex,
 };
 
 /// One thing that happens to a machine.
@@ -348,7 +348,7 @@ impl fmt::Display for Hex<'_> {
         if self.0.is_empty() {
             return f.write_str("-");
         }
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write_hex(f, self.0)
     }
 }
 
@@ -356,17 +356,7 @@ pub(super) fn read_hex(text: &str) -> Option<Vec<u8>> {
     if text == "-" {
         return Some(Vec::new());
     }
-    if text.is_empty() {
-        return None;
-    }
-    let nibble = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Some((nibble(high)? << 4) | nibble(low)?),
-            _ => None,
-        })
-        .collect()
+    hex::read_hex(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
 const REFUSALS: [(&str, Refusal); 16] = [

@@ -1,12 +1,12 @@
 //! The configuration and the commands of a query.
 
-use crate::hex::{read_hex, write_hex};
 use crate::{Credential, QueryError};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use portolan_machine::hex::{read_hex, write_hex};
 use portolan_machine::{Protocol, Script, ScriptError};
 
 /// The configuration of a [`Query`](super::Query): the server, the protocol and the credential.

@@ -4,12 +4,12 @@
 //! can be recorded as text and the message is encoded once.
 
 use crate::credential::{self, Attempt};
-use crate::hex::{read_hex, write_hex};
 use crate::{RequestError, Schedule};
 use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
+use portolan_machine::hex::{read_hex, write_hex};
 use portolan_machine::{Script, ScriptError, SocketId};
 use portolan_stun::{
     Attribute, AttributeType, ChangeRequest, Class, EncodeError, HEADER_LEN, Method, TransactionId, Writer,

@@ -1,10 +1,10 @@
 //! The text form of commands, so that a recorded run is a list of lines.
 
-use crate::hex::read_hex;
 use crate::{Credential, Request};
 use core::fmt::{self, Write};
 use core::str::FromStr;
 use core::time::Duration;
+use portolan_machine::hex::read_hex;
 use portolan_machine::{Script, ScriptError};
 use portolan_stun::TransactionId;
 

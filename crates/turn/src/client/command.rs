@@ -2,11 +2,11 @@
 
 use super::ClientConfig;
 use super::config::read_nanos;
-use crate::hex::{read_hex, write_hex};
 use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use portolan_machine::hex::{read_hex, write_hex};
 use portolan_machine::{Script, ScriptError};
 use portolan_stun_agent::Credential;
 

@@ -1,13 +1,13 @@
 //! The configuration of a client.
 
 use crate::ClientError;
-use crate::hex::{read_hex, write_hex};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use portolan_machine::hex::{read_hex, write_hex};
 use portolan_machine::{Protocol, Script, ScriptError};
 use portolan_stun::attribute::AddressFamily;
 use portolan_stun_agent::{Credential, credential::Mechanism};
