@@ -46,6 +46,7 @@ pub use stats::{DroppedStats, RejectedStats, Stats, StreamStats};
 use crate::authenticator::{Authenticator, Judgement, Rejection, Signature};
 use crate::note::{ResponderDropped, ResponderNote};
 use crate::rate::Limiter;
+use crate::source::can_receive_reply;
 use crate::stream_table::StreamTable;
 use crate::{ResponderConfigError, ResponderError, ResponderEvent};
 use bytes::Bytes;
@@ -423,14 +424,6 @@ fn dropped_kind(bytes: &[u8]) -> ResponderDropped {
     } else {
         ResponderDropped::NotStun
     }
-}
-
-/// Whether a reply can be sent to this source: it is not an unspecified, broadcast or multicast address, and not port
-/// 0.
-fn can_receive_reply(remote: SocketAddr) -> bool {
-    let ip = remote.ip();
-    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    remote.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 impl Machine for Responder {

@@ -15,7 +15,7 @@
 //! ```
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A source of requests or of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +24,15 @@ pub enum Source {
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address.
     V6(u64),
+}
+
+/// Whether a reply can be sent to this source: it is not an unspecified, broadcast or multicast address, and not port
+/// 0.
+#[must_use]
+pub fn can_receive_reply(remote: SocketAddr) -> bool {
+    let ip = remote.ip();
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    remote.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 impl From<IpAddr> for Source {

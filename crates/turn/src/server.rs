@@ -15,6 +15,7 @@ mod command;
 mod config;
 mod ids;
 mod info;
+mod kind;
 mod listeners;
 mod methods;
 mod peers;
@@ -42,6 +43,7 @@ use crate::{ServerConfigError, ServerError};
 use allocation::Client;
 use core::net::{IpAddr, SocketAddr};
 use ids::TransactionIds;
+use kind::{Kind, is_request};
 use listeners::Listeners;
 use policy::PeerPolicy;
 use pool::Pool;
@@ -49,10 +51,11 @@ use portolan_machine::{
     Closure, Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Outbox, Output, Refusal, SocketEvent, SocketId,
     SocketOrder, Unreachability, Verdict,
 };
-use portolan_stun::{Class, Message, Method, is_stun};
+use portolan_stun::{Message, Method, is_stun};
 use portolan_stun_agent::Authenticator;
 use portolan_stun_agent::authenticator::{Admitted, Judgement};
 use portolan_stun_agent::rate::Limiter;
+use portolan_stun_agent::source::can_receive_reply;
 use quota::Quotas;
 use relay::Relayed;
 use reply::{Asked, Reply, Unknown};
@@ -498,43 +501,6 @@ impl Server {
         let streams = Deadline::earliest(self.streams.wait(), connections);
         Deadline::earliest(Deadline::earliest(allocations, reservations), streams)
     }
-}
-
-/// The kind of a message of a client, by its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    ChannelData,
-    Send,
-    Binding,
-    /// A request of TURN.
-    Request,
-    Foreign,
-}
-
-impl Kind {
-    #[inline]
-    fn of(payload: &[u8]) -> Self {
-        match payload {
-            [0x40..=0x4f, ..] => Self::ChannelData,
-            [0x00, 0x16, ..] if is_stun(payload) => Self::Send,
-            [0x00, 0x01, ..] if is_stun(payload) => Self::Binding,
-            [0x00, 0x03 | 0x04 | 0x08..=0x0b, ..] if is_stun(payload) => Self::Request,
-            _ => Self::Foreign,
-        }
-    }
-}
-
-/// Whether a STUN message is a request.
-fn is_request(payload: &[u8]) -> bool {
-    Message::decode(payload).is_ok_and(|message| message.class() == Class::Request)
-}
-
-/// Whether a reply can be sent to this source: it is not an unspecified, broadcast or multicast address, and not port
-/// 0.
-fn can_receive_reply(remote: SocketAddr) -> bool {
-    let ip = remote.ip();
-    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    remote.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 impl Machine for Server {
