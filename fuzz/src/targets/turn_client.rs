@@ -193,3 +193,23 @@ fn check_end(config: &ClientConfig, whole: &[Step]) {
     let texts = format!("{} {:?} {:?}", after.notes, after.machine, after.events);
     assert!(!texts.contains("TheMatrIX"), "a password in a note");
 }
+
+#[cfg(test)]
+mod tests {
+    use portolan_machine::hex::read_hex;
+
+    /// Input of the fuzzer: after a leap of the clock, the cancellation of one request times out the next one.
+    const LEAP: &[&str] = &[
+        "990da3ed338da661556865c106e81463bbe728c4732d0c302eb387e9c7789fbccb3d37cf4d8fb424ab44a3e8b645edf4",
+        "cbb01464891069a6e9c8e2565b771f11fa000000007c97a28d11f2faf1bf6dfb770796c34348939285f0ec954f305c12",
+        "6ecba2cbc60796c34348939285f0ec956f624d61744a6f73327741414141414141414a74387751385644537a6a567862",
+        "43396a476a583334635031d61b37d7297038dbf982ea9301001e0c39b41326884ad88feac7c610d5a597df7f635031d6",
+        "1b21af1597cbe0c67b3f04b776dcd9",
+    ];
+
+    #[test]
+    fn a_leap_of_the_clock_while_requests_are_cancelled_breaks_no_law() {
+        let bytes = read_hex(&LEAP.concat()).expect("hexadecimal digits");
+        let _accepted = super::run(&bytes);
+    }
+}
