@@ -35,9 +35,13 @@ fn a_permission_relays_at_299_seconds_and_not_at_301() {
 fn a_permission_is_over_at_300_seconds_even_if_no_timeout_came() {
     for (millis, relays) in [(299_999, true), (300_000, false)] {
         let (mut world, mut alice) = world();
+        // The first peer has a channel, the second one a permission alone.
+        assert_eq!(alice.permit(&mut world, OTHER_PEER).code(), None);
         world.now = portolan_machine::Instant::from_millis(millis);
-        assert_eq!(alice.send(&mut world, PEER, b"x").len(), usize::from(relays));
-        assert_eq!(world.peer(addr(PEER), alice.relayed, b"x").len(), usize::from(relays));
+        for peer in [PEER, OTHER_PEER] {
+            assert_eq!(alice.send(&mut world, peer, b"x").len(), usize::from(relays), "{peer}");
+            assert_eq!(world.peer(addr(peer), alice.relayed, b"x").len(), usize::from(relays), "{peer}");
+        }
     }
 }
 
@@ -64,6 +68,33 @@ fn a_channel_relays_at_599_seconds_and_not_at_601() {
         assert_eq!(alice.channel(&mut world, 0x4000, b"x").len(), usize::from(relays));
         let sent = world.peer(addr(PEER), alice.relayed, b"x");
         assert_eq!(sent[0].payload.starts_with(&[0x40, 0x00]), relays, "otherwise a Data indication");
+    }
+}
+
+/// The server keeps the first channel of an allocation, the first channel of an address and the other channels in
+/// different places. Each of them ends with its lifetime, in any order of the numbers.
+#[test]
+fn each_of_several_channels_relays_at_599_seconds_and_not_at_601() {
+    for (at, relays) in [(599, true), (601, false)] {
+        let (mut world, mut alice) = world();
+        let mut same_address = addr(OTHER_PEER);
+        same_address.set_port(same_address.port() + 1);
+        let others = [(0x4fff, addr(OTHER_PEER)), (0x4002, same_address)];
+        for (number, peer) in others {
+            assert_eq!(alice.bind(&mut world, number, &peer.to_string()).code(), None);
+        }
+        for refresh in [290, 580] {
+            world.advance(seconds(refresh));
+            for peer in [PEER, OTHER_PEER] {
+                assert_eq!(alice.permit(&mut world, peer).code(), None, "it does not refresh the channels");
+            }
+        }
+        world.advance(seconds(at));
+        for (number, peer) in others.into_iter().chain([(0x4000, addr(PEER))]) {
+            assert_eq!(alice.channel(&mut world, number, b"x").len(), usize::from(relays), "{number:#x}");
+            let sent = world.peer(peer, alice.relayed, b"x");
+            assert_eq!(sent[0].payload.starts_with(&number.to_be_bytes()), relays, "otherwise a Data indication");
+        }
     }
 }
 
