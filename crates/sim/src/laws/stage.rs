@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 use portolan_machine::{
-    Datagram, Deadline, Entropy, Explain, Forward, Input, Instant, Machine, Output, Scope, Script, SocketId, SocketIds,
-    Trace, Verdict,
+    Datagram, Deadline, Entropy, Explain, Forward, Input, Instant, Machine, Output, Scope, Script, SocketEvent,
+    SocketId, SocketIds, Trace, Verdict,
 };
 
 /// The most timeouts that the stage adds between two steps, and after the last one. A script may jump by years, over
@@ -224,6 +224,14 @@ impl<M: Machine<Command: Script>> Stage<M> {
     pub(super) fn play_at(&mut self, at: Instant, drain: bool, what: &Action) -> StepResult<M::Event> {
         let mut outputs = Vec::new();
         let (verdict, refused) = match what {
+            Action::Input(OwnedInput::Socket(id, event @ SocketEvent::Accepted { .. })) => {
+                let verdict = self.handle(at, Input::Socket(*id, *event));
+                // The driver closes an accepted stream that no machine takes.
+                if verdict == Verdict::Mine {
+                    let _is_delivered = self.inbound.apply(*id, *event);
+                }
+                (Some(verdict), None)
+            }
             Action::Input(OwnedInput::Socket(id, event)) => {
                 // The end of a stream with unread bytes is reported later. Until then it counts as an input of the
                 // machine.

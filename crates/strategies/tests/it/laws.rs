@@ -145,6 +145,23 @@ fn a_correct_machine_keeps_the_laws() {
     assert_laws(&PingServer::default, &pings(), &LawsConfig { cases: 64, ..LawsConfig::for_sockets(&SOCKETS) });
 }
 
+/// The driver closes a stream that no machine takes. What waits on that stream must not count as input of the machine.
+#[test]
+fn an_accepted_stream_of_no_machine_leaves_no_trace() {
+    let steps = laws::read_steps(
+        r"
+0.000000000 undrained socket s1 accepted s1000002 192.0.2.77:40000 192.0.2.1:3478
+0.000000000 undrained socket s1000002 full
+0.000000000 undrained stream s1000002 192.0.2.77:40000 192.0.2.1:3478 6e6f697365
+",
+    )
+    .expect("steps");
+    let context = LawsConfig::<PingServer>::for_sockets(&SOCKETS).context;
+    for law in Law::ALL {
+        assert_eq!(laws::check(law, &PingServer::default, &steps, &context), Ok(()), "{law}");
+    }
+}
+
 #[test]
 fn a_seeded_fault_is_found_and_shrunk() {
     let faulty = || PingServer { ignores_time: true, ..PingServer::default() };
