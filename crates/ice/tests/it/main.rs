@@ -1,0 +1,3 @@
+//! Integration tests of ICE, in virtual time.
+
+mod candidates;
