@@ -1,3 +1,5 @@
 //! Integration tests of ICE, in virtual time.
 
 mod candidates;
+mod lab;
+mod stories;
