@@ -64,6 +64,7 @@ impl Agent {
         }
         if let Some(path) = self.path_of(id) {
             let nominates = check.use_candidate;
+            let is_triggered = is_triggered && !nominates;
             cx.note(|| AgentNote::Check { path, is_triggered, nominates });
         }
         self.transmit_check(&check);
