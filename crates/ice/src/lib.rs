@@ -6,6 +6,9 @@
 //!   [`Agent`].
 //! * [`candidate`]: candidates and their priorities.
 //! * [`reason`]: the reasons for what an agent does, each with its RFC section.
+//! * [`gather`]: network interfaces and STUN servers give local candidates.
+//! * [`preference`]: local preferences of the addresses of a host.
+//! * [`pacing`]: the time of the next transaction.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,12 +27,15 @@ mod consent;
 pub mod credentials;
 pub mod error;
 pub mod event;
+pub mod gather;
 mod judge;
 mod local;
 mod message;
 mod nominate;
 pub mod note;
+pub mod pacing;
 pub mod pair;
+pub mod preference;
 pub mod reason;
 mod remote;
 pub mod role;
@@ -42,7 +48,9 @@ pub use config::{AgentConfig, Nomination, Policy};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::AgentError;
 pub use event::{AgentEvent, AgentState, Path, Selection};
+pub use gather::{GatherCommand, GatherConfig, GatherError, GatherEvent, GatherNote, Gatherer};
 pub use note::{AgentDropped, AgentNote};
+pub use pacing::Pacer;
 pub use pair::{PairCounters, PairId, PairState};
 pub use reason::{NominationReason, PairFailure, SessionFailure, SkipReason};
 pub use role::Role;
