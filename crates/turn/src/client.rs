@@ -38,9 +38,11 @@ mod peers;
 mod relay;
 mod release;
 mod requests;
+mod view;
 
 pub use command::ClientCommand;
 pub use config::ClientConfig;
+pub use view::{ClientAllocation, PermissionState};
 
 use crate::event::{ClientEvent, ClientFailure, Step};
 use crate::note::{ClientDropped, ClientNote};

@@ -32,7 +32,7 @@ pub mod indication;
 pub mod note;
 pub mod server;
 
-pub use client::{Client, ClientCommand, ClientConfig, ClientState};
+pub use client::{Client, ClientAllocation, ClientCommand, ClientConfig, ClientState, PermissionState};
 pub use error::{ClientError, ServerConfigError, ServerError};
 pub use event::{ClientEvent, ClientFailure, LossReason, Outcome, Reason, Step};
 pub use event::{ClientId, FreedReason, RelayedAddresses, ServerEvent, Totals, Traffic};

@@ -6,6 +6,7 @@
 //!
 //! RFC 8656 §9, §10 (permissions), §12 (channels).
 
+use super::view::PermissionState;
 use crate::ClientError;
 use crate::event::{Outcome, Step};
 use alloc::collections::{BTreeMap, VecDeque};
@@ -294,6 +295,30 @@ impl Peers {
     pub(super) fn may_receive(&self, ip: IpAddr) -> bool {
         let may = |entry: &Entry| matches!(entry.state, State::Granted { .. } | State::Requested);
         self.entries.get(&PeerKey::Permission(ip)).is_some_and(may) || self.channels_of(ip).any(|(_, entry)| may(entry))
+    }
+
+    /// The state of the permission of this address. A channel that was refused says nothing about the permission.
+    pub(super) fn permission(&self, ip: IpAddr) -> PermissionState {
+        let permission = self.entries.get(&PeerKey::Permission(ip));
+        let states = || permission.into_iter().chain(self.channels_of(ip).map(|(_, entry)| entry)).map(|e| e.state);
+        if states().any(|state| matches!(state, State::Granted { .. })) {
+            PermissionState::Granted
+        } else if states().any(|state| matches!(state, State::Wanted | State::Requested)) {
+            PermissionState::Pending
+        } else if permission.is_some() {
+            PermissionState::Denied
+        } else {
+            PermissionState::Absent
+        }
+    }
+
+    /// The addresses whose permission was requested.
+    pub(super) fn permissions(&self) -> impl Iterator<Item = IpAddr> {
+        // Permissions are before channels in the order of the keys.
+        self.entries.keys().map_while(|key| match key {
+            PeerKey::Permission(ip) => Some(*ip),
+            PeerKey::Channel(_) => None,
+        })
     }
 
     /// Whether this permission or channel is confirmed.

@@ -7,7 +7,7 @@ use crate::note::{ClientDropped, ClientNote};
 use crate::{ClientError, IndicationKind, LossReason};
 use bytes::Bytes;
 use core::net::SocketAddr;
-use portolan_machine::{Cx, Datagram, Forward, Output, Verdict, WhenFull};
+use portolan_machine::{Cx, Datagram, Forward, Output, SocketId, Verdict, WhenFull};
 use portolan_stun::attribute::{Attribute, AttributeType};
 use portolan_stun::demux::ChannelData;
 use portolan_stun::header::{Class, Method};
@@ -24,16 +24,36 @@ impl Client {
     /// * [`ClientError::TooLong`] when the data does not fit into one message.
     pub fn seal<'a>(&self, cx: &mut Cx<'_>, peer: SocketAddr, data: &'a [u8]) -> Result<Forward<'a>, ClientError> {
         self.check_running()?;
-        let current = self.current().ok_or(ClientError::NotAllocated)?;
+        let socket = self.socket().ok_or(ClientError::NotAllocated)?;
+        self.seal_on(cx, socket, peer, data)
+    }
+
+    /// Returns the same as [`seal`](Self::seal) for the allocation of this socket
+    /// ([`ClientAllocation`](crate::ClientAllocation)), so that its relayed address is the source address of the data.
+    ///
+    /// A replaced allocation relays until the end of the overlap. Its permissions and channels are not refreshed any
+    /// more; each of them usually lives for another 60 s.
+    ///
+    /// # Errors
+    /// The same as for [`seal`](Self::seal); without an allocation on this socket [`ClientError::NotAllocated`].
+    pub fn seal_on<'a>(
+        &self,
+        cx: &mut Cx<'_>,
+        socket: SocketId,
+        peer: SocketAddr,
+        data: &'a [u8],
+    ) -> Result<Forward<'a>, ClientError> {
+        self.check_running()?;
+        let relaying = self.on_socket(socket).filter(|allocation| allocation.relays());
+        let allocation = relaying.ok_or(ClientError::NotAllocated)?;
         let too_long = ClientError::TooLong { length: data.len() };
-        let socket = current.socket.ok_or(ClientError::NotAllocated)?;
-        let forward = Forward::new(socket, current.server, data);
-        if let Some(number) = current.peers.number_of(peer) {
+        let forward = Forward::new(socket, allocation.server, data);
+        if let Some(number) = allocation.peers.number_of(peer) {
             let head = ChannelData::head(number, data.len()).ok_or(too_long)?;
             let forward = forward.with_head(&head).ok_or(too_long)?;
             return Ok(if self.is_stream() { forward.padded().with_when_full(WhenFull::Drop) } else { forward });
         }
-        if !current.peers.is_permitted(peer.ip()) || peer.port() == 0 {
+        if !allocation.peers.is_permitted(peer.ip()) || peer.port() == 0 {
             return Err(ClientError::NoPermission(peer));
         }
         let head = IndicationKind::Send.head(cx.random().into(), peer, data.len()).ok_or(too_long)?;

@@ -1,0 +1,22 @@
+//! Connections over NATs, sans-IO.
+//!
+//! # Contents
+//!
+//! * [`relay`]: a TURN client that presents each relayed address as a virtual socket of another machine.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod error;
+pub mod event;
+pub mod note;
+pub mod relay;
+
+pub use error::RelayError;
+pub use event::{RelayClosure, RelayEvent};
+pub use note::{RelayDropped, RelayNote};
+pub use relay::{Relay, RelayCommand};

@@ -1,0 +1,11 @@
+//! Relays, TURN servers and peers in virtual time, and the laws under random inputs.
+
+#![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
+#![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test matches the events that it needs")]
+
+mod lab;
+mod laws;
+mod relaying;
+mod replacing;
+mod server;
