@@ -2,6 +2,7 @@
 //!
 //! # Contents
 //!
+//! * [`Connection`]: one machine of an ICE agent, its gatherer and its TURN clients.
 //! * [`relay`]: a TURN client that presents each relayed address as a virtual socket of another machine.
 
 #![no_std]
@@ -11,11 +12,15 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod connection;
 pub mod error;
 pub mod event;
 pub mod note;
 pub mod relay;
 
+pub use connection::{
+    ConnectCommand, ConnectConfig, ConnectError, ConnectEvent, ConnectNote, Connection, RelayFailure,
+};
 pub use error::RelayError;
 pub use event::{RelayClosure, RelayEvent};
 pub use note::{RelayDropped, RelayNote};

@@ -4,8 +4,10 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test matches the events that it needs")]
 
+mod connecting;
 mod lab;
 mod laws;
+mod pair;
 mod relaying;
 mod replacing;
 mod server;

@@ -6,6 +6,7 @@ use crate::candidate::ComponentId;
 use crate::config::AgentConfig;
 use crate::credentials::Credentials;
 use crate::event::{AgentState, Path};
+use crate::pacing::Pacer;
 use crate::pair::{Flags, PairCounters, PairId, PairState};
 use crate::reason::PairFailure;
 use crate::role::Role;
@@ -46,6 +47,22 @@ impl Agent {
     #[must_use]
     pub const fn state(&self) -> AgentState {
         self.session.state
+    }
+
+    /// The pacer of checks, for other machines on the same path (RFC 8445 §14.2).
+    #[must_use]
+    pub const fn pacer(&self) -> Pacer {
+        self.session.clock.pacer
+    }
+
+    /// Takes over the pacer of another machine, so that both together start at most one transaction each Ta.
+    pub fn merge_pacer(&mut self, other: Pacer) {
+        self.session.clock.pacer.merge(other);
+    }
+
+    /// The addresses of the remote candidates, peer-reflexive ones included.
+    pub fn remote_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.remotes.iter().map(|(_, remote)| remote.address)
     }
 
     /// The role.

@@ -21,11 +21,11 @@ use portolan_stun::TransactionId;
 impl Agent {
     /// Sends the next check, if Ta has passed.
     pub(super) fn send_next_check(&mut self, cx: &mut Cx<'_>) {
-        if self.config.is_lite || self.session.clock.next_check > cx.now() {
+        if self.config.is_lite || !self.session.clock.pacer.due(cx.now()) {
             return;
         }
         let Some((id, is_triggered)) = self.choose_check(cx.now()) else { return };
-        self.session.clock.next_check = cx.now() + self.config.times.ta;
+        self.session.clock.pacer.take(cx.now());
         self.start_check(cx, id, is_triggered);
     }
 
@@ -41,7 +41,7 @@ impl Agent {
         if self.config.is_lite {
             return None;
         }
-        let next = self.session.clock.next_check;
+        let next = self.session.clock.pacer.next();
         if self.set.has_next() { Some(next) } else { self.next_repeat_time().map(|at| at.max(next)) }
     }
 

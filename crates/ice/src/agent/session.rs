@@ -4,6 +4,7 @@ use crate::config::AgentConfig;
 use crate::credentials::Credentials;
 use crate::event::AgentState;
 use crate::judge::LocalKey;
+use crate::pacing::Pacer;
 use crate::role::Role;
 use alloc::boxed::Box;
 use alloc::format;
@@ -66,8 +67,8 @@ pub(super) struct Session {
 /// The deadlines of a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    /// The next check may be sent at this time (§14.2).
-    pub(super) next_check: Instant,
+    /// The time of the next check (§14.2).
+    pub(super) pacer: Pacer,
     /// The end of the wait for the remote description.
     pub(super) description: Option<Instant>,
     /// The end of the PAC timer (RFC 8863).
@@ -87,7 +88,7 @@ impl Session {
             past_ufrags: Vec::new(),
             has_ended: false,
             state: AgentState::New,
-            clock: Clock { next_check: Instant::ORIGIN, description: None, pac: None, nomination: None },
+            clock: Clock { pacer: Pacer::new(config.times.ta), description: None, pac: None, nomination: None },
         }
     }
 
