@@ -70,6 +70,8 @@ pub(super) struct Session {
     /// The description that is due: it waits for the candidates if they are not trickled.
     due: Option<Role>,
     has_offered: bool,
+    /// Whether the current credentials were written in a description. Candidates before it are in the description.
+    is_described: bool,
     session: u64,
     version: u64,
     fingerprint: [u8; 32],
@@ -110,6 +112,7 @@ impl Session {
             has_ended: false,
             due: None,
             has_offered: false,
+            is_described: false,
             // A number of 62 bits (RFC 9429 §5.2.1).
             session: u64::from_be_bytes(number) >> 2,
             version: 1,
@@ -200,6 +203,7 @@ impl Session {
     fn renew(&mut self) {
         self.candidates.clear();
         self.has_ended = false;
+        self.is_described = false;
         self.version += 1;
     }
 
@@ -215,6 +219,7 @@ impl Session {
             return;
         };
         self.due = None;
+        self.is_described = true;
         let sdp = description::write(&Own {
             credentials: &credentials,
             candidates: &self.candidates,
@@ -236,7 +241,7 @@ impl Session {
     pub(super) fn event(&mut self, event: ConnectEvent) -> Option<String> {
         match event {
             ConnectEvent::LocalCandidate { candidate, .. } => {
-                if self.trickle && self.due.is_none() {
+                if self.trickle && self.is_described {
                     self.out.push(Outgoing::Candidate {
                         candidate: format!("candidate:{candidate}"),
                         mid: self.layout.mid().to_string(),
@@ -247,7 +252,7 @@ impl Session {
             }
             ConnectEvent::EndOfCandidates(report) => {
                 self.out.push(Outgoing::log(&report));
-                if self.trickle && !self.has_ended && self.due.is_none() {
+                if self.trickle && !self.has_ended && self.is_described {
                     self.out.push(Outgoing::EndOfCandidates);
                 }
                 self.has_ended = true;

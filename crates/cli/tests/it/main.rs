@@ -13,6 +13,7 @@ mod credentials;
 mod descriptors;
 mod explain;
 mod help;
+mod ice;
 mod invalid_responses;
 mod lab;
 mod nat;
