@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn a_strict_reader_accepts_an_offer_and_reads_the_same() {
         let credentials = Credentials::new("8hhYabcd", "asd88fgpdd777uzjYhagZg").unwrap();
-        let mut offer = own(&credentials, &Layout::default(), true);
+        let layout = Layout::default();
+        let mut offer = own(&credentials, &layout, true);
         let candidates = ["1 1 UDP 2130706431 192.0.2.1 5000 typ host".parse().unwrap()];
         offer.candidates = &candidates;
         let text = write(&offer);

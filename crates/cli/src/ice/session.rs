@@ -11,7 +11,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use portolan_connect::{ConnectConfig, ConnectError, ConnectEvent, Connection};
 use portolan_ice::gather::Interface;
-use portolan_ice::{AgentConfig, AgentState, ComponentId, GatherConfig, Policy};
+use portolan_ice::{AgentConfig, AgentState, ComponentId, Credentials, GatherConfig, Policy};
 use portolan_sdp::candidate::CandidateAttribute;
 use portolan_tokio::{Driver, DriverConfig};
 use std::io;
@@ -188,7 +188,17 @@ impl Session {
         for why in unreadable {
             self.out.push(Outgoing::error(format_args!("a candidate of the description cannot be read: {why}")));
         }
-        Ok(self.driver.with(|connection, cx| connection.set_remote(cx, 0, description))?)
+        let before = self.credentials();
+        self.driver.with(|connection, cx| connection.set_remote(cx, 0, description))?;
+        if self.credentials() != before {
+            // The peer has restarted ICE. The candidates of this side follow again.
+            self.renew();
+        }
+        Ok(())
+    }
+
+    fn credentials(&mut self) -> Option<Credentials> {
+        self.driver.with(|connection, _| connection.agent().credentials().cloned())
     }
 
     fn send(&mut self, text: &str) -> Result<(), SessionError> {
@@ -215,9 +225,7 @@ impl Session {
 
     fn write_due(&mut self) {
         let Some(role) = self.due.filter(|_| self.trickle || self.has_ended) else { return };
-        let Some(credentials) = self.driver.with(|connection, _| connection.agent().credentials().cloned()) else {
-            return;
-        };
+        let Some(credentials) = self.credentials() else { return };
         self.due = None;
         self.is_described = true;
         let sdp = description::write(&Own {
@@ -259,7 +267,6 @@ impl Session {
                 self.write_due();
             }
             ConnectEvent::Resolve { name } => return Some(name),
-            ConnectEvent::Restarted(_) => self.renew(),
             ConnectEvent::State(state) => {
                 self.state = state;
                 self.report_state();
@@ -290,7 +297,8 @@ impl Session {
             ConnectEvent::CredentialExpires { server, .. } => {
                 self.out.push(Outgoing::log(format_args!("the credential of TURN server {} expires soon", server + 1)));
             }
-            ConnectEvent::Closed | _ => {}
+            // The restart of the peer is handled with its description.
+            ConnectEvent::Restarted(_) | ConnectEvent::Closed | _ => {}
         }
         None
     }

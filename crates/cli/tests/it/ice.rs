@@ -5,6 +5,7 @@ use crate::relay_server::{self, RelayServer};
 use crate::{TIMEOUT, assert_refused, binary, run};
 use core::time::Duration;
 use portolan_machine::Protocol;
+use portolan_turn::PeerPolicy;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{ChildStdin, Stdio};
@@ -133,7 +134,7 @@ fn two_commands_connect_exchange_data_and_restart_from_each_side() {
 fn relayed_candidates_alone_connect_through_the_own_server_over_udp_and_tcp() {
     for protocol in [Protocol::Udp, Protocol::TcpListen] {
         let server = RelayServer::start_over(
-            relay_server::config().allow_peer("127.0.0.0/8".parse().expect("a network")),
+            relay_server::config().policy(PeerPolicy::default().allow("127.0.0.0/8".parse().expect("a network"))),
             protocol,
         );
         let transport = if protocol == Protocol::Udp { "udp" } else { "tcp" };
@@ -238,6 +239,6 @@ fn bad_arguments_are_one_line_with_the_remedy() {
     };
     refused(&["--turn", "turn:127.0.0.1"], &["--user"]);
     refused(&["--turn", "turn:127.0.0.1", "--user", "alice"], &["--password-file"]);
-    refused(&["--stun", "http://127.0.0.1"], &["127.0.0.1"]);
+    refused(&["--turn", "turns:127.0.0.1", "--user", "alice", "--password", "x"], &["host name"]);
     refused(&["--policy", "other"], &["textbook", "browser"]);
 }
