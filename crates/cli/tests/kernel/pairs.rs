@@ -1,0 +1,247 @@
+//! `portolan ice` on two hosts, each behind its NAT, with a TURN server between them.
+//!
+//! The class of a pair of NATs says which paths exist. Each trial prints the types of the selected pair and the time. Both
+//! hosts have all servers, so a direct path must win against the relay.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::binary::portolan;
+use crate::kinds::named;
+use crate::namespace::Namespace;
+use crate::process::Process;
+use crate::reports::serve;
+use crate::signalling::{Peer, signal};
+use crate::topology::PairTopology;
+
+/// The paths of a pair of NATs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// A direct path, for any order of packets.
+    Direct,
+    /// A direct path, if the packets cross in the right order.
+    Order,
+    /// A direct path only by many ports at once, which ICE does not do.
+    Birthday,
+    /// A direct path only if the next port is predicted, which ICE does not do.
+    Prediction,
+    /// The relay only.
+    Relay,
+    /// The relay only, which one side reaches over TCP.
+    RelayOverTcp,
+}
+
+impl Class {
+    /// Returns the name of the class in the list of trials.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Order => "order",
+            Self::Birthday => "birthday",
+            Self::Prediction => "prediction",
+            Self::Relay => "relay",
+            Self::RelayOverTcp => "relay_tcp",
+        }
+    }
+}
+
+/// The pairs of trials.
+pub(crate) const PAIRS: &[(Class, [&str; 2])] = &[
+    (Class::Direct, ["open", "open"]),
+    (Class::Direct, ["open", "apd_apd"]),
+    (Class::Direct, ["open", "cgn_sym"]),
+    (Class::Direct, ["fw", "fw"]),
+    (Class::Direct, ["fw", "ei_apd"]),
+    (Class::Direct, ["ei_ei", "ei_ei"]),
+    (Class::Direct, ["ei_ei", "apd_apd"]),
+    (Class::Direct, ["ei_ad", "apd_ad"]),
+    (Class::Direct, ["ei_apd", "ei_apd"]),
+    (Class::Direct, ["ei_apd", "ei_apd_r"]),
+    (Class::Direct, ["ei_ei", "linuxopen"]),
+    (Class::Direct, ["cgn_ei", "ei_apd"]),
+    (Class::Direct, ["cgn_ei", "cgn_ei"]),
+    (Class::Direct, ["apd_ei", "apd_ei"]),
+    (Class::Direct, ["apd_ei", "apd_ad"]),
+    (Class::Order, ["fw", "linuxopen"]),
+    (Class::Order, ["ei_apd", "linuxopen"]),
+    (Class::Order, ["linuxopen", "linuxopen"]),
+    (Class::Order, ["cgn_ei", "linuxopen"]),
+    (Class::Order, ["apd_ei", "ei_apd"]),
+    (Class::Order, ["apd_ei", "apd_apd"]),
+    (Class::Birthday, ["fw", "apd_apd"]),
+    (Class::Birthday, ["ei_apd", "apd_apd"]),
+    (Class::Birthday, ["cgn_ei", "cgn_sym"]),
+    (Class::Prediction, ["ei_apd", "apd_seq"]),
+    (Class::Prediction, ["apd_seq", "apd_seq"]),
+    (Class::Relay, ["apd_apd", "apd_apd"]),
+    (Class::Relay, ["ad_apd", "apd_ad"]),
+    (Class::Relay, ["cgn_sym", "apd_seq"]),
+    (Class::RelayOverTcp, ["udpblk", "open"]),
+    (Class::RelayOverTcp, ["udpblk", "ei_apd"]),
+    (Class::RelayOverTcp, ["udpblk", "apd_apd"]),
+    (Class::RelayOverTcp, ["udpblk", "udpblk"]),
+    (Class::RelayOverTcp, ["tcp443", "ei_apd"]),
+];
+
+/// Connects the two hosts, and checks the path against the class.
+pub(crate) fn connects(class: Class, names: [&'static str; 2]) -> Outcome {
+    let [first, second] = names.map(|name| named(name).ok_or("no such kind"));
+    let network = Network::of(PairTopology::build([first?, second?])?)?;
+    let name = format!("{} {} {}", class.name(), names[0], names[1]);
+    match class {
+        Class::Direct => {
+            let found = network.run(0, Found::is_direct)?;
+            eprintln!("{name}: {found}");
+            Ok(())
+        }
+        Class::Order => by_order(&network, &name),
+        Class::Birthday | Class::Prediction | Class::Relay | Class::RelayOverTcp => {
+            let found = network.run(0, Found::is_final)?;
+            eprintln!("{name}: {found}");
+            if !found.is_relayed() {
+                return Err(format!("{name}: not relayed: {found}").into());
+            }
+            if found.connected > RELAYED_WITHIN {
+                return Err(format!("{name}: not connected through the relay in {RELAYED_WITHIN:?}: {found}").into());
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Runs both orders: each host is the offerer. In the better order the path must be direct in four of five runs.
+fn by_order(network: &Network, name: &str) -> Outcome {
+    let mut direct = [0; 2];
+    for (offerer, count) in direct.iter_mut().enumerate() {
+        for _ in 0..RUNS {
+            let found = network.run(offerer, Found::is_final)?;
+            eprintln!("{name}, host {offerer} offers: {found}");
+            *count += u32::from(found.is_direct());
+        }
+    }
+    let [first, second] = direct;
+    eprintln!("{name}: direct in {first} and {second} of {RUNS} runs");
+    if first.max(second) >= RUNS_DIRECT {
+        Ok(())
+    } else {
+        Err(format!("{name}: direct in {direct:?} of {RUNS}").into())
+    }
+}
+
+/// The runs for each order, and the number of direct paths in the better order.
+const RUNS: u32 = 5;
+const RUNS_DIRECT: u32 = 4;
+
+/// The bound from the start message to a valid path through the relay.
+const RELAYED_WITHIN: Duration = Duration::from_secs(1);
+/// The bound of one run, on a busy machine too.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Two hosts and a running TURN server.
+struct Network {
+    topology: PairTopology,
+    _server: Process,
+}
+
+/// The result of a run: the selected pair of each host, and the times from the start message.
+struct Found {
+    pairs: [Value; 2],
+    connected: Duration,
+    completed: Duration,
+}
+
+impl Found {
+    fn types(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().flat_map(|pair| ["localType", "remoteType"].map(|side| pair[side].as_str().unwrap_or("none")))
+    }
+
+    fn is_relayed(&self) -> bool {
+        self.pairs.iter().all(|pair| pair["localType"] == "relay" || pair["remoteType"] == "relay")
+    }
+
+    fn is_direct(&self) -> bool {
+        self.types().all(|kind| matches!(kind, "host" | "srflx" | "prflx"))
+    }
+
+    fn is_final(&self) -> bool {
+        self.is_direct() || self.is_relayed()
+    }
+}
+
+impl core::fmt::Display for Found {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let words: Vec<&str> = self.types().collect();
+        let (connected, completed) = (self.connected.as_millis(), self.completed.as_millis());
+        write!(f, "{}, connected in {connected} ms, selected in {completed} ms", words.join(" "))
+    }
+}
+
+impl Network {
+    fn of(topology: PairTopology) -> Outcome<Self> {
+        let listen = PORTS.map(|port| format!("{}:{port}", topology.server));
+        let user = format!("{USER}:{PASSWORD}");
+        let mut arguments = vec!["--turn", "--realm", "example.org", "--user", &user, "--workers", "1"];
+        listen.iter().for_each(|address| arguments.extend(["--listen", address]));
+        // The addresses of these networks are reserved for documentation and tests.
+        for peers in ["203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24", "198.18.2.0/24"] {
+            arguments.extend(["--allow-peer", peers]);
+        }
+        let server = serve(&topology.servers, &arguments, PORTS.len())?;
+        Ok(Self { topology, _server: server })
+    }
+
+    /// Connects the hosts until both have selected a pair that fulfils the condition, and sends a text each way.
+    fn run(&self, offerer: usize, is_done: impl Fn(&Found) -> bool) -> Outcome<Found> {
+        let [first, second] = self.topology.clients();
+        let mut peers = [peer(first)?, peer(second)?];
+        let started = Instant::now();
+        for (place, peer) in peers.iter_mut().enumerate() {
+            let role = if place == offerer { "offer" } else { "answer" };
+            peer.tell(&json!({"type": "start", "role": role, "iceServers": self.servers()}))?;
+        }
+        let (mut connected, mut found) = (None, None);
+        let wait = |peers: &[Peer; 2]| {
+            let is_connected = |peer: &Peer| peer.is("connected") || peer.is("completed");
+            if connected.is_none() && peers.iter().all(is_connected) {
+                connected = Some(started.elapsed());
+            }
+            let pairs =
+                peers.each_ref().map(|peer| peer.last_state().map(|state| state["pair"].clone()).unwrap_or_default());
+            let times = (connected.unwrap_or(TIMEOUT), started.elapsed());
+            let now = Found { pairs, connected: times.0, completed: times.1 };
+            let is_ended = peers.iter().all(|peer| peer.is("completed")) && is_done(&now);
+            found = is_ended.then_some(now);
+            is_ended
+        };
+        signal(&mut peers, TIMEOUT, wait)?;
+        for peer in &mut peers {
+            peer.tell(&json!({"type": "send", "data": "over this path"}))?;
+        }
+        signal(&mut peers, TIMEOUT, |peers| peers.iter().all(|peer| peer.has(|message| message["type"] == "message")))?;
+        for peer in peers {
+            peer.end(TIMEOUT * 3)?;
+        }
+        found.ok_or_else(|| "no result".into())
+    }
+
+    /// The servers of a start message: STUN, and TURN over UDP and over TCP.
+    fn servers(&self) -> Value {
+        let server = self.topology.server;
+        let [port, open_port] = PORTS;
+        let turn = |port: u16, transport: &str| json!({"urls": format!("turn:{server}:{port}?transport={transport}"), "username": USER, "credential": PASSWORD});
+        json!([{"urls": format!("stun:{server}:{port}")}, turn(port, "udp"), turn(open_port, "tcp")])
+    }
+}
+
+/// Starts the command on a host.
+fn peer(host: &Namespace) -> Outcome<Peer> {
+    host.inside(|| Ok(Peer::start(portolan(&["ice", "--format", "json"])?)?))
+}
+
+/// The ports of the server. Strict firewalls let TCP pass to the second.
+const PORTS: [u16; 2] = [3478, 443];
+const USER: &str = "ann";
+const PASSWORD: &str = "secret";
