@@ -96,16 +96,16 @@ pub(crate) fn connects(class: Class, names: [&'static str; 2]) -> Outcome {
     let name = format!("{} {} {}", class.name(), names[0], names[1]);
     match class {
         Class::Direct => {
-            eprintln!("{name}: {}", network.run(0, true, Found::is_direct)?);
+            eprintln!("{name}: {}", network.run(None, Found::is_direct)?);
             Ok(())
         }
         Class::Order => by_order(&network, &name),
         Class::Crossing => {
-            eprintln!("{name}: {}", network.run(0, true, Found::is_final)?);
+            eprintln!("{name}: {}", network.run(None, Found::is_final)?);
             Ok(())
         }
         Class::Birthday | Class::Prediction | Class::Relay | Class::RelayOverTcp => {
-            let found = network.run(0, true, Found::is_final)?;
+            let found = network.run(None, Found::is_final)?;
             eprintln!("{name}: {found}");
             if !found.is_relayed() {
                 return Err(format!("{name}: not relayed: {found}").into());
@@ -118,15 +118,13 @@ pub(crate) fn connects(class: Class, names: [&'static str; 2]) -> Outcome {
     }
 }
 
-/// Runs both orders: each host is the offerer. In the better order the path must be direct in four of five runs.
-///
-/// Candidates are not trickled, so the answerer always sends first.
+/// Runs both orders of the first checks. In the better order the path must be direct in four of five runs.
 fn by_order(network: &Network, name: &str) -> Outcome {
     let mut direct = [0; 2];
-    for (offerer, count) in direct.iter_mut().enumerate() {
+    for (sender, count) in direct.iter_mut().enumerate() {
         for _ in 0..RUNS {
-            let found = network.run(offerer, false, Found::is_final)?;
-            eprintln!("{name}, host {offerer} offers: {found}");
+            let found = network.run(Some(sender), Found::is_final)?;
+            eprintln!("{name}, host {sender} sends first: {found}");
             *count += u32::from(found.is_direct());
         }
     }
@@ -142,6 +140,9 @@ fn by_order(network: &Network, name: &str) -> Outcome {
 /// The runs for each order, and the number of direct paths in the better order.
 const RUNS: u32 = 5;
 const RUNS_DIRECT: u32 = 4;
+
+/// The delay of the answer if one host must send first: several checks fit in it.
+const ANSWER_DELAY: Duration = Duration::from_millis(250);
 
 /// The bound from the start message to a valid path through the relay.
 const RELAYED_WITHIN: Duration = Duration::from_secs(1);
@@ -202,13 +203,27 @@ impl Network {
     }
 
     /// Connects the hosts until both have selected a pair that fulfils the condition, and sends a text each way.
-    fn run(&self, offerer: usize, trickle: bool, is_done: impl Fn(&Found) -> bool) -> Outcome<Found> {
+    ///
+    /// Usually the first host offers. If a host must send first, it answers, and its answer is held back for a while.
+    fn run(&self, first_sender: Option<usize>, is_done: impl Fn(&Found) -> bool) -> Outcome<Found> {
         let [first, second] = self.topology.clients();
         let mut peers = [peer(first)?, peer(second)?];
         let started = Instant::now();
         for (place, peer) in peers.iter_mut().enumerate() {
-            let role = if place == offerer { "offer" } else { "answer" };
-            peer.tell(&json!({"type": "start", "role": role, "iceServers": self.servers(), "trickle": trickle}))?;
+            let is_offerer = first_sender.map_or(place == 0, |sender| place != sender);
+            let role = if is_offerer { "offer" } else { "answer" };
+            peer.tell(&json!({"type": "start", "role": role, "iceServers": self.servers()}))?;
+            peer.is_held = first_sender.is_some() && is_offerer;
+        }
+        if let Some(sender) = first_sender {
+            let mut checking = None;
+            signal(&mut peers, TIMEOUT, |peers| {
+                if peers.get(sender).is_some_and(|peer| peer.is("checking")) {
+                    checking.get_or_insert_with(Instant::now);
+                }
+                checking.is_some_and(|since: Instant| since.elapsed() > ANSWER_DELAY)
+            })?;
+            peers.iter_mut().for_each(|peer| peer.is_held = false);
         }
         let (mut connected, mut found) = (None, None);
         let wait = |peers: &[Peer; 2]| {

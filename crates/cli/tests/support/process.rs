@@ -63,6 +63,7 @@ impl Process {
     }
 
     /// Sends SIGTERM.
+    #[allow(dead_code, reason = "not each test binary that includes this file ends a process by a signal")]
     pub(crate) fn terminate(&self) -> io::Result<()> {
         self.signal(Signal::TERM)
     }

@@ -16,6 +16,8 @@ pub(crate) struct Peer {
     pub(crate) messages: Vec<Value>,
     /// The number of messages that were passed on to the other side.
     signalled: usize,
+    /// Whether messages for this peer are held back.
+    pub(crate) is_held: bool,
 }
 
 impl Peer {
@@ -24,7 +26,7 @@ impl Peer {
         command.stdin(Stdio::piped());
         let mut process = Process::start(command)?;
         let input = process.take_input();
-        Ok(Self { process, input, messages: vec![], signalled: 0 })
+        Ok(Self { process, input, messages: vec![], signalled: 0, is_held: false })
     }
 
     /// Writes a message to the peer.
@@ -101,6 +103,9 @@ pub(crate) fn signal(
 /// Reads messages of one peer, and writes those that are signalling to the other.
 fn pass_on(from: &mut Peer, to: &mut Peer) -> io::Result<()> {
     from.read(TURN)?;
+    if to.is_held {
+        return Ok(());
+    }
     for message in from.messages.iter().skip(from.signalled) {
         let kind = message["type"].as_str().unwrap_or_default();
         if matches!(kind, "offer" | "answer" | "candidate" | "end-of-candidates") {
