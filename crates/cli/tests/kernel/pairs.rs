@@ -22,7 +22,7 @@ use crate::topology::PairTopology;
 pub(crate) enum Class {
     /// A direct path, for any order of packets.
     Direct,
-    /// A direct path, if one of the hosts sends first.
+    /// A direct path, if the second host sends first.
     Order,
     /// A direct path only if the first packets cross on their way, which needs more latency than these networks have.
     Crossing,
@@ -95,51 +95,39 @@ pub(crate) fn connects(class: Class, names: [&'static str; 2]) -> Outcome {
     let network = Network::of(PairTopology::build([first?, second?])?)?;
     let name = format!("{} {} {}", class.name(), names[0], names[1]);
     match class {
-        Class::Direct => {
-            eprintln!("{name}: {}", network.run(None, Found::is_direct)?);
-            Ok(())
-        }
-        Class::Order => by_order(&network, &name),
-        Class::Crossing => {
-            eprintln!("{name}: {}", network.run(None, Found::is_final)?);
-            Ok(())
+        Class::Order => return by_order(&network, &name),
+        Class::Direct | Class::Crossing => {
+            let found = network.run(None, SETTLED)?;
+            eprintln!("{name}: {found}");
+            if class == Class::Direct && !found.is_direct() {
+                return Err(format!("{name}: not direct: {found}").into());
+            }
         }
         Class::Birthday | Class::Prediction | Class::Relay | Class::RelayOverTcp => {
-            let found = network.run(None, Found::is_final)?;
+            let found = network.run(None, Duration::ZERO)?;
             eprintln!("{name}: {found}");
-            if !found.is_relayed() {
-                return Err(format!("{name}: not relayed: {found}").into());
+            if !found.is_relayed() || found.connected > RELAYED_WITHIN {
+                return Err(format!("{name}: not through the relay within {RELAYED_WITHIN:?}: {found}").into());
             }
-            if found.connected > RELAYED_WITHIN {
-                return Err(format!("{name}: not connected through the relay in {RELAYED_WITHIN:?}: {found}").into());
-            }
-            Ok(())
         }
     }
+    Ok(())
 }
 
-/// Runs both orders of the first checks. In the better order the path must be direct in four of five runs.
+/// Of five runs in which the second host sends first, four must be direct. One run has the other order.
 fn by_order(network: &Network, name: &str) -> Outcome {
-    let mut direct = [0; 2];
-    for (sender, count) in direct.iter_mut().enumerate() {
-        for _ in 0..RUNS {
-            let found = network.run(Some(sender), Found::is_final)?;
-            eprintln!("{name}, host {sender} sends first: {found}");
-            *count += u32::from(found.is_direct());
-        }
+    let mut direct = 0;
+    for sender in [1, 1, 1, 1, 1, 0] {
+        let found = network.run(Some(sender), SETTLED)?;
+        eprintln!("{name}, host {sender} sends first: {found}");
+        direct += u32::from(sender == 1 && found.is_direct());
     }
-    let [first, second] = direct;
-    eprintln!("{name}: direct in {first} and {second} of {RUNS} runs");
-    if first.max(second) >= RUNS_DIRECT {
-        Ok(())
-    } else {
-        Err(format!("{name}: direct in {direct:?} of {RUNS}").into())
-    }
+    eprintln!("{name}: direct in {direct} of 5 runs");
+    if direct >= 4 { Ok(()) } else { Err(format!("{name}: direct in {direct} of 5 runs").into()) }
 }
 
-/// The runs for each order, and the number of direct paths in the better order.
-const RUNS: u32 = 5;
-const RUNS_DIRECT: u32 = 4;
+/// The time in which a direct path replaces a selected path through the relay.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// The delay of the answer if one host must send first: several checks fit in it.
 const ANSWER_DELAY: Duration = Duration::from_millis(250);
@@ -159,7 +147,7 @@ struct Network {
 struct Found {
     pairs: [Value; 2],
     connected: Duration,
-    completed: Duration,
+    selected: Duration,
 }
 
 impl Found {
@@ -174,17 +162,13 @@ impl Found {
     fn is_direct(&self) -> bool {
         self.types().all(|kind| matches!(kind, "host" | "srflx" | "prflx"))
     }
-
-    fn is_final(&self) -> bool {
-        self.is_direct() || self.is_relayed()
-    }
 }
 
 impl core::fmt::Display for Found {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let words: Vec<&str> = self.types().collect();
-        let (connected, completed) = (self.connected.as_millis(), self.completed.as_millis());
-        write!(f, "{}, connected in {connected} ms, selected in {completed} ms", words.join(" "))
+        let (connected, selected) = (self.connected.as_millis(), self.selected.as_millis());
+        write!(f, "{}, connected in {connected} ms, selected in {selected} ms", words.join(" "))
     }
 }
 
@@ -202,10 +186,11 @@ impl Network {
         Ok(Self { topology, _server: server })
     }
 
-    /// Connects the hosts until both have selected a pair that fulfils the condition, and sends a text each way.
+    /// Connects the hosts until both have selected a direct pair, or a pair through the relay for some time. Then sends a
+    /// text each way.
     ///
     /// Usually the first host offers. If a host must send first, it answers, and its answer is held back for a while.
-    fn run(&self, first_sender: Option<usize>, is_done: impl Fn(&Found) -> bool) -> Outcome<Found> {
+    fn run(&self, first_sender: Option<usize>, patience: Duration) -> Outcome<Found> {
         let [first, second] = self.topology.clients();
         let mut peers = [peer(first)?, peer(second)?];
         let started = Instant::now();
@@ -225,19 +210,23 @@ impl Network {
             })?;
             peers.iter_mut().for_each(|peer| peer.is_held = false);
         }
-        let (mut connected, mut found) = (None, None);
+        let (mut connected, mut completed, mut found) = (None, None, None);
         let wait = |peers: &[Peer; 2]| {
-            let is_connected = |peer: &Peer| peer.is("connected") || peer.is("completed");
-            if connected.is_none() && peers.iter().all(is_connected) {
-                connected = Some(started.elapsed());
+            let now = started.elapsed();
+            if peers.iter().all(|peer| peer.is("connected") || peer.is("completed")) {
+                connected.get_or_insert(now);
             }
+            if !peers.iter().all(|peer| peer.is("completed")) {
+                return false;
+            }
+            let first = *completed.get_or_insert(now);
             let pairs =
                 peers.each_ref().map(|peer| peer.last_state().map(|state| state["pair"].clone()).unwrap_or_default());
-            let times = (connected.unwrap_or(TIMEOUT), started.elapsed());
-            let now = Found { pairs, connected: times.0, completed: times.1 };
-            let is_ended = peers.iter().all(|peer| peer.is("completed")) && is_done(&now);
-            found = is_ended.then_some(now);
-            is_ended
+            let current = Found { pairs, connected: connected.unwrap_or(now), selected: now };
+            let is_settled = current.is_relayed() && now - first >= patience;
+            let is_done = current.is_direct() || is_settled;
+            found = is_done.then_some(current);
+            is_done
         };
         signal(&mut peers, TIMEOUT, wait)?;
         for peer in &mut peers {
