@@ -88,9 +88,9 @@ pub(crate) struct Trip {
 }
 
 impl Trip {
-    /// Starts the command with these arguments, and sends a start message to each.
+    /// Starts the command with these arguments and a log, which a failure prints, and sends a start message to each.
     pub(crate) fn start(script: Peer, arguments: &[&str], starts: [Value; 2]) -> Outcome<Self> {
-        let all = [&["ice", "--format", "json", "--address", "127.0.0.1"], arguments].concat();
+        let all = [&["-vv", "ice", "--format", "json", "--address", "127.0.0.1"], arguments].concat();
         let mut peers = [Peer::start(portolan(&all)?)?, script];
         for (peer, start) in peers.iter_mut().zip(&starts) {
             peer.tell(start)?;

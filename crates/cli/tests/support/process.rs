@@ -100,6 +100,12 @@ impl Process {
         }
     }
 
+    /// The standard error that was read so far.
+    #[allow(dead_code, reason = "not each test binary that includes this file prints it")]
+    pub(crate) fn stderr(&self) -> &str {
+        &self.finished.stderr
+    }
+
     /// Waits until the process has ended. A process that exceeds the bound is killed, which is an error.
     pub(crate) fn finish(mut self, within: Duration) -> io::Result<Finished> {
         let deadline = self.started + within;

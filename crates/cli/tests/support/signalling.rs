@@ -90,8 +90,9 @@ pub(crate) fn signal(
     let end = Instant::now() + within;
     while !is_done(peers) {
         if Instant::now() > end {
-            let [first, second] = peers;
-            return Err(io::Error::other(format!("not within {within:?}: {:?} {:?}", first.messages, second.messages)));
+            let [first, second] =
+                peers.each_ref().map(|peer| format!("{:?}\n{}", peer.messages, peer.process.stderr()));
+            return Err(io::Error::other(format!("not within {within:?}:\n{first}\n{second}")));
         }
         let [first, second] = peers;
         pass_on(first, second)?;

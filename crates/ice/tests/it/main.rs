@@ -4,5 +4,6 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
 mod candidates;
+mod earlier;
 mod lab;
 mod stories;
