@@ -33,9 +33,9 @@ fn rfc7675_5_1_old_credentials_are_accepted_on_the_previous_path_only() {
     let left = lab.host(Side::Left);
     lab.net.with(left, |agent, cx| agent.restart(cx)).unwrap().unwrap();
     let new = SocketAddr::new(previous.ip(), previous.port() ^ 1);
-    for (remote, class) in [(previous, Class::Success), (new, Class::Error)] {
+    for (remote, class) in [(previous, Class::SuccessResponse), (new, Class::ErrorResponse)] {
         let answer = lab.net.with(left, |agent, cx| {
-            agent.handle(cx, Input::Datagram(Datagram::new(socket, local, remote, &request)));
+            let _verdict = agent.handle(cx, Input::Datagram(Datagram::new(socket, local, remote, &request)));
             match agent.poll() {
                 Output::Transmit(transmit) => Some(transmit),
                 _ => None,
