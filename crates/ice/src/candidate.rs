@@ -155,13 +155,7 @@ impl LocalCandidate {
     /// Returns the server-reflexive candidate with this base.
     #[must_use]
     pub const fn server_reflexive(self, address: SocketAddr, server: IpAddr) -> Self {
-        Self {
-            kind: CandidateKind::ServerReflexive,
-            address,
-            server: Some(server),
-            related: Some(self.base),
-            ..self
-        }
+        Self { kind: CandidateKind::ServerReflexive, address, server: Some(server), related: Some(self.base), ..self }
     }
 
     /// Returns the same candidate with this local preference.

@@ -92,8 +92,7 @@ fn reason(interface: &Interface, config: &GatherConfig) -> Option<SkipReason> {
         AddressMode::EnumerateAll | AddressMode::ForceProxy => false,
     };
     let is_off_route = follows_route && !interface.is_default_route;
-    kind.or(is_bridge.then_some(SkipReason::VirtualBridge))
-        .or(is_off_route.then_some(SkipReason::NotDefaultRoute))
+    kind.or(is_bridge.then_some(SkipReason::VirtualBridge)).or(is_off_route.then_some(SkipReason::NotDefaultRoute))
 }
 
 /// The reason why an IPv6 address of this form is skipped.

@@ -135,7 +135,9 @@ impl fmt::Display for GatherNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Skipped(skipped) => write!(f, "{} of {} is skipped: {}", skipped.address, skipped.name, skipped.why),
-            Self::Refused { local, why, next: Some(port) } => write!(f, "{local} is refused: {why}; port {port} is next"),
+            Self::Refused { local, why, next: Some(port) } => {
+                write!(f, "{local} is refused: {why}; port {port} is next")
+            }
             Self::Refused { local, why, next: None } => write!(f, "no socket opens on {}: {why}", local.ip()),
             Self::Asked { base, server, rto } => {
                 write!(f, "{server} is asked for the mapped address of {base}, RTO {} ms", rto.as_millis())

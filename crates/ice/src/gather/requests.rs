@@ -91,13 +91,8 @@ impl Requests {
 
     pub(super) fn start(&mut self, id: TransactionId, tag: Tag) {
         self.keepalives_in_flight += usize::from(tag.purpose == Purpose::Keepalive);
-        let request = InFlight {
-            tag,
-            unreachable: None,
-            unreachable_sends: (0, 0),
-            is_undecodable: false,
-            elsewhere: None,
-        };
+        let request =
+            InFlight { tag, unreachable: None, unreachable_sends: (0, 0), is_undecodable: false, elsewhere: None };
         self.in_flight.insert(id, request);
     }
 

@@ -1,3 +1,4 @@
 //! Integration tests of ICE, in virtual time.
 
 mod candidates;
+mod gather;
