@@ -61,7 +61,7 @@ pub enum GatherNote {
     },
     /// A server gave no candidate for one socket.
     ServerFailed(FailedServer),
-    /// A keepalive failed. It is repeated after the usual time.
+    /// A keepalive failed. It is repeated after a longer interval.
     KeepaliveFailed(FailedServer),
     /// The NAT uses another mapped address now.
     MappingChanged {

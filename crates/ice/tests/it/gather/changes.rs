@@ -167,7 +167,7 @@ fn a_changed_mapped_address_replaces_the_candidate() {
 }
 
 #[test]
-fn a_lost_keepalive_keeps_the_candidate_and_is_repeated() {
+fn a_lost_keepalive_keeps_the_candidate_and_is_repeated_at_doubled_intervals() {
     let mut hand = Hand::new(config());
     hand.set(vec![lan("eth0", "10.0.0.7")]).unwrap();
     let outputs = hand.open_all();
@@ -179,9 +179,16 @@ fn a_lost_keepalive_keeps_the_candidate_and_is_repeated() {
         .filter(|(_, output)| matches!(output, Output::Transmit(_)))
         .map(|(at, _)| at.since_origin().as_millis())
         .collect();
-    assert_eq!(sent, [15_000, 15_500, 16_500, 18_500, 37_500, 38_000, 39_000, 41_000, 60_000]);
+    assert_eq!(sent, [15_000, 15_500, 16_500, 18_500, 52_500, 53_000, 54_000, 56_000]);
     assert!(outputs.iter().all(|(_, output)| !matches!(output, Output::Event(_))));
     assert_eq!(hand.gatherer.candidates().count(), 2);
+
+    // An answer restores the interval.
+    let outputs = hand.run_until(Instant::from_millis(120_000));
+    let outputs: Vec<_> = outputs.into_iter().map(|(_, output)| output).collect();
+    let request = transmits(&outputs)[0].clone();
+    let _late = hand.answer(&request, at("10.0.0.7:5001"), at("203.0.113.1:1"));
+    assert_eq!(hand.drain().1, Some(Instant::from_millis(135_000)));
 }
 
 #[test]
