@@ -65,11 +65,13 @@ fn scripts() -> Scripts {
 }
 
 fn laws_config() -> LawsConfig<Gatherer> {
-    let mut config = LawsConfig { peer: host(at(LOCAL), answers), ..LawsConfig::default() };
+    let mut config = LawsConfig { cases: 48, peer: host(at(LOCAL), answers), ..LawsConfig::default() };
     config.context.terminal = GatherEvent::is_terminal;
     config.context.state = Some(|gatherer| format!("{gatherer:?}"));
-    // The owner keeps the sockets of five addresses at most, with two candidates of about 500 characters each.
-    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 60_000, tables: 15_000 }));
+    // The transactions keep the ids of at most 208 finished requests, with about 110 characters each. The sockets of at
+    // most four addresses stay open, with three candidates of about 500 characters each.
+    let ids = 208 * 120;
+    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 60_000 + ids, tables: 10_000 + ids }));
     config
 }
 

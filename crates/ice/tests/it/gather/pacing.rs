@@ -76,10 +76,11 @@ proptest! {
     ) {
         let config = servers(3).pacing(ms(ta)).timeout(ms(3000)).keepalive(Duration::from_secs(1));
         let mut hand = Hand::new(config);
+        hand.set(hosts(3)).unwrap();
         let (mut all, mut n) = (Vec::new(), 0);
         for (wait, addresses, action) in steps {
             match action {
-                0 => hand.with(|gatherer, cx| gatherer.restart(cx)).unwrap_or_default(),
+                0 => hand.with(|gatherer, cx| gatherer.restart(cx)).unwrap(),
                 _ => hand.set(hosts(addresses)).unwrap(),
             }
             let opened = hand.open_all();
