@@ -165,6 +165,12 @@ impl LocalCandidate {
         self
     }
 
+    /// Returns the priority of a peer-reflexive candidate with this base: the PRIORITY of checks (RFC 8445 §7.1.1).
+    #[must_use]
+    pub const fn reflexive_priority(&self) -> u32 {
+        priority(CandidateKind::PeerReflexive.preference(), self.preference, self.component.number)
+    }
+
     /// Returns the priority (RFC 8445 §5.1.2.1).
     #[must_use]
     pub const fn priority(&self) -> u32 {

@@ -42,7 +42,7 @@ pub use command::GatherCommand;
 pub use config::{AddressFilter, AddressMode, GatherConfig};
 pub use error::GatherError;
 pub use event::{
-    FailedServer, GatherEvent, GatherReport, NoCandidates, RefusedSocket, ServerFailure, SkipReason, Skipped,
+    ExclusionReason, FailedServer, GatherEvent, GatherReport, NoCandidates, RefusedSocket, ServerFailure, Skipped,
 };
 pub use interface::{Interface, InterfaceKind};
 pub use note::GatherNote;

@@ -2,7 +2,7 @@
 
 mod notes;
 
-use super::super::{FailedServer, ServerFailure, SkipReason, Skipped};
+use super::super::{ExclusionReason, FailedServer, ServerFailure, Skipped};
 use super::GatherNote;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -13,20 +13,20 @@ use portolan_stun_agent::Unusable;
 
 const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 3478));
 
-const SKIPPED: [SkipReason; 13] = [
-    SkipReason::Duplicate,
-    SkipReason::RelayOnly,
-    SkipReason::ForceProxy,
-    SkipReason::NotUnicast,
-    SkipReason::Loopback,
-    SkipReason::LinkLocal,
-    SkipReason::SiteLocal,
-    SkipReason::Ipv4Mapped,
-    SkipReason::Ipv4Compatible,
-    SkipReason::VirtualBridge,
-    SkipReason::NotDefaultRoute,
-    SkipReason::Trackable,
-    SkipReason::Limit,
+const SKIPPED: [ExclusionReason; 13] = [
+    ExclusionReason::Duplicate,
+    ExclusionReason::RelayOnly,
+    ExclusionReason::ForceProxy,
+    ExclusionReason::NotUnicast,
+    ExclusionReason::Loopback,
+    ExclusionReason::LinkLocal,
+    ExclusionReason::SiteLocal,
+    ExclusionReason::Ipv4Mapped,
+    ExclusionReason::Ipv4Compatible,
+    ExclusionReason::VirtualBridge,
+    ExclusionReason::NotDefaultRoute,
+    ExclusionReason::Trackable,
+    ExclusionReason::Limit,
 ];
 
 const FAILURES: [ServerFailure; 11] = [

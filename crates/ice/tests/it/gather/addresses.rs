@@ -2,7 +2,7 @@
 
 use super::{Hand, at, candidates, completions, ip, is_host, lan, transmits};
 use portolan_ice::gather::{
-    AddressFilter, AddressMode, GatherReport, Interface, InterfaceKind, NoCandidates, SkipReason,
+    AddressFilter, AddressMode, ExclusionReason, GatherReport, Interface, InterfaceKind, NoCandidates,
 };
 use portolan_ice::{ComponentId, GatherCommand, GatherConfig, GatherError, LocalCandidate};
 use portolan_machine::{Input, Output, Refusal, Script, SocketEvent, SocketOrder, Verdict};
@@ -17,7 +17,7 @@ fn gather(config: GatherConfig, interfaces: &[Interface]) -> (Vec<LocalCandidate
     (candidates(&outputs), reports[0].clone())
 }
 
-fn skipped(config: GatherConfig, interface: Interface) -> Option<SkipReason> {
+fn skipped(config: GatherConfig, interface: Interface) -> Option<ExclusionReason> {
     let (found, report) = gather(config, &[interface]);
     assert_eq!(found.len() + report.skipped.len(), 1);
     let why = report.skipped.first().map(|skipped| skipped.why);
@@ -33,26 +33,26 @@ fn rfc8445_5_1_1_1_each_address_that_is_not_used_has_a_reason() {
         ("100.64.0.7", None),
         ("2001:db8::7", None),
         ("fd00::7", None),
-        ("127.0.0.1", Some(SkipReason::Loopback)),
-        ("::1", Some(SkipReason::Loopback)),
-        ("169.254.1.1", Some(SkipReason::LinkLocal)),
-        ("fe80::7", Some(SkipReason::LinkLocal)),
-        ("febf::7", Some(SkipReason::LinkLocal)),
-        ("fec0::7", Some(SkipReason::SiteLocal)),
-        ("feff::7", Some(SkipReason::SiteLocal)),
-        ("::ffff:192.0.2.7", Some(SkipReason::Ipv4Mapped)),
-        ("::192.0.2.7", Some(SkipReason::Ipv4Compatible)),
-        ("0.0.0.0", Some(SkipReason::NotUnicast)),
-        ("::", Some(SkipReason::NotUnicast)),
-        ("224.0.0.1", Some(SkipReason::NotUnicast)),
-        ("255.255.255.255", Some(SkipReason::NotUnicast)),
-        ("ff02::1", Some(SkipReason::NotUnicast)),
+        ("127.0.0.1", Some(ExclusionReason::Loopback)),
+        ("::1", Some(ExclusionReason::Loopback)),
+        ("169.254.1.1", Some(ExclusionReason::LinkLocal)),
+        ("fe80::7", Some(ExclusionReason::LinkLocal)),
+        ("febf::7", Some(ExclusionReason::LinkLocal)),
+        ("fec0::7", Some(ExclusionReason::SiteLocal)),
+        ("feff::7", Some(ExclusionReason::SiteLocal)),
+        ("::ffff:192.0.2.7", Some(ExclusionReason::Ipv4Mapped)),
+        ("::192.0.2.7", Some(ExclusionReason::Ipv4Compatible)),
+        ("0.0.0.0", Some(ExclusionReason::NotUnicast)),
+        ("::", Some(ExclusionReason::NotUnicast)),
+        ("224.0.0.1", Some(ExclusionReason::NotUnicast)),
+        ("255.255.255.255", Some(ExclusionReason::NotUnicast)),
+        ("ff02::1", Some(ExclusionReason::NotUnicast)),
     ];
     for (address, expected) in table {
         assert_eq!(skipped(GatherConfig::new(), lan("eth0", address)), expected, "{address}");
     }
     let on_loopback = lan("lo", "192.0.2.7");
-    assert_eq!(skipped(GatherConfig::new(), on_loopback), Some(SkipReason::Loopback), "the interface decides too");
+    assert_eq!(skipped(GatherConfig::new(), on_loopback), Some(ExclusionReason::Loopback), "the interface decides too");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn loopback_link_local_and_bridges_are_options() {
     let bridge = lan("docker0", "172.17.0.1");
     assert_eq!(skipped(GatherConfig::new(), bridge.clone()), None, "by default a bridge is used");
     let without = GatherConfig::new().without_virtual_bridges();
-    assert_eq!(skipped(without.clone(), bridge), Some(SkipReason::VirtualBridge));
+    assert_eq!(skipped(without.clone(), bridge), Some(ExclusionReason::VirtualBridge));
     assert_eq!(skipped(without, lan("docker0", "172.17.0.1").kind(InterfaceKind::Ordinary)), None);
 }
 
@@ -105,7 +105,7 @@ fn rfc8445_5_1_1_1_a_temporary_address_excludes_trackable_ones_of_its_prefix_and
     ];
     let (found, report) = gather(GatherConfig::new().filter(filter), &interfaces);
     let trackable: Vec<_> = report.skipped.iter().map(|skipped| (skipped.address, skipped.why)).collect();
-    let why = SkipReason::Trackable;
+    let why = ExclusionReason::Trackable;
     assert_eq!(trackable, [(ip("2001:db8:a::1111"), why), (ip("fe80::1"), why)]);
     assert_eq!(found.len(), 4);
 }
@@ -135,7 +135,7 @@ fn the_limit_of_a_family_skips_the_least_preferred_addresses() {
     let (found, report) = gather(GatherConfig::new(), &interfaces);
     assert_eq!((found.len(), found[0].address.ip()), (16, ip("192.0.2.7")));
     assert_eq!(report.skipped.len(), 25);
-    assert!(report.skipped.iter().all(|skipped| skipped.why == SkipReason::Limit));
+    assert!(report.skipped.iter().all(|skipped| skipped.why == ExclusionReason::Limit));
 }
 
 #[test]
@@ -158,11 +158,11 @@ fn no_interfaces_and_only_loopback_are_complete_with_a_reason() {
 #[test]
 fn an_address_that_is_listed_twice_is_used_once() {
     let (found, report) = gather(GatherConfig::new(), &[lan("eth0", "192.0.2.7"), lan("eth1", "192.0.2.7")]);
-    assert_eq!((found.len(), report.skipped[0].why), (1, SkipReason::Duplicate));
+    assert_eq!((found.len(), report.skipped[0].why), (1, ExclusionReason::Duplicate));
 }
 
 /// The host and reflexive candidates in a mode of RFC 8828, behind a NAT.
-fn in_mode(config: GatherConfig) -> (Vec<LocalCandidate>, Vec<SkipReason>) {
+fn in_mode(config: GatherConfig) -> (Vec<LocalCandidate>, Vec<ExclusionReason>) {
     let mut hand = Hand::new(config.server(at("192.0.2.1:3478")));
     let interfaces = vec![lan("eth0", "192.168.1.7").default_route(), lan("wlan0", "10.0.0.7")];
     hand.set(interfaces).unwrap();
@@ -188,20 +188,20 @@ fn rfc8828_5_2_each_mode_reveals_the_addresses_that_it_names() {
     assert_eq!((found.len(), skipped.as_slice()), (4, &[][..]));
 
     let (found, skipped) = mode(AddressMode::DefaultRouteAndLocal);
-    assert_eq!(skipped, [SkipReason::NotDefaultRoute]);
+    assert_eq!(skipped, [ExclusionReason::NotDefaultRoute]);
     assert_eq!((found.len(), found[0].address), (2, at("192.168.1.7:5001")));
     assert_eq!(found[1].related, Some(found[0].address));
 
     let (found, skipped) = mode(AddressMode::DefaultRoute);
-    assert_eq!(skipped, [SkipReason::NotDefaultRoute]);
+    assert_eq!(skipped, [ExclusionReason::NotDefaultRoute]);
     assert_eq!((found.len(), is_host(&found[0])), (1, false));
     assert_eq!(found[0].related, Some(at("0.0.0.0:9")), "the base is hidden from the peer");
     assert_eq!(found[0].base, at("192.168.1.7:5001"));
 
     let (found, skipped) = mode(AddressMode::ForceProxy);
-    assert_eq!((found.len(), skipped), (0, vec![SkipReason::ForceProxy; 2]));
+    assert_eq!((found.len(), skipped), (0, vec![ExclusionReason::ForceProxy; 2]));
     let (found, skipped) = in_mode(GatherConfig::new().relay_only());
-    assert_eq!((found.len(), skipped), (0, vec![SkipReason::RelayOnly; 2]));
+    assert_eq!((found.len(), skipped), (0, vec![ExclusionReason::RelayOnly; 2]));
 }
 
 #[test]
