@@ -1,5 +1,9 @@
 //! The gatherer, in simulated networks and step by step.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one kind of output")]
+
+extern crate alloc;
+
 mod addresses;
 mod changes;
 mod laws;

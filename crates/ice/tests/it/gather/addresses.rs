@@ -1,5 +1,6 @@
 //! The choice of addresses, and rounds without candidates.
 
+use super::alloc::collections::BTreeSet;
 use super::{Hand, at, candidates, completions, ip, is_host, lan, transmits};
 use portolan_ice::gather::{
     AddressFilter, AddressMode, ExclusionReason, GatherReport, Interface, InterfaceKind, NoCandidates,
@@ -263,7 +264,7 @@ fn ports_of_a_range_are_tried_up_to_sixteen_times() {
     for (range, tries) in [(5000..=5002, 3), (5000..=5000, 1), (5000..=6000, 16), (1..=u16::MAX, 16)] {
         let mut hand = Hand::new(GatherConfig::new().ports(range.clone()));
         hand.set(vec![lan("eth0", "192.0.2.7")]).unwrap();
-        let mut ports = std::collections::BTreeSet::new();
+        let mut ports = BTreeSet::new();
         let report = loop {
             let (outputs, _) = hand.drain();
             match outputs.first() {

@@ -1,12 +1,12 @@
 //! Pacing, and the times of retransmissions.
 
+use super::alloc::collections::BTreeSet;
 use super::{Hand, at, completions, lan, ms, transmits};
 use core::time::Duration;
 use portolan_ice::gather::{AddressFilter, Interface};
 use portolan_ice::{GatherConfig, GatherEvent, Pacer};
 use portolan_machine::{Instant, Output};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
 
 fn hosts(count: u8) -> Vec<Interface> {
     (1..=count).map(|n| lan("eth0", &format!("10.0.0.{n}"))).collect()
@@ -77,7 +77,8 @@ proptest! {
         let config = servers(3).pacing(ms(ta)).timeout(ms(3000)).keepalive(Duration::from_secs(1));
         let mut hand = Hand::new(config);
         hand.set(hosts(3)).unwrap();
-        let (mut all, mut n) = (Vec::new(), 0);
+        let first = hand.open_all();
+        let (mut all, mut n): (Vec<_>, _) = (first.into_iter().map(|output| (hand.now, output)).collect(), 0);
         for (wait, addresses, action) in steps {
             match action {
                 0 => hand.with(|gatherer, cx| gatherer.restart(cx)).unwrap(),
