@@ -1,11 +1,13 @@
-//! Runs `stun-agent`, `nat`, `audit`, `turn` and `sim`: a request and its response, a NAT, a challenge of a TURN server,
-//! and a discovery and an audit in a simulated network.
+//! Runs `stun-agent`, `nat`, `audit`, `turn`, `ice` and `sim`: a request and its response, a NAT, a challenge of a TURN
+//! server, and a discovery, an audit and a gatherer in a simulated network.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_audit::{Audit, AuditCommand, AuditConfig, AuditEvent};
+use portolan_ice::gather::Interface;
+use portolan_ice::{GatherConfig, GatherEvent, Gatherer};
 use portolan_machine::{
     Cx, Datagram, Entropy, Input, Instant, Machine, Output, Protocol, SocketEvent, SocketId, SocketIds, SocketOrder,
 };
@@ -141,4 +143,25 @@ fn audit() -> Option<()> {
         _ => None,
     })?;
     (report.is_answered() && report.violations().next().is_none()).then_some(())
+}
+
+/// `sim` and `ice`: a gatherer behind a NAT finds a host candidate and a reflexive candidate.
+pub fn prove_ice() -> bool {
+    gather().is_some()
+}
+
+fn gather() -> Option<()> {
+    let (server, public): (SocketAddr, _) = ("192.0.2.1:3478".parse().ok()?, "203.0.113.7".parse().ok()?);
+    let private = "10.0.0.2".parse().ok()?;
+    let mut net = Net::new(1);
+    let home = Gateway::new("home", [public], TranslatorConfig::home());
+    let inside = net.add_gateway(net.internet(), home, &Link::delay(Duration::from_millis(25)));
+    net.add_server(net.internet(), Server::new("server", server), &Link::PERFECT);
+    let gatherer = Gatherer::new(GatherConfig::new().server(server)).ok()?;
+    let host = net.add_host(inside, "host", &[private], &Link::PERFECT, gatherer);
+    net.with(host, |gatherer, cx| gatherer.set_interfaces(cx, vec![Interface::new("eth0", private)]))?.ok()?;
+    let _stop = net.run_for(Duration::from_secs(1));
+    let is_complete = net.events().iter().any(|record| matches!(&record.event, GatherEvent::Complete(report) if report.found == 2));
+    let found: Vec<_> = net.machine(host)?.candidates().map(|candidate| candidate.address.ip()).collect();
+    (is_complete && found == [private, public]).then_some(())
 }
