@@ -4,7 +4,7 @@ use crate::lab::{addr, ip};
 use crate::server::{Reply, answer, data_indication};
 use core::time::Duration;
 use portolan_connect::{Relay, RelayCommand, RelayEvent};
-use portolan_machine::{Outbox, Output, Protocol, Script, SocketEvent, SocketId, SocketOrder};
+use portolan_machine::{Output, Protocol, Script, SocketEvent, SocketId, SocketOrder};
 use portolan_sim::laws::{self, Action, Footprint, OwnedDatagram, StateLimit, Step};
 use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
 use portolan_strategies::machines::{Choices, Scripts, host};
@@ -101,14 +101,14 @@ fn scripts(config: &ClientConfig) -> Scripts {
         .beginning_with(&RelayCommand::Start(config.clone()).to_text())
         .beginning_with(&RelayCommand::AddPeer { peer: ip("203.0.113.10") }.to_text())
         .commands(any_command())
-        .length(0..=40)
+        .length(0..=32)
 }
 
 fn laws_config() -> LawsConfig<Relay> {
     let peer = host(addr(CLIENT), |choices, sent| {
         server_answers(choices, &sent.payload).into_iter().map(|bytes| (sent.remote, bytes)).collect()
     });
-    let mut config = LawsConfig { cases: 96, longest: 160, peer, ..LawsConfig::default() };
+    let mut config = LawsConfig { cases: 48, longest: 120, peer, ..LawsConfig::default() };
     config.context.terminal = RelayEvent::is_terminal;
     config.context.state = Some(|relay| format!("{relay:?}"));
     config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 240_000, tables: 100 }));
@@ -142,8 +142,7 @@ fn stream_config() -> LawsConfig<Relay> {
         _ => vec![],
     };
     // The text of an incomplete frame has up to five characters a byte.
-    let mut config = LawsConfig { cases: 48, peer: Arc::new(peer), ..laws_config() };
-    config.context.queue_limit = Outbox::<RelayEvent>::LIMIT + Relay::HELD;
+    let mut config = LawsConfig { cases: 24, peer: Arc::new(peer), ..laws_config() };
     config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 240_000 + 5 * 65_600, tables: 100 }));
     config
 }
