@@ -1,5 +1,5 @@
-//! Runs `stun-agent`, `nat`, `audit`, `turn` and `sim`: a request and its response, a NAT, a challenge of a TURN server,
-//! and a discovery and an audit in a simulated network.
+//! Runs `stun-agent`, `nat`, `audit`, `turn`, `connect` and `sim`: a request and its response, a NAT, a challenge of a
+//! TURN server, a relay, and a discovery and an audit in a simulated network.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -108,7 +108,7 @@ fn laws_config() -> LawsConfig<Relay> {
     let peer = host(addr(CLIENT), |choices, sent| {
         server_answers(choices, &sent.payload).into_iter().map(|bytes| (sent.remote, bytes)).collect()
     });
-    let mut config = LawsConfig { cases: 48, longest: 120, peer, ..LawsConfig::default() };
+    let mut config = LawsConfig { cases: 32, longest: 100, peer, ..LawsConfig::default() };
     config.context.terminal = RelayEvent::is_terminal;
     config.context.state = Some(|relay| format!("{relay:?}"));
     config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 240_000, tables: 100 }));
@@ -142,7 +142,7 @@ fn stream_config() -> LawsConfig<Relay> {
         _ => vec![],
     };
     // The text of an incomplete frame has up to five characters a byte.
-    let mut config = LawsConfig { cases: 24, peer: Arc::new(peer), ..laws_config() };
+    let mut config = LawsConfig { cases: 12, peer: Arc::new(peer), ..laws_config() };
     config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 240_000 + 5 * 65_600, tables: 100 }));
     config
 }

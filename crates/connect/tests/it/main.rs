@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test matches the events that it needs")]
 
+mod direct;
 mod lab;
 mod laws;
 mod relaying;
