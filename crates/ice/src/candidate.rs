@@ -155,13 +155,7 @@ impl LocalCandidate {
     /// Returns the server-reflexive candidate with this base.
     #[must_use]
     pub const fn server_reflexive(self, address: SocketAddr, server: IpAddr) -> Self {
-        Self {
-            kind: CandidateKind::ServerReflexive,
-            address,
-            server: Some(server),
-            related: Some(self.base),
-            ..self
-        }
+        Self { kind: CandidateKind::ServerReflexive, address, server: Some(server), related: Some(self.base), ..self }
     }
 
     /// Returns the same candidate with this local preference.
@@ -169,6 +163,12 @@ impl LocalCandidate {
     pub const fn with_preference(mut self, preference: u16) -> Self {
         self.preference = preference;
         self
+    }
+
+    /// Returns the priority of a peer-reflexive candidate with this base: the PRIORITY of checks (RFC 8445 §7.1.1).
+    #[must_use]
+    pub const fn reflexive_priority(&self) -> u32 {
+        priority(CandidateKind::PeerReflexive.preference(), self.preference, self.component.number)
     }
 
     /// Returns the priority (RFC 8445 §5.1.2.1).
