@@ -2,6 +2,7 @@
 
 use crate::lab::{addr, ip};
 use crate::server::{Reply, answer, data_indication};
+use alloc::sync::Arc;
 use core::time::Duration;
 use portolan_connect::{Relay, RelayCommand, RelayEvent};
 use portolan_machine::{Output, Protocol, Script, SocketEvent, SocketId, SocketOrder};
@@ -14,7 +15,6 @@ use portolan_turn::ClientConfig;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use std::sync::Arc;
 
 const CLIENT: &str = "198.51.100.7:40000";
 const SERVER: &str = "192.0.2.1:3478";

@@ -175,7 +175,7 @@ fn an_owner_can_take_a_stream_frame_by_frame() {
     let (socket, local, server) = (world.client.socket().unwrap(), addr("10.0.0.7:40000"), addr(SERVER));
     let frame = [&[0x40, 0, 0, 2][..], b"hi", &[0, 0]].concat();
     let two = [&frame[..], &frame].concat();
-    let mut take = |world: &mut World, payload: &[u8]| {
+    let take = |world: &mut World, payload: &[u8]| {
         let chunk = Datagram::new(socket, local, server, payload);
         let taken = world.with(|client, cx| client.stream_frame(cx, chunk));
         (taken, world.take_events().len())
