@@ -35,6 +35,8 @@ impl TurnAudit {
             // The steps after these check for the allocation or the control themselves.
             Step::OpenStream(_) | Step::Allocate(_) | Step::Release(_) => {}
             Step::Relay(RelayStep::Permit(_) | RelayStep::Bind) => {}
+            // The TCP allocation decides.
+            Step::Connect { seat: Seat::Main, .. } => {}
             Step::Challenge(Seat::Second | Seat::Third | Seat::Six | Seat::Tcp | Seat::TcpSix) => {}
             // The attack itself was recorded, or its result is missing.
             Step::Credentials(StillThere(_)) => {}

@@ -58,6 +58,10 @@ pub(crate) struct ScriptedServer {
     /// Whether relayed data is lost.
     pub(crate) loses_data: bool,
     pub(crate) tcp: TcpAllocations,
+    /// Whether two of three requests have no response, and the third one has a late response.
+    pub(crate) is_slow: bool,
+    /// The transaction ids of all requests, with the number of their sends.
+    asked: Vec<(TransactionId, u8)>,
     /// The peers of Connect requests.
     pub(crate) connects: BTreeSet<SocketAddr>,
     allocations: BTreeMap<SocketAddr, Allocation>,
@@ -91,6 +95,7 @@ impl ScriptedServer {
         let Ok(message) = Message::decode(bytes) else { return vec![] };
         match (message.class(), message.method()) {
             (Class::Request, method) if self.ignores == Some(method) => vec![],
+            (Class::Request, _) if self.is_slow && self.is_skipped(&message) => vec![],
             (Class::Request, Method::BINDING) => vec![(from, self.binding(from, &message))],
             (Class::Request, _) => {
                 let reply = self.request(from, &message);
@@ -100,6 +105,18 @@ impl ScriptedServer {
             _ if self.has(TurnAttack::ResponseReflection) => vec![(from, bytes.to_vec())],
             _ => vec![],
         }
+    }
+
+    /// Whether a slow server does not answer this send of a request.
+    fn is_skipped(&mut self, request: &Message<'_>) -> bool {
+        let id = request.transaction_id();
+        let nth = self.asked.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
+            self.asked.push((id, 0));
+            self.asked.len() - 1
+        });
+        self.asked[nth].1 += 1;
+        let is_on_stream = self.allocations.values().any(|allocation| allocation.is_tcp);
+        nth % 3 != 0 || self.asked[nth].1 < if is_on_stream { 1 } else { 3 }
     }
 
     fn reply(&self, request: &Message<'_>, class: Class, attributes: &[Attribute<'_>]) -> Vec<u8> {

@@ -254,6 +254,15 @@ fn a_server_that_becomes_silent_is_not_asked_for_ever() {
 }
 
 #[test]
+fn a_slow_server_is_audited_within_the_longest_time() {
+    let mut server = ScriptedServer::with(|server| server.is_slow = true);
+    let run = run(&mut server, config());
+    assert!(run.sent <= TurnAudit::MAX_DATAGRAMS && run.took < TurnAudit::MAX_DURATION, "{} {:?}", run.sent, run.took);
+    assert!(run.took > Duration::from_secs(60), "{:?}", run.took);
+    assert_eq!(not_held(&report_of(run)), []);
+}
+
+#[test]
 fn without_an_allocation_there_is_no_report() {
     let wrong = TurnAuditConfig::new(at(SERVER), "alice", "wrong");
     let failed = run(&mut ScriptedServer::new(None), wrong).event;
