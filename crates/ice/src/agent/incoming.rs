@@ -1,0 +1,281 @@
+//! Requests of the peer (RFC 8445 §7.3).
+//!
+//! Rules of this file: a response is sent before anything else follows from a request. A nomination that the agent does
+//! not follow gets an error response, never a success response.
+
+use super::Agent;
+use super::pairing::{Origin, is_usable};
+use crate::candidate::ComponentId;
+use crate::checklist::ChecklistState;
+use crate::config::Policy;
+use crate::judge::{Check, Judgement, judge};
+use crate::local::LocalId;
+use crate::message;
+use crate::note::{AgentDropped, AgentNote};
+use crate::pair::{Flags, PairId, PairState};
+use crate::reason::NominationReason;
+use crate::remote::RemoteId;
+use crate::role::RoleDecision;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use portolan_machine::{Cx, Datagram, Output, SocketId, Transmit};
+use portolan_stun::{EncodeError, ErrorCode, IntegrityKey, Message, TransactionId};
+
+/// A check that arrived before the description of the peer (§7.3).
+#[derive(Clone, Debug)]
+pub(super) struct Early {
+    pub(super) socket: SocketId,
+    remote: SocketAddr,
+    priority: u32,
+    use_candidate: bool,
+    id: TransactionId,
+    /// The username fragment of the peer in the check.
+    ufrag: Box<str>,
+}
+
+/// A check that was answered, to be processed.
+#[derive(Clone, Copy, Debug)]
+struct Arrived {
+    local: LocalId,
+    remote: SocketAddr,
+    component: ComponentId,
+    priority: u32,
+    use_candidate: bool,
+    id: TransactionId,
+}
+
+impl Agent {
+    /// The most early checks that wait.
+    const EARLY: usize = 32;
+
+    /// Handles a Binding request.
+    pub(super) fn request(&mut self, cx: &mut Cx<'_>, local: LocalId, datagram: Datagram<'_>, message: &Message<'_>) {
+        let from = datagram.remote;
+        let Some(current) = &self.session.local else { return };
+        let earlier = self.session.earlier.as_ref().map(super::session::Keys::as_local);
+        match judge(message, current.as_local(), earlier, self.session.role) {
+            Judgement::Ignore => cx.note(|| AgentNote::Dropped { from, why: AgentDropped::Fingerprint }),
+            Judgement::Reject { code } => self.refuse(cx, datagram, &message.exempt(), code, None),
+            Judgement::Refuse { request, code } => {
+                let key = current.key.clone();
+                self.refuse(cx, datagram, &request, code, Some(&key));
+            }
+            Judgement::Earlier { request } => {
+                // The peer keeps its consent on the previous path during the restart (RFC 7675 §5.1).
+                if let Some(earlier) = &self.session.earlier {
+                    let bytes = message::success(&request, from, &earlier.key);
+                    self.respond(datagram, bytes);
+                }
+            }
+            Judgement::Accept { request, check, role } => {
+                let key = current.key.clone();
+                if role == RoleDecision::Switch {
+                    // A lite agent stays controlled (§6.1.1).
+                    if self.config.is_lite {
+                        return self.refuse(cx, datagram, &request, ErrorCode::ROLE_CONFLICT, Some(&key));
+                    }
+                    self.switch_role(cx, false);
+                }
+                self.accepted(cx, local, datagram, &request, check, &key);
+            }
+        }
+    }
+
+    fn accepted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        local: LocalId,
+        datagram: Datagram<'_>,
+        request: &portolan_stun::Verified<'_>,
+        check: Check<'_>,
+        key: &IntegrityKey,
+    ) {
+        let Some(component) = self.locals.get(local).map(|local| local.candidate.component) else { return };
+        let remote = datagram.remote;
+        let id = request.transaction_id();
+        if check.use_candidate && !self.follows(local, remote, component, check) {
+            return self.refuse(cx, datagram, request, ErrorCode::BAD_REQUEST, Some(key));
+        }
+        self.respond(datagram, message::success(request, remote, key));
+        if !is_usable(remote) {
+            return;
+        }
+        let use_candidate = check.use_candidate && !self.session.role.is_controlling();
+        let arrived = Arrived { local, remote, component, priority: check.priority, use_candidate, id };
+        let side = self.session.remote(component.stream);
+        if side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag) {
+            self.process_check(cx, arrived);
+        } else {
+            self.keep_early(cx, datagram.socket, arrived, check.remote_ufrag);
+        }
+    }
+
+    fn respond(&mut self, datagram: Datagram<'_>, bytes: Result<bytes::Bytes, EncodeError>) {
+        if let Ok(bytes) = bytes {
+            let transmit = Transmit::new(datagram.socket, datagram.remote, bytes).with_local(datagram.local.ip());
+            let _room = self.out.offer(Output::Transmit(transmit));
+        }
+    }
+
+    fn refuse<T: portolan_stun::Checked>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        datagram: Datagram<'_>,
+        request: &Message<'_, T>,
+        code: u16,
+        key: Option<&IntegrityKey>,
+    ) {
+        cx.note(|| AgentNote::Refused { from: datagram.remote, code });
+        self.respond(datagram, message::error(request, code, key));
+    }
+
+    fn keep_early(&mut self, cx: &mut Cx<'_>, socket: SocketId, arrived: Arrived, ufrag: &str) {
+        let from = arrived.remote;
+        let Arrived { remote, priority, use_candidate, id, .. } = arrived;
+        if let Some(known) = self
+            .early
+            .iter_mut()
+            .find(|early| early.socket == socket && early.remote == remote && *early.ufrag == *ufrag)
+        {
+            known.use_candidate |= use_candidate;
+            return;
+        }
+        if self.early.len() >= Self::EARLY {
+            return cx.note(|| AgentNote::Dropped { from, why: AgentDropped::EarlyFull });
+        }
+        cx.note(|| AgentNote::Early { from });
+        self.early.push(Early { socket, remote, priority, use_candidate, id, ufrag: ufrag.into() });
+    }
+
+    /// Processes the checks that arrived before the description of the peer.
+    pub(super) fn process_early(&mut self, cx: &mut Cx<'_>, stream: u16) {
+        let Some(ufrag) = self.session.remote(stream).map(|side| Box::<str>::from(side.keys.credentials.ufrag()))
+        else {
+            return;
+        };
+        let early: Vec<Early> = core::mem::take(&mut self.early);
+        for early in early {
+            let base = self.locals.base_of(early.socket).map(|(id, local)| (id, local.candidate.component));
+            let Some((local, component)) = base else { continue };
+            if component.stream != stream || early.ufrag != ufrag {
+                self.early.push(early);
+                continue;
+            }
+            let Early { remote, priority, use_candidate, id, .. } = early;
+            self.process_check(cx, Arrived { local, remote, component, priority, use_candidate, id });
+        }
+    }
+
+    /// Learns the candidate of a check, triggers a check, and applies a nomination (§7.3.1.3 to §7.3.1.5).
+    fn process_check(&mut self, cx: &mut Cx<'_>, arrived: Arrived) {
+        let Arrived { local, component, .. } = arrived;
+        let Some(remote_id) = self.learn_remote(cx, arrived) else { return };
+        if self.config.is_lite {
+            return self.lite_check(cx, arrived, remote_id);
+        }
+        if self.is_concluded(component) {
+            if let Some(id) = self.set.find(local, remote_id) {
+                self.count_received(id);
+            }
+            if arrived.use_candidate
+                && let Some(id) = self.pair(cx, local, remote_id, Origin::Check)
+            {
+                self.peer_nominates(cx, id, arrived);
+            }
+            return;
+        }
+        let Some(id) = self.pair(cx, local, remote_id, Origin::Check) else { return };
+        self.count_received(id);
+        if arrived.use_candidate {
+            self.peer_nominates(cx, id, arrived);
+        } else {
+            self.trigger(id);
+        }
+    }
+
+    fn count_received(&mut self, id: PairId) {
+        if let Some(record) = self.set.record_mut(id) {
+            record.counters.requests_received += 1;
+            record.counters.responses_sent += 1;
+        }
+    }
+
+    fn learn_remote(&mut self, cx: &mut Cx<'_>, arrived: Arrived) -> Option<RemoteId> {
+        let Arrived { remote, component, priority, .. } = arrived;
+        if let Some(known) = self.remotes.find(component, remote) {
+            return Some(known);
+        }
+        let limit = self.config.remote_candidates + LEARNED;
+        let learned = self.remotes.learn(component, remote, priority, limit);
+        if learned.is_some() {
+            cx.note(|| AgentNote::PeerReflexive { is_remote: true, address: remote });
+        } else {
+            cx.note(|| AgentNote::Dropped { from: remote, why: AgentDropped::CandidatesFull });
+        }
+        learned
+    }
+
+    /// Enqueues a triggered check, unless the pair has succeeded (§7.3.1.4).
+    fn trigger(&mut self, id: PairId) {
+        match self.set.state(id) {
+            Some(PairState::InProgress) => {
+                self.checks.cancel(id);
+                self.set.trigger(id);
+            }
+            Some(PairState::Frozen | PairState::Waiting | PairState::Failed) => self.set.trigger(id),
+            Some(PairState::Succeeded) | None => {}
+        }
+    }
+
+    /// The controlled agent's side of a nomination (§7.3.1.5).
+    fn peer_nominates(&mut self, cx: &mut Cx<'_>, id: PairId, arrived: Arrived) {
+        let is_duplicate = self.track_mut(arrived.component).is_none_or(|track| track.is_duplicate(arrived.id));
+        let Some(pair) = self.set.get(id).copied() else { return };
+        if pair.state == PairState::Succeeded && pair.flags.has(Flags::VALID) {
+            if !is_duplicate {
+                self.set_nominated(cx, id, NominationReason::Peer);
+            }
+        } else {
+            self.trigger(id);
+            self.set.flag(id, Flags::NOMINATE_ON_SUCCESS, true);
+        }
+    }
+
+    /// Whether the agent follows a nomination (case: the peer nominates again). A controlling agent has no say here: the
+    /// request is a mistake of the peer, and the role decides.
+    fn follows(&self, local: LocalId, remote: SocketAddr, component: ComponentId, check: Check<'_>) -> bool {
+        if self.session.role.is_controlling() {
+            return true;
+        }
+        if self.set.list_state(component.stream) == Some(ChecklistState::Failed) {
+            return false;
+        }
+        let Some(track) = self.track(component) else { return false };
+        let Some((nominated, _)) = track.nominated else { return true };
+        let Some(pair) = self.set.get(nominated) else { return true };
+        let remote_id = self.remotes.find(component, remote);
+        if remote_id == Some(pair.remote) && pair.local == local {
+            return true;
+        }
+        // A renewed nomination is followed by the policy of browsers. By RFC 8445 §8.1.1 the highest priority wins.
+        if check.nomination.is_some() || self.config.policy == Policy::Browserlike {
+            return true;
+        }
+        let remote_priority =
+            remote_id.and_then(|id| self.remotes.get(id)).map_or(check.priority, |remote| remote.priority);
+        let local_priority = self.locals.get(local).map_or(0, |local| local.priority);
+        self.pair_priority(local_priority, remote_priority) > pair.priority
+    }
+
+    /// A lite agent has no checks: the nominated pair is valid at once (§7.3.2).
+    fn lite_check(&mut self, cx: &mut Cx<'_>, arrived: Arrived, remote: RemoteId) {
+        if !arrived.use_candidate {
+            return;
+        }
+        self.lite_pair(cx, arrived.local, remote, NominationReason::Peer);
+    }
+}
+
+/// The room for peer-reflexive candidates beyond the limit of signalled candidates.
+const LEARNED: usize = 32;

@@ -1,0 +1,78 @@
+//! What the policy of browsers adds: repeated checks, the search for a better pair, and refilled places.
+//!
+//! Rules of this file: nothing here applies to the policy of RFC 8445. The departures are listed in
+//! docs/rfc/departures.md.
+
+use super::Agent;
+use super::pairing::Origin;
+use crate::candidate::ComponentId;
+use crate::config::Policy;
+use crate::pair::{Flags, PairId, PairState};
+use alloc::vec::Vec;
+use core::time::Duration;
+use portolan_machine::{Cx, Instant};
+
+impl Agent {
+    /// Whether other pairs of the component are still checked, because data is relayed at the moment.
+    pub(super) fn seeks_better(&self, component: ComponentId) -> bool {
+        let nominated = self.track(component).and_then(|track| track.nominated);
+        self.config.policy == Policy::Browserlike
+            && nominated.and_then(|(id, _)| self.set.get(id)).is_some_and(|pair| pair.flags.has(Flags::RELAYED))
+    }
+
+    /// The pair whose check is repeated now: the one of the best pending pairs that waits longest.
+    pub(super) fn next_repeat(&self, now: Instant) -> Option<PairId> {
+        self.repeats().filter(|(at, _)| *at <= now).min_by_key(|(at, _)| *at).map(|(_, id)| id)
+    }
+
+    pub(super) fn next_repeat_time(&self) -> Option<Instant> {
+        self.repeats().map(|(at, _)| at).min()
+    }
+
+    /// The best pending pairs of each checklist, and the times of their next checks.
+    fn repeats(&self) -> impl Iterator<Item = (Instant, PairId)> {
+        let is_browserlike = self.config.policy == Policy::Browserlike;
+        let streams = 0..if is_browserlike { self.config.streams.len() as u16 } else { 0 };
+        streams.flat_map(|stream| {
+            let pending = self.set.in_order(stream).filter(|(_, pair)| pair.state == PairState::InProgress);
+            pending.take(REPEATED).filter_map(|(id, pair)| {
+                let record = self.set.record(id)?;
+                let end =
+                    record.first_check? + if pair.flags.has(Flags::USE_CANDIDATE) { NOMINATION } else { REPEAT_END };
+                let at = record.last_check + REPEAT;
+                let is_cancelled = self.checks.of_pair(id).all(|check| check.is_cancelled);
+                (at < end && !is_cancelled).then_some((at, id))
+            })
+        })
+    }
+
+    /// Fills the free places of a full set with the best pairs that were discarded.
+    pub(super) fn refill(&mut self, cx: &mut Cx<'_>) {
+        if self.config.policy != Policy::Browserlike || self.set.len() < self.set.limit() {
+            return;
+        }
+        let locals: Vec<_> = self.locals.iter().filter(|(_, local)| local.is_base()).map(|(id, _)| id).collect();
+        let remotes: Vec<_> = self.remotes.iter().map(|(id, _)| id).collect();
+        let mark = self.set.refill_mark();
+        let candidates = locals.iter().flat_map(|local| remotes.iter().map(move |remote| (*local, *remote)));
+        let best = candidates
+            .filter_map(|(local, remote)| {
+                let new = self.new_pair(local, remote, Origin::Candidates)?;
+                let rank = (new.priority, local, remote);
+                (rank < mark && self.set.find(local, remote).is_none()).then_some(rank)
+            })
+            .max();
+        let Some((priority, local, remote)) = best else { return };
+        self.set.set_refill_mark((priority, local, remote));
+        let _added = self.pair(cx, local, remote, Origin::Candidates);
+    }
+}
+
+/// The interval of repeated checks.
+const REPEAT: Duration = Duration::from_millis(500);
+/// A pair is checked for this time before it fails.
+const REPEAT_END: Duration = Duration::from_secs(15);
+/// A nomination is repeated for this time before it fails.
+const NOMINATION: Duration = Duration::from_secs(3);
+/// The number of pending pairs of a checklist whose checks are repeated.
+const REPEATED: usize = 10;

@@ -1,0 +1,115 @@
+//! The description of the peer, restarts, and changes of the role (RFC 8445 §9, §7.3.1.1).
+
+use super::Agent;
+use super::RemoteDescription;
+use super::session::{Keys, RemoteSide};
+use crate::candidate::CandidateKind;
+use crate::event::AgentEvent;
+use crate::local::LocalId;
+use crate::note::AgentNote;
+use crate::pair::{Flags, PairId};
+use crate::reason::NominationReason;
+use alloc::vec::Vec;
+use portolan_machine::{Cx, Output};
+
+impl Agent {
+    pub(super) fn accept_description(&mut self, cx: &mut Cx<'_>, stream: u16, description: RemoteDescription) {
+        let RemoteDescription { credentials, is_lite, has_ended, candidates } = description;
+        let known = self.session.remote(stream).map(|side| side.keys.credentials == credentials);
+        if known != Some(true) && self.session.is_past(credentials.ufrag()) {
+            return cx.note(|| AgentNote::OldDescription);
+        }
+        match known {
+            Some(true) => {
+                if let Some(Some(side)) = self.session.remotes.get_mut(usize::from(stream)) {
+                    side.has_ended |= has_ended;
+                }
+            }
+            Some(false) => self.begin_restart(cx, true),
+            None => {}
+        }
+        if known != Some(true) {
+            let username = self.session.username(&credentials);
+            let side = RemoteSide { keys: Keys::new(credentials), username, has_ended };
+            let times = self.config.times;
+            self.session.set_remote(cx.now(), stream, side, times.pac, times.nomination);
+            // The full agent is controlling if the peer is lite (§6.1.1).
+            if is_lite && !self.config.is_lite && !self.session.role.is_controlling() {
+                self.switch_role(cx, false);
+            }
+        }
+        for candidate in &candidates {
+            self.accept_remote(cx, stream, candidate);
+        }
+        if is_lite && self.config.is_lite {
+            self.pair_lite(cx, stream);
+        }
+        self.process_early(cx, stream);
+    }
+
+    /// Both agents are lite: the pair with the highest priority of each component is used without checks (§8.2).
+    fn pair_lite(&mut self, cx: &mut Cx<'_>, stream: u16) {
+        let components: Vec<_> = self.tracks.iter().map(|track| track.id).filter(|id| id.stream == stream).collect();
+        for component in components {
+            let locals = self.locals.iter().filter(|(_, local)| local.candidate.component == component);
+            let best = locals
+                .flat_map(|(local, own)| {
+                    let remotes = self.remotes.iter().filter(move |(_, remote)| remote.component == component);
+                    remotes.map(move |(id, remote)| (local, own, id, remote))
+                })
+                .filter(|(_, own, _, remote)| own.candidate.address.is_ipv4() == remote.address.is_ipv4())
+                .max_by_key(|(_, own, _, remote)| self.pair_priority(own.priority, remote.priority))
+                .map(|(local, _, remote, _)| (local, remote));
+            if let Some((local, remote)) = best {
+                self.lite_pair(cx, local, remote, NominationReason::Lite);
+            }
+        }
+    }
+
+    /// Begins a new session with new credentials. Candidates and selected paths stay.
+    pub(super) fn begin_restart(&mut self, cx: &mut Cx<'_>, by_peer: bool) {
+        cx.note(|| AgentNote::Restarting { by_peer });
+        for at in 0..self.tracks.len() {
+            let Some(track) = self.tracks.get(at) else { continue };
+            let priority = track.selected.map_or(0, |selected| self.reflexive_priority(&selected.path));
+            let stream = track.id.stream;
+            let Self { tracks, session, .. } = self;
+            if let Some(track) = tracks.get_mut(at) {
+                track.restart(session.remote(stream), priority);
+            }
+        }
+        self.session.renew(cx, self.config.times.description);
+        self.set.clear();
+        self.checks.clear();
+        self.remotes.clear();
+        self.names.clear();
+        self.early.clear();
+        self.locals.forget_reflexive();
+        if let (true, Some(keys)) = (by_peer, &self.session.local) {
+            self.out.push(Output::Event(AgentEvent::Restarted(keys.credentials.clone())));
+        }
+        let is_signalled = |kind: CandidateKind| kind != CandidateKind::PeerReflexive;
+        let all: Vec<LocalId> =
+            self.locals.iter().filter(|(_, local)| is_signalled(local.candidate.kind)).map(|(id, _)| id).collect();
+        all.into_iter().for_each(|id| self.signal(id));
+    }
+
+    /// Changes the role. After a 487 response the tie-breaker is new (§7.2.5.1).
+    pub(super) fn switch_role(&mut self, cx: &mut Cx<'_>, with_new_tie_breaker: bool) {
+        let own = self.session.role.tie_breaker();
+        let tie_breaker = if with_new_tie_breaker { u64::from_be_bytes(cx.random()) } else { own };
+        self.session.role = self.session.role.switched(tie_breaker);
+        let role = self.session.role;
+        let all: Vec<PairId> = self.set.iter().map(|(id, _)| id).collect();
+        for id in all {
+            self.set.flag(id, Flags::USE_CANDIDATE, false);
+            self.set.flag(id, Flags::NOMINATE_ON_SUCCESS, false);
+        }
+        for track in &mut self.tracks {
+            track.nominating = None;
+        }
+        self.update_priorities();
+        cx.note(|| AgentNote::Role { role });
+        self.out.push(Output::Event(AgentEvent::Role(role)));
+    }
+}

@@ -1,0 +1,144 @@
+//! The local candidates of an agent, with their foundations (RFC 8445 §5.1.1.3, §5.1.3).
+//!
+//! Rules of this file: a candidate keeps its number until the agent restarts or the candidate is removed. Checks are
+//! sent from the base of a candidate, so only host and relayed candidates are paired. A peer-reflexive candidate is
+//! known only as the mapped address of a valid pair.
+
+use crate::candidate::{CandidateKind, ComponentId, LocalCandidate, Transport};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use portolan_machine::SocketId;
+
+/// The number of a local candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LocalId(pub(crate) u16);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    pub(crate) candidate: LocalCandidate,
+    pub(crate) foundation: u16,
+    pub(crate) priority: u32,
+    pub(crate) is_removed: bool,
+}
+
+impl Local {
+    /// Whether checks are sent from this candidate itself.
+    pub(crate) fn is_base(&self) -> bool {
+        !self.is_removed && matches!(self.candidate.kind, CandidateKind::Host | CandidateKind::Relayed)
+    }
+}
+
+/// What decides the foundation of a candidate (RFC 8445 §5.1.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FoundationKey {
+    kind: CandidateKind,
+    base: IpAddr,
+    server: Option<IpAddr>,
+    transport: Transport,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LocalTable {
+    all: Vec<Local>,
+    foundations: Vec<FoundationKey>,
+}
+
+/// Why a local candidate was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAdded {
+    /// A candidate with this address and base exists (RFC 8445 §5.1.3).
+    Redundant,
+    Full,
+}
+
+impl LocalTable {
+    /// The largest number of local candidates, peer-reflexive ones included.
+    pub(crate) const LIMIT: usize = 256;
+
+    pub(crate) fn add(&mut self, candidate: LocalCandidate, priority: u32) -> Result<LocalId, NotAdded> {
+        let same = |known: &&Local| {
+            let known = &known.candidate;
+            (known.address, known.base, known.component) == (candidate.address, candidate.base, candidate.component)
+                && known.transport == candidate.transport
+                && known.socket == candidate.socket
+        };
+        if self.all.iter().filter(|known| !known.is_removed).any(|known| same(&known)) {
+            return Err(NotAdded::Redundant);
+        }
+        let foundation = self.foundation(&candidate);
+        let local = Local { candidate, foundation, priority, is_removed: false };
+        if let Some(at) = self.all.iter().position(|known| known.is_removed)
+            && self.all.len() >= Self::LIMIT
+        {
+            if let Some(place) = self.all.get_mut(at) {
+                *place = local;
+            }
+            return Ok(LocalId(at as u16));
+        }
+        if self.all.len() >= Self::LIMIT {
+            return Err(NotAdded::Full);
+        }
+        self.all.push(local);
+        Ok(LocalId((self.all.len() - 1) as u16))
+    }
+
+    fn foundation(&mut self, candidate: &LocalCandidate) -> u16 {
+        let key = FoundationKey {
+            kind: candidate.kind,
+            base: candidate.base.ip(),
+            server: candidate.server,
+            transport: candidate.transport,
+        };
+        let at = self.foundations.iter().position(|known| *known == key).unwrap_or_else(|| {
+            self.foundations.push(key);
+            self.foundations.len() - 1
+        });
+        at as u16
+    }
+
+    pub(crate) fn get(&self, id: LocalId) -> Option<&Local> {
+        self.all.get(usize::from(id.0))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LocalId, &Local)> {
+        self.all
+            .iter()
+            .enumerate()
+            .map(|(at, local)| (LocalId(at as u16), local))
+            .filter(|(_, local)| !local.is_removed)
+    }
+
+    /// The candidate that receives on a socket.
+    pub(crate) fn base_of(&self, socket: SocketId) -> Option<(LocalId, &Local)> {
+        self.iter().find(|(_, local)| local.candidate.socket == socket && local.is_base())
+    }
+
+    /// The candidate with this address and base socket, reflexive ones included. A host candidate is preferred.
+    pub(crate) fn find_mapped(&self, component: ComponentId, socket: SocketId, address: SocketAddr) -> Option<LocalId> {
+        let is_match = |local: &Local| {
+            local.candidate.component == component
+                && local.candidate.socket == socket
+                && local.candidate.address == address
+        };
+        self.iter().find(|(_, local)| is_match(local)).map(|(id, _)| id)
+    }
+
+    /// Removes the candidates of a socket, and returns them.
+    pub(crate) fn remove(&mut self, socket: SocketId) -> Vec<LocalId> {
+        let mut removed = Vec::new();
+        for (at, local) in self.all.iter_mut().enumerate() {
+            if local.candidate.socket == socket && !local.is_removed {
+                local.is_removed = true;
+                removed.push(LocalId(at as u16));
+            }
+        }
+        removed
+    }
+
+    /// Forgets the peer-reflexive candidates: a restart flushes the state of checks (§9).
+    pub(crate) fn forget_reflexive(&mut self) {
+        for local in &mut self.all {
+            local.is_removed |= local.candidate.kind == CandidateKind::PeerReflexive;
+        }
+    }
+}
