@@ -10,4 +10,5 @@ mod laws;
 mod scripted_turn;
 mod turn_audits;
 mod turn_laws;
+mod turn_server;
 mod world;
