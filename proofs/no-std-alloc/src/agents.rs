@@ -1,5 +1,5 @@
-//! Runs `stun-agent`, `nat`, `audit`, `turn`, `ice` and `sim`: a request and its response, a NAT, a challenge of a TURN
-//! server, and a discovery, an audit and a gatherer in a simulated network.
+//! Runs `stun-agent`, `nat`, `audit`, `turn`, `ice`, `connect` and `sim`: a request and its response, a NAT, a challenge
+//! of a TURN server, a relay, and a discovery, an audit and a gatherer in a simulated network.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -82,6 +82,23 @@ fn challenge() -> Option<()> {
     let Output::Transmit(response) = server.poll() else { return None };
     let code = Message::decode(&response.payload).ok()?.error_code()?.code();
     (code == 401).then_some(())
+}
+
+/// `connect`: a relay orders its socket, and sends the request for an allocation.
+pub fn prove_relay() -> bool {
+    relay().is_some()
+}
+
+fn relay() -> Option<()> {
+    let (address, local): (SocketAddr, SocketAddr) = ("192.0.2.1:3478".parse().ok()?, "192.0.2.7:40000".parse().ok()?);
+    let mut relay = portolan_connect::Relay::new();
+    let (mut rng, mut ids) = (CountingRng(0), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
+    relay.start(&mut cx, ClientConfig::new(address, Credential::long_term("ann", "secret"))).ok()?;
+    let Output::Socket(SocketOrder::Open(open)) = relay.poll() else { return None };
+    let _verdict = relay.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local }));
+    let Output::Transmit(request) = relay.poll() else { return None };
+    (Message::decode(&request.payload).ok()?.method() == portolan_stun::Method::ALLOCATE).then_some(())
 }
 
 /// `nat`: an outbound packet creates a mapping, and an inbound packet passes it.

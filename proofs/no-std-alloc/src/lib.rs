@@ -28,6 +28,7 @@ fn prove() -> u8 {
         agents::prove_audit,
         agents::prove_turn,
         agents::prove_ice,
+        agents::prove_relay,
     ];
     for (number, proof) in (1..).zip(proofs) {
         if !proof() {
