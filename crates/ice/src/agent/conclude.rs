@@ -170,7 +170,7 @@ impl Agent {
             track.previous = None;
         }
         if self.tracks.iter().all(|track| track.previous.is_none()) {
-            self.session.earlier = None;
+            self.session.earlier.clear();
         }
         let selection = Box::new(Selection { path, why, next_best });
         self.out.push(Output::Event(AgentEvent::Selected(selection)));

@@ -53,7 +53,7 @@ impl Agent {
     pub(super) fn request(&mut self, cx: &mut Cx<'_>, local: LocalId, datagram: Datagram<'_>, message: &Message<'_>) {
         let from = datagram.remote;
         let Some(current) = &self.session.local else { return };
-        let earlier = self.session.earlier.as_ref().map(super::session::Keys::as_local);
+        let earlier = self.session.earlier.iter().map(super::session::Keys::as_local);
         match judge(message, current.as_local(), earlier, self.session.role) {
             Judgement::Ignore => cx.note(|| AgentNote::Dropped { from, why: AgentDropped::Fingerprint }),
             Judgement::Reject { code } => self.refuse(cx, datagram, &message.exempt(), code, None),
@@ -61,12 +61,10 @@ impl Agent {
                 let key = current.key.clone();
                 self.refuse(cx, datagram, &request, code, Some(&key));
             }
-            Judgement::Earlier { request } => {
+            Judgement::Earlier { request, key } => {
                 // The peer keeps its consent on the previous path during the restart (RFC 7675 §5.1).
-                if let Some(earlier) = &self.session.earlier {
-                    let bytes = message::success(&request, from, &earlier.key);
-                    self.respond(datagram, bytes);
-                }
+                let bytes = message::success(&request, from, &key);
+                self.respond(datagram, bytes);
             }
             Judgement::Accept { request, check, role } => {
                 let key = current.key.clone();
@@ -106,6 +104,9 @@ impl Agent {
         let side = self.session.remote(component.stream);
         if side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag) {
             self.process_check(cx, arrived);
+        } else if self.session.is_past(check.remote_ufrag) {
+            // The peer has restarted: its old checks are answered, and nothing follows from them (§9).
+            cx.note(|| AgentNote::Dropped { from: remote, why: AgentDropped::Generation });
         } else {
             self.keep_early(cx, datagram.socket, arrived, check.remote_ufrag);
         }
@@ -146,6 +147,11 @@ impl Agent {
         }
         cx.note(|| AgentNote::Early { from });
         self.early.push(Early { socket, remote, priority, use_candidate, id, ufrag: ufrag.into() });
+    }
+
+    /// Whether a check has arrived from a peer with this username fragment, whose description is not known.
+    pub(super) fn has_early(&self, ufrag: &str) -> bool {
+        self.early.iter().any(|early| *early.ufrag == *ufrag)
     }
 
     /// Processes the checks that arrived before the description of the peer.

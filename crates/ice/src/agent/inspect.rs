@@ -60,6 +60,14 @@ impl Agent {
         self.session.local.as_ref().map(|keys| &keys.credentials)
     }
 
+    /// The credentials of the peer for a stream. `None`: the agent waits for the description of the peer. A description
+    /// for the peer that has its username fragment ([`RemoteDescription::answering`](super::RemoteDescription::answering))
+    /// is not taken for a new restart.
+    #[must_use]
+    pub fn remote_credentials(&self, stream: u16) -> Option<&Credentials> {
+        self.session.remote(stream).map(|side| &side.keys.credentials)
+    }
+
     /// The path for data of a component: the selected path; during a restart the previous one; before the selection any
     /// valid pair (RFC 8445 §12.1). `None`: no data may be sent.
     #[must_use]

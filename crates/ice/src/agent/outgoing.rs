@@ -116,8 +116,9 @@ impl Agent {
     }
 
     fn timed_out(&mut self, cx: &mut Cx<'_>, check: Check) {
-        let is_pending = self.checks.of_pair(check.pair).any(|other| !other.is_cancelled);
-        if check.is_cancelled || is_pending || self.set.state(check.pair) != Some(PairState::InProgress) {
+        // A check that was cancelled for a triggered check leaves the pair Waiting, or another check pending.
+        let is_pending = self.checks.of_pair(check.pair).any(|other| !other.is_cancelled || check.is_cancelled);
+        if is_pending || self.set.state(check.pair) != Some(PairState::InProgress) {
             return;
         }
         let counters = self.set.record(check.pair).map(|record| record.counters);

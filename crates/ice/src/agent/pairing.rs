@@ -34,6 +34,10 @@ impl Names {
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
     }
+
+    pub(super) fn forget(&mut self, stream: u16) {
+        self.waiting.retain(|(known, _)| *known != stream);
+    }
 }
 
 impl Agent {
@@ -217,7 +221,8 @@ impl Agent {
         let (local, remote) = (self.locals.get(local_id)?, self.remotes.get(remote_id)?);
         let component = remote.component;
         let is_learned = remote.kind == CandidateKind::PeerReflexive && origin == Origin::Candidates;
-        if !local.is_base() || local.candidate.component != component || is_learned {
+        let is_udp = local.candidate.transport == Transport::Udp;
+        if !is_udp || !local.is_base() || local.candidate.component != component || is_learned {
             return None;
         }
         if self.config.is_lite && origin == Origin::Candidates
