@@ -354,6 +354,7 @@ impl Agent {
     /// Applies everything that follows from a change: nominations, the next check, failures, and the state.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         if self.session.stage == Stage::Running {
+            self.pair_lite(cx);
             self.nominate(cx);
             self.complete(cx);
             self.send_next_check(cx);
@@ -400,7 +401,8 @@ impl Agent {
     }
 
     fn socket(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) -> Verdict {
-        if self.session.stage != Stage::Running || self.locals.base_of(socket).is_none() {
+        let has_started = matches!(self.session.stage, Stage::Running | Stage::Failed);
+        if !has_started || self.locals.base_of(socket).is_none() {
             return Verdict::NotMine;
         }
         match event {

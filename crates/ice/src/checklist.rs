@@ -16,6 +16,7 @@ use crate::remote::RemoteId;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use groups::{Column, Groups};
+use portolan_machine::Instant;
 
 /// The state of a checklist (RFC 8445 §6.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -420,6 +421,11 @@ impl ChecklistSet {
 
     pub(crate) fn record(&self, id: PairId) -> Option<&Record> {
         self.records.get(usize::from(id.0))
+    }
+
+    /// The pairs that data may use before the selection, and the ends of their consent.
+    pub(crate) fn consents(&self) -> impl Iterator<Item = (PairId, Instant)> {
+        self.iter().filter_map(|(id, _)| Some((id, self.record(id)?.consent_until?)))
     }
 
     pub(crate) fn record_mut(&mut self, id: PairId) -> Option<&mut Record> {

@@ -154,6 +154,11 @@ impl LocalTable {
         removed
     }
 
+    /// Forgets all candidates. Their foundations are not used again.
+    pub(crate) fn clear(&mut self) {
+        self.all = Vec::new();
+    }
+
     /// Forgets the peer-reflexive candidates: a restart flushes the state of checks (§9).
     pub(crate) fn forget_reflexive(&mut self) {
         for local in &mut self.all {

@@ -196,7 +196,7 @@ impl Agent {
         if arrived.use_candidate {
             self.peer_nominates(cx, id, arrived);
         } else {
-            self.trigger(id);
+            self.trigger(cx, id);
         }
     }
 
@@ -223,8 +223,14 @@ impl Agent {
     }
 
     /// Enqueues a triggered check, unless the pair has succeeded (§7.3.1.4).
-    fn trigger(&mut self, id: PairId) {
+    ///
+    /// After one transaction timeout a pending check is not replaced any more: it may time out, although the checks of the
+    /// peer arrive.
+    fn trigger(&mut self, cx: &Cx<'_>, id: PairId) {
+        let first = self.set.record(id).and_then(|record| record.first_check);
+        let is_old = first.is_some_and(|first| first + self.longest_check() <= cx.now());
         match self.set.state(id) {
+            Some(PairState::InProgress) if is_old => {}
             Some(PairState::InProgress) => {
                 self.checks.cancel(id);
                 self.set.trigger(id);
@@ -243,7 +249,7 @@ impl Agent {
                 self.set_nominated(cx, id, NominationReason::Peer);
             }
         } else {
-            self.trigger(id);
+            self.trigger(cx, id);
             self.set.flag(id, Flags::NOMINATE_ON_SUCCESS, true);
         }
     }

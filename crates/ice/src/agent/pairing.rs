@@ -4,6 +4,8 @@
 //! that is not used has a note. A name waits for its address, in a bounded list.
 
 use super::Agent;
+use super::session::Stage;
+use super::track::Track;
 use crate::candidate::{CandidateKind, ComponentId, LocalCandidate, Transport};
 use crate::checklist::{ChecklistState, Inserted, NewPair};
 use crate::config::Policy;
@@ -50,6 +52,7 @@ impl Agent {
         }
         match self.locals.add(candidate, candidate.priority()) {
             Ok(id) => {
+                self.forget_pairs(id);
                 self.signal(id);
                 self.pair_local(cx, id);
             }
@@ -60,6 +63,15 @@ impl Agent {
             Err(NotAdded::Full) => return Err(AgentError::Full { limit: LocalTable::LIMIT }),
         }
         Ok(())
+    }
+
+    /// Removes the failed pairs of a removed candidate whose number is used again.
+    fn forget_pairs(&mut self, id: LocalId) {
+        let old: Vec<PairId> = self.set.iter().filter(|(_, pair)| pair.local == id).map(|(id, _)| id).collect();
+        for pair in old {
+            self.checks.forget(pair);
+            self.set.remove(pair);
+        }
     }
 
     /// Asks the owner to signal a candidate.
@@ -88,6 +100,27 @@ impl Agent {
             }
         }
         self.early.retain(|early| early.socket != socket);
+        self.release_if_closed();
+    }
+
+    /// The pairs of a failed session stay for reports as long as a socket is open.
+    pub(super) fn release_if_closed(&mut self) {
+        if self.session.stage == Stage::Failed && self.locals.iter().next().is_none() {
+            self.release();
+        }
+    }
+
+    /// Forgets candidates and pairs.
+    fn release(&mut self) {
+        self.set.clear();
+        self.remotes.clear();
+        self.locals.clear();
+        for track in &mut self.tracks {
+            *track = Track::new(track.id);
+        }
+        for stream in 0..self.config.streams.len() as u16 {
+            self.set.set_list_state(stream, ChecklistState::Failed);
+        }
     }
 
     pub(super) fn accept_remote(&mut self, cx: &mut Cx<'_>, stream: u16, candidate: &CandidateAttribute) {
@@ -195,6 +228,10 @@ impl Agent {
         }
         let new = self.new_pair(local, remote, origin)?;
         let keeps_relayed = self.config.policy == Policy::Browserlike;
+        let component = ComponentId::new(new.list, new.component);
+        if origin == Origin::Candidates && self.seeks_better(component) {
+            self.set.set_list_state(new.list, ChecklistState::Running);
+        }
         let address = self.remotes.get(remote)?.address;
         let limit = self.set.limit();
         match self.set.insert(new, keeps_relayed) {

@@ -6,6 +6,7 @@
 use super::Agent;
 use crate::candidate::{CandidateKind, LocalCandidate};
 use crate::checks::Check;
+use crate::consent::Consent;
 use crate::local::LocalId;
 use crate::note::{AgentDropped, AgentNote};
 use crate::pair::{Flags, PairId, PairState};
@@ -104,6 +105,9 @@ impl Agent {
         pair.flags.set(Flags::VALID, true);
         pair.mapped = mapped_id.or(pair.mapped);
         let (list, number) = (pair.list, pair.component);
+        if let Some(record) = self.set.record_mut(valid) {
+            record.consent_until = Some(now + Consent::LIFETIME);
+        }
         if let Some(path) = self.path_of(valid).filter(|_| !was_valid) {
             cx.note(|| AgentNote::Valid { path, rtt });
         }

@@ -33,7 +33,7 @@ impl Agent {
         }
         if known != Some(true) {
             let username = self.session.username(&credentials);
-            let side = RemoteSide { keys: Keys::new(credentials), username, has_ended };
+            let side = RemoteSide { keys: Keys::new(credentials), username, has_ended, is_lite };
             let times = self.config.times;
             self.session.set_remote(cx.now(), stream, side, times.pac, times.nomination);
             // The full agent is controlling if the peer is lite (§6.1.1).
@@ -43,9 +43,6 @@ impl Agent {
         }
         for candidate in &candidates {
             self.accept_remote(cx, stream, candidate);
-        }
-        if is_lite && self.config.is_lite {
-            self.pair_lite(cx, stream);
         }
         self.process_early(cx, stream);
     }
@@ -74,8 +71,13 @@ impl Agent {
     }
 
     /// Both agents are lite: the pair with the highest priority of each component is used without checks (§8.2).
-    fn pair_lite(&mut self, cx: &mut Cx<'_>, stream: u16) {
-        let components: Vec<_> = self.tracks.iter().map(|track| track.id).filter(|id| id.stream == stream).collect();
+    pub(super) fn pair_lite(&mut self, cx: &mut Cx<'_>) {
+        if !self.config.is_lite {
+            return;
+        }
+        let is_lite = |stream| self.session.remote(stream).is_some_and(|side| side.is_lite);
+        let open = self.tracks.iter().filter(|track| track.nominated.is_none());
+        let components: Vec<_> = open.map(|track| track.id).filter(|id| is_lite(id.stream)).collect();
         for component in components {
             let locals = self.locals.iter().filter(|(_, local)| local.candidate.component == component);
             let best = locals

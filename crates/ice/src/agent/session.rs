@@ -45,6 +45,8 @@ pub(super) struct RemoteSide {
     pub(super) username: Box<str>,
     /// Whether the peer has no more candidates (RFC 8838 §14).
     pub(super) has_ended: bool,
+    /// Whether the peer is a lite agent.
+    pub(super) is_lite: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -4,5 +4,11 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
 mod candidates;
+mod cases;
 mod lab;
+mod laws;
+mod properties;
+mod restarts;
+mod shim;
 mod stories;
+mod system;
