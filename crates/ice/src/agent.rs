@@ -464,6 +464,7 @@ impl Agent {
         let deadlines = [
             at(clock.description, "the remote description"),
             at(self.checks.next(), "retransmission of a check"),
+            at(self.next_give_up(), "a place for a discarded pair"),
             at(self.next_pacing(), "pacing of checks"),
             at(self.next_consent(), "consent"),
             at(self.tracks.iter().filter_map(|track| track.wait_until).min(), "nomination"),

@@ -119,6 +119,7 @@ impl Agent {
                 Due::TimedOut(check) => self.timed_out(cx, check),
             }
         }
+        self.give_up(cx);
     }
 
     fn timed_out(&mut self, cx: &mut Cx<'_>, check: Check) {

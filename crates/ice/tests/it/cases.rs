@@ -180,6 +180,8 @@ fn rfc8445_7_3_1_1_role_conflicts_end_with_one_agent_of_each_role() {
                     if equal {
                         let [left, right] = Side::BOTH.map(|side| lab.agent(side).role().tie_breaker());
                         assert_eq!(left, right);
+                        // The random numbers differ from now on.
+                        lab.with(Side::Left, |_, cx| cx.random::<3>());
                     }
                     lab.add_host(Side::Left, ONE, "50.0.0.1");
                     lab.add_host(Side::Right, ONE, "50.0.0.2");
@@ -319,4 +321,61 @@ fn rfc8445_6_1_2_5_the_limit_of_pairs_discards_by_priority_and_a_good_pair_is_fo
     let direct = time_of_direct(&lab, Side::Left);
     assert!(direct.is_some_and(|direct| direct <= Instant::from_millis(10_000)), "{direct:?}");
     assert!(lab.agent(Side::Left).pairs().count() <= 12);
+}
+
+/// Case 4: an error response without integrity, or with the integrity of another key, changes nothing.
+#[test]
+fn rfc8445_7_2_5_1_a_forged_role_conflict_is_ignored() {
+    use portolan_machine::{Cx, Datagram, Input, Instant, Machine, Output, SocketIds, Verdict};
+    use portolan_stun::attribute::Text;
+    use portolan_stun::{Attribute, ErrorCode, IntegrityKey, Message, ResponseClass, Writer};
+
+    struct Counter(u8);
+    impl portolan_machine::Entropy for Counter {
+        fn fill(&mut self, out: &mut [u8]) {
+            for byte in out {
+                self.0 = self.0.wrapping_add(1);
+                *byte = self.0;
+            }
+        }
+    }
+
+    const PASSWORD: &str = "asd88fgpdd777uzjYhagZg";
+    for (key, is_genuine) in [(None, false), (Some("bsd88fgpdd777uzjYhagZg"), false), (Some(PASSWORD), true)] {
+        let (mut rng, mut ids) = (Counter(0), SocketIds::new());
+        let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
+        let mut agent = portolan_ice::Agent::new(AgentConfig::new());
+        agent.start(&mut cx, true).unwrap();
+        let local: core::net::SocketAddr = "10.0.0.7:4000".parse().unwrap();
+        agent.add_local(&mut cx, portolan_ice::LocalCandidate::host(ONE, SocketId(1), local)).unwrap();
+        let credentials = portolan_ice::Credentials::new("peer", PASSWORD).unwrap();
+        let candidate = "1 1 UDP 2130706431 192.0.2.1 5000 typ host".parse().unwrap();
+        let description = portolan_ice::RemoteDescription::new(credentials).with_candidates(vec![candidate]);
+        agent.set_remote(&mut cx, 0, description).unwrap();
+        let sent = core::iter::from_fn(|| match agent.poll() {
+            Output::Wait(_) => None,
+            output => Some(output),
+        });
+        let check = sent.filter_map(|output| match output {
+            Output::Transmit(transmit) => Some(transmit),
+            _ => None,
+        });
+        let check = check.last().unwrap();
+        let request = Message::decode(&check.payload).unwrap();
+        let mut buffer = [0; 200];
+        let mut writer = Writer::response(&mut buffer, &request.exempt(), ResponseClass::Error).unwrap();
+        writer.add(&Attribute::ErrorCode(ErrorCode::new(487, Text::new("")).unwrap())).unwrap();
+        let payload = match key {
+            Some(key) => {
+                writer.message_integrity(&IntegrityKey::short_term(key)).unwrap().fingerprint().unwrap().finish().to_vec()
+            }
+            None => writer.fingerprint().unwrap().finish().to_vec(),
+        };
+        let datagram =
+            Datagram { socket: SocketId(1), local, remote: check.remote, payload: &payload };
+        let before = agent.role();
+        assert_eq!(agent.handle(&mut cx, Input::Datagram(datagram)), Verdict::Mine);
+        assert_eq!(agent.role() != before, is_genuine);
+        assert_eq!(agent.role().tie_breaker() != before.tie_breaker(), is_genuine, "the tie-breaker is new");
+    }
 }

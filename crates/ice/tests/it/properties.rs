@@ -199,3 +199,54 @@ fn rfc8839_5_1_a_name_waits_for_its_address() {
     assert!(lab.agrees());
     assert!(lab.with(Side::Left, |agent, cx| agent.resolve(cx, "7b0a.local", None)).is_err());
 }
+
+/// An agent behind a NAT whose only signalled candidate is a private address: its pair is found by peer-reflexive candidates
+/// on both sides, for each role and policy, with two components and two streams.
+#[test]
+fn rfc8445_7_2_5_3_1_an_agent_behind_a_nat_is_found_by_peer_reflexive_candidates() {
+    use crate::shim::Shim;
+    use portolan_ice::CandidateKind;
+    use portolan_sim::topology::{Preset, Topology};
+    for preset in [Preset::Home, Preset::Symmetric, Preset::Cgnat, Preset::Firewall] {
+        for policy in POLICIES {
+            for nomination in [Nomination::Regular, Nomination::Aggressive] {
+                for nat_is_controlling in [true, false] {
+                    let config = || AgentConfig::new().policy(policy).nomination(nomination).streams(&[2, 1]);
+                    let topology = Topology::preset(preset).rtt(ms(40));
+                    let mut built = topology.build(1, Shim::new(config()));
+                    let internet = built.net.internet();
+                    let address = crate::lab::ip("85.0.0.9");
+                    let right =
+                        built.net.add_host(internet, "right", &[address], &Link::delay(ms(20)), Shim::new(config()));
+                    let mut lab = Lab::over(built.net, built.client, right);
+                    for side in Side::BOTH {
+                        let role = nat_is_controlling == (side == Side::Left);
+                        lab.with(side, |agent, cx| agent.start(cx, role)).unwrap();
+                    }
+                    for component in config().components() {
+                        let host = lab.host(Side::Left);
+                        let own = if preset == Preset::Firewall { "85.0.0.2" } else { "192.168.1.2" };
+                        let opened = lab.net.open(host, core::net::SocketAddr::new(crate::lab::ip(own), 0));
+                        let Ok((socket, local)) = opened else { panic!("{preset:?} has another address than {own}") };
+                        let candidate = portolan_ice::LocalCandidate::host(component, socket, local);
+                        lab.with(Side::Left, |agent, cx| agent.add_local(cx, candidate)).unwrap();
+                        lab.add_host(Side::Right, component, "85.0.0.9");
+                    }
+                    lab.exchange();
+                    lab.run(10 * S);
+                    let context = format!("{preset:?} {policy:?} {nomination:?} {nat_is_controlling}");
+                    for component in config().components() {
+                        let [left, right] = Side::BOTH.map(|side| lab.agent(side).selected(component));
+                        let (Some(left), Some(right)) = (left, right) else { panic!("{context} {component}") };
+                        assert_eq!((left.local, left.remote), (right.remote, right.local), "{context}");
+                        if preset != Preset::Firewall {
+                            assert_ne!(left.local, left.base, "{context}");
+                            assert_eq!(left.local_kind, CandidateKind::PeerReflexive, "{context}");
+                            assert_eq!(right.remote_kind, CandidateKind::PeerReflexive, "{context}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
