@@ -90,7 +90,8 @@ impl Agent {
 
     fn valid_path(&self, component: ComponentId) -> Option<Path> {
         let has_consent = |id| self.set.record(id).is_some_and(|record| record.consent_until.is_some());
-        let (valid, _) = self.pairs_of(component).find(|(id, pair)| pair.flags.has(Flags::VALID) && has_consent(*id))?;
+        let (valid, _) =
+            self.pairs_of(component).find(|(id, pair)| pair.flags.has(Flags::VALID) && has_consent(*id))?;
         self.path_of(valid)
     }
 

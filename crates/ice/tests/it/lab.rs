@@ -1,9 +1,9 @@
 //! Two agents in one simulated network, with signalling between them.
 
+use crate::shim::Shim;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_ice::{Agent, AgentConfig, AgentEvent, ComponentId, LocalCandidate, Path, RemoteDescription};
-use crate::shim::Shim;
 use portolan_machine::{Instant, SocketId};
 use portolan_sdp::candidate::CandidateAttribute;
 use portolan_sim::{HostId, Link, Net};
@@ -161,7 +161,7 @@ impl Lab {
         self.signal(Side::Right, ms(0), true);
     }
 
-    /// Advances by one wake-up, and calls `check` after it. Returns whether one was left before `end`.
+    /// Advances by one wake-up. Returns whether one was left before `end`.
     pub(crate) fn step(&mut self, end: Instant) -> bool {
         let is_left = self.net.now() < end && self.net.step().is_some_and(|now| now <= end);
         self.collect();

@@ -12,9 +12,7 @@ use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
 use portolan_strategies::machines::{Choices, Scripts, host};
 use portolan_strategies::messages;
 use portolan_stun::attribute::Text;
-use portolan_stun::{
-    Attribute, Class, ErrorCode, IntegrityKey, Message, Method, ResponseClass, TransactionId, Writer,
-};
+use portolan_stun::{Attribute, Class, ErrorCode, IntegrityKey, Message, Method, ResponseClass, TransactionId, Writer};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -122,8 +120,7 @@ fn any_command() -> impl Strategy<Value = String> {
 fn any_payload() -> impl Strategy<Value = Vec<u8>> {
     let check = any::<([u8; 12], bool)>().prop_map(|(id, nominates)| {
         let mut buffer = [0; 400];
-        let mut writer =
-            Writer::new(&mut buffer, Class::Request, Method::BINDING, TransactionId::from(id)).unwrap();
+        let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, TransactionId::from(id)).unwrap();
         writer.add(&Attribute::Username(Text::new("AAAAAAAA:peer"))).unwrap();
         writer.add(&Attribute::Priority(1_862_270_975)).unwrap();
         writer.add(&Attribute::IceControlling(7)).unwrap();

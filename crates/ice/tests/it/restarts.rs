@@ -43,13 +43,23 @@ impl Session {
             lab.with(side, |shim, cx| shim.send_data(cx, ms(20)));
         }
         let seen = lab.events.len();
-        Self { lab, delays: Delays(seed), seen, longest, says_answers, generations: [0; 2], arrival: [Instant::ORIGIN; 2] }
+        Self {
+            lab,
+            delays: Delays(seed),
+            seen,
+            longest,
+            says_answers,
+            generations: [0; 2],
+            arrival: [Instant::ORIGIN; 2],
+        }
     }
 
     fn signal(&mut self, from: Side) {
         self.generations[from as usize] += 1;
         let mut description = self.lab.description(from, 0).ended();
-        if self.says_answers && let Some(known) = self.lab.agent(from).remote_credentials(0) {
+        if self.says_answers
+            && let Some(known) = self.lab.agent(from).remote_credentials(0)
+        {
             description = description.answering(known.ufrag());
         }
         let now = self.lab.net.now();

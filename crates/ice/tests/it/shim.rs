@@ -6,9 +6,7 @@
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use portolan_ice::{Agent, AgentCommand, AgentConfig, AgentError, AgentEvent, ComponentId};
-use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, SocketId, Transmit, Verdict,
-};
+use portolan_machine::{Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, Transmit, Verdict};
 use portolan_stun::{Attribute, AttributeType, Class, Message, TransactionId};
 
 /// What a message is, for a filter.
@@ -39,8 +37,6 @@ pub(crate) struct Sent {
     pub(crate) at: Instant,
     pub(crate) kind: Kind,
     pub(crate) id: Option<TransactionId>,
-    pub(crate) socket: SocketId,
-    pub(crate) remote: core::net::SocketAddr,
 }
 
 /// Whether a received datagram is dropped.
@@ -169,8 +165,7 @@ impl Machine for Shim {
         match output {
             Output::Transmit(transmit) => {
                 let id = Message::decode(&transmit.payload).ok().map(|message| message.transaction_id());
-                let (socket, remote) = (transmit.socket, transmit.remote);
-                self.sent.push(Sent { at: self.now, kind: kind(&transmit.payload), id, socket, remote });
+                self.sent.push(Sent { at: self.now, kind: kind(&transmit.payload), id });
                 Output::Transmit(transmit)
             }
             Output::Wait(wait) => {

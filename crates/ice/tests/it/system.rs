@@ -204,7 +204,8 @@ fn rfc8863_4_every_session_ends_when_the_network_is_dead() {
             lab.run(Duration::from_secs(120));
             for side in Side::BOTH {
                 let end = lab.time_of(side, |event| matches!(event, AgentEvent::Failed(_)));
-                let end = end.unwrap_or_else(|| panic!("{policy:?} {side:?} cut at {cut} ms: {:?}", lab.agent(side).state()));
+                let end =
+                    end.unwrap_or_else(|| panic!("{policy:?} {side:?} cut at {cut} ms: {:?}", lab.agent(side).state()));
                 assert!(end.since_origin() <= Duration::from_secs(80) + ms(cut), "{policy:?} {side:?} {cut} {end:?}");
             }
             lab.run(Duration::from_secs(1_000));
@@ -233,7 +234,10 @@ fn rfc8445_7_3_1_4_triggered_checks_do_not_keep_a_session_alive_when_all_respons
         lab.run(Duration::from_secs(120));
         for side in Side::BOTH {
             let end = lab.time_of(side, |event| matches!(event, AgentEvent::Failed(_)));
-            assert!(end.is_some_and(|end| end.since_origin() <= Duration::from_secs(119)), "{policy:?} {side:?} {end:?}");
+            assert!(
+                end.is_some_and(|end| end.since_origin() <= Duration::from_secs(119)),
+                "{policy:?} {side:?} {end:?}"
+            );
         }
     }
 }
