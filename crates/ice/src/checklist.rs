@@ -16,6 +16,7 @@ use crate::remote::RemoteId;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use groups::{Column, Groups};
+use portolan_machine::Instant;
 
 /// The state of a checklist (RFC 8445 §6.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +54,8 @@ pub(crate) struct ChecklistSet {
     has_fresh: bool,
     /// The last pair that filled a free place (policy of browsers).
     refill_mark: (u64, LocalId, RemoteId),
+    /// Whether a discarded pair may wait for a free place.
+    has_discarded: bool,
 }
 
 /// A pair to insert.
@@ -101,6 +104,7 @@ impl ChecklistSet {
             pending: 0,
             has_fresh: false,
             refill_mark: (u64::MAX, LocalId(0), RemoteId(0)),
+            has_discarded: false,
         }
     }
 
@@ -116,6 +120,7 @@ impl ChecklistSet {
     pub(crate) fn insert(&mut self, new: NewPair, keeps_relayed: bool) -> Inserted {
         let mut discarded = None;
         if self.len() >= self.limit {
+            self.has_discarded = true;
             let Some(victim) = self.victim(new, keeps_relayed) else { return Inserted::Discarded };
             discarded = self.get(victim).map(|pair| (pair.local, pair.remote));
             self.remove(victim);
@@ -422,6 +427,11 @@ impl ChecklistSet {
         self.records.get(usize::from(id.0))
     }
 
+    /// The pairs that data may use before the selection, and the ends of their consent.
+    pub(crate) fn consents(&self) -> impl Iterator<Item = (PairId, Instant)> {
+        self.iter().filter_map(|(id, _)| Some((id, self.record(id)?.consent_until?)))
+    }
+
     pub(crate) fn record_mut(&mut self, id: PairId) -> Option<&mut Record> {
         self.records.get_mut(usize::from(id.0))
     }
@@ -463,6 +473,15 @@ impl ChecklistSet {
 
     pub(crate) const fn set_refill_mark(&mut self, mark: (u64, LocalId, RemoteId)) {
         self.refill_mark = mark;
+    }
+
+    /// Whether a discarded pair may wait for a free place.
+    pub(crate) const fn has_discarded(&self) -> bool {
+        self.has_discarded
+    }
+
+    pub(crate) const fn clear_discarded(&mut self) {
+        self.has_discarded = false;
     }
 
     pub(crate) const fn limit(&self) -> usize {

@@ -88,6 +88,13 @@ impl RemoteTable {
         self.all.iter().enumerate().map(|(at, remote)| (RemoteId(at as u16), remote))
     }
 
+    /// Forgets the candidates of a stream. The others keep their numbers.
+    pub(crate) fn forget(&mut self, stream: u16) {
+        for remote in self.all.iter_mut().filter(|remote| remote.component.stream == stream) {
+            remote.component = ComponentId::new(u16::MAX, 0);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -53,7 +53,7 @@ impl Agent {
     pub(super) fn request(&mut self, cx: &mut Cx<'_>, local: LocalId, datagram: Datagram<'_>, message: &Message<'_>) {
         let from = datagram.remote;
         let Some(current) = &self.session.local else { return };
-        let earlier = self.session.earlier.as_ref().map(super::session::Keys::as_local);
+        let earlier = self.session.earlier.iter().map(super::session::Keys::as_local);
         match judge(message, current.as_local(), earlier, self.session.role) {
             Judgement::Ignore => cx.note(|| AgentNote::Dropped { from, why: AgentDropped::Fingerprint }),
             Judgement::Reject { code } => self.refuse(cx, datagram, &message.exempt(), code, None),
@@ -61,12 +61,10 @@ impl Agent {
                 let key = current.key.clone();
                 self.refuse(cx, datagram, &request, code, Some(&key));
             }
-            Judgement::Earlier { request } => {
+            Judgement::Earlier { request, key } => {
                 // The peer keeps its consent on the previous path during the restart (RFC 7675 §5.1).
-                if let Some(earlier) = &self.session.earlier {
-                    let bytes = message::success(&request, from, &earlier.key);
-                    self.respond(datagram, bytes);
-                }
+                let bytes = message::success(&request, from, &key);
+                self.respond(datagram, bytes);
             }
             Judgement::Accept { request, check, role } => {
                 let key = current.key.clone();
@@ -106,6 +104,9 @@ impl Agent {
         let side = self.session.remote(component.stream);
         if side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag) {
             self.process_check(cx, arrived);
+        } else if self.session.is_past(check.remote_ufrag) {
+            // The peer has restarted: its old checks are answered, and nothing follows from them (§9).
+            cx.note(|| AgentNote::Dropped { from: remote, why: AgentDropped::Generation });
         } else {
             self.keep_early(cx, datagram.socket, arrived, check.remote_ufrag);
         }
@@ -146,6 +147,11 @@ impl Agent {
         }
         cx.note(|| AgentNote::Early { from });
         self.early.push(Early { socket, remote, priority, use_candidate, id, ufrag: ufrag.into() });
+    }
+
+    /// Whether a check has arrived from a peer with this username fragment, whose description is not known.
+    pub(super) fn has_early(&self, ufrag: &str) -> bool {
+        self.early.iter().any(|early| *early.ufrag == *ufrag)
     }
 
     /// Processes the checks that arrived before the description of the peer.
@@ -190,7 +196,7 @@ impl Agent {
         if arrived.use_candidate {
             self.peer_nominates(cx, id, arrived);
         } else {
-            self.trigger(id);
+            self.trigger(cx, id);
         }
     }
 
@@ -217,8 +223,14 @@ impl Agent {
     }
 
     /// Enqueues a triggered check, unless the pair has succeeded (§7.3.1.4).
-    fn trigger(&mut self, id: PairId) {
+    ///
+    /// After one transaction timeout a pending check is not replaced any more: it may time out, although the checks of the
+    /// peer arrive.
+    fn trigger(&mut self, cx: &Cx<'_>, id: PairId) {
+        let first = self.set.record(id).and_then(|record| record.first_check);
+        let is_old = first.is_some_and(|first| first + self.longest_check() <= cx.now());
         match self.set.state(id) {
+            Some(PairState::InProgress) if is_old => {}
             Some(PairState::InProgress) => {
                 self.checks.cancel(id);
                 self.set.trigger(id);
@@ -237,7 +249,7 @@ impl Agent {
                 self.set_nominated(cx, id, NominationReason::Peer);
             }
         } else {
-            self.trigger(id);
+            self.trigger(cx, id);
             self.set.flag(id, Flags::NOMINATE_ON_SUCCESS, true);
         }
     }

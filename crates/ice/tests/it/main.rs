@@ -4,6 +4,12 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
 mod candidates;
+mod cases;
 mod gather;
 mod lab;
+mod laws;
+mod properties;
+mod restarts;
+mod shim;
 mod stories;
+mod system;
