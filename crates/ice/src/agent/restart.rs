@@ -3,7 +3,8 @@
 use super::Agent;
 use super::RemoteDescription;
 use super::session::{Keys, RemoteSide};
-use crate::candidate::CandidateKind;
+use crate::candidate::{CandidateKind, ComponentId};
+use crate::checklist::ChecklistState;
 use crate::event::AgentEvent;
 use crate::local::LocalId;
 use crate::note::AgentNote;
@@ -51,21 +52,19 @@ impl Agent {
     /// check has arrived that has both. Then two agents that restart at the same time do not restart again (§9).
     fn is_answer(&self, ufrag: &str, answers: Option<&str>) -> bool {
         let local = self.session.local.as_ref().map(|keys| keys.credentials.ufrag());
-        let is_first = self.tracks.iter().all(|track| track.selected.is_none());
-        is_first && (answers.is_some() && answers == local || self.has_early(ufrag))
+        answers.is_some() && answers == local || self.has_early(ufrag)
     }
 
-    /// Forgets the peer's side of a stream, which was an old one. The local credentials stay.
+    /// Forgets the peer's side of a stream, which was an old one. The local credentials and the selected paths stay.
     fn replace_remote(&mut self, stream: u16) {
+        self.keep_paths(|id| id.stream == stream);
         self.session.forget_remote(stream);
         let pairs: Vec<PairId> = self.set.in_order(stream).map(|(id, _)| id).collect();
         for id in pairs {
             self.checks.forget(id);
             self.set.remove(id);
         }
-        for track in self.tracks.iter_mut().filter(|track| track.id.stream == stream) {
-            track.begin();
-        }
+        self.set.set_list_state(stream, ChecklistState::Running);
         self.remotes.forget(stream);
         self.names.forget(stream);
     }
@@ -94,11 +93,10 @@ impl Agent {
         }
     }
 
-    /// Begins a new session with new credentials. Candidates and selected paths stay.
-    pub(super) fn begin_restart(&mut self, cx: &mut Cx<'_>, by_peer: bool) {
-        cx.note(|| AgentNote::Restarting { by_peer });
+    /// The selected paths of these components stay in use as previous ones.
+    fn keep_paths(&mut self, is_kept: impl Fn(ComponentId) -> bool) {
         for at in 0..self.tracks.len() {
-            let Some(track) = self.tracks.get(at) else { continue };
+            let Some(track) = self.tracks.get(at).filter(|track| is_kept(track.id)) else { continue };
             let priority = track.selected.map_or(0, |selected| self.reflexive_priority(&selected.path));
             let stream = track.id.stream;
             let Self { tracks, session, .. } = self;
@@ -106,6 +104,12 @@ impl Agent {
                 track.restart(session.remote(stream), priority);
             }
         }
+    }
+
+    /// Begins a new session with new credentials. Candidates and selected paths stay.
+    pub(super) fn begin_restart(&mut self, cx: &mut Cx<'_>, by_peer: bool) {
+        cx.note(|| AgentNote::Restarting { by_peer });
+        self.keep_paths(|_| true);
         self.session.renew(cx, self.config.times.description);
         self.set.clear();
         self.checks.clear();

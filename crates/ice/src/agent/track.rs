@@ -75,12 +75,6 @@ impl Track {
         *self = Self { previous, ..Self::new(self.id) };
     }
 
-    /// Begins the checks again. The previous path stays.
-    pub(super) fn begin(&mut self) {
-        let previous = self.previous.take();
-        *self = Self { previous, ..Self::new(self.id) };
-    }
-
     /// Whether this nomination of the peer is a duplicate. Remembers it.
     pub(super) fn is_duplicate(&mut self, id: TransactionId) -> bool {
         if self.seen.contains(&Some(id)) {
