@@ -46,6 +46,8 @@ pub use event::{
 };
 pub use interface::{Interface, InterfaceKind};
 pub use note::GatherNote;
+#[cfg(test)]
+pub(crate) use note::tests::gatherer as note_table;
 
 use crate::preference;
 use crate::{ComponentId, LocalCandidate, Pacer};

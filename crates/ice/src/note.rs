@@ -272,3 +272,8 @@ impl fmt::Display for AgentNote {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::notes;

@@ -170,7 +170,10 @@ impl Model {
     }
 
     fn settle(&mut self) {
-        for pair in self.pairs.iter_mut().filter(|pair| core::mem::take(&mut pair.is_fresh)) {
+        for pair in &mut self.pairs {
+            if !core::mem::take(&mut pair.is_fresh) {
+                continue;
+            }
             let foundations = pair.new.foundations;
             let top = self.tops.iter().find(|(known, _)| *known == foundations).map(|(_, top)| *top);
             if pair.state == PairState::Frozen

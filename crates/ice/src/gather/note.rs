@@ -158,4 +158,4 @@ impl fmt::Display for GatherNote {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

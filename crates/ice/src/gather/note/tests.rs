@@ -1,13 +1,11 @@
-//! Tests that every note of the gatherer has a unique code, and that `docs/notes.md` lists the code.
-
-mod notes;
+//! Samples of the notes of the gatherer, for the test of all notes of the crate.
 
 use super::super::{ExclusionReason, FailedServer, ServerFailure, Skipped};
 use super::GatherNote;
+use crate::note::notes::{self, Table, table};
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
-use notes::{Table, table};
 use portolan_machine::{Refusal, Unreachability};
 use portolan_stun_agent::Unusable;
 
@@ -43,12 +41,7 @@ const FAILURES: [ServerFailure; 11] = [
     ServerFailure::TooMany,
 ];
 
-#[test]
-fn every_note_has_a_unique_code_that_docs_notes_md_lists() {
-    notes::assert_documented("ice", &[gatherer()]);
-}
-
-fn gatherer() -> Table {
+pub(crate) fn gatherer() -> Table {
     use GatherNote as N;
     let (base, mapped, server, local, why) = (ADDRESS, ADDRESS, ADDRESS, ADDRESS, Refusal::AddressInUse);
     let failed = |why| FailedServer { server, base: Some(base), why };
