@@ -76,7 +76,7 @@ use requests::{Requests, Tag};
 /// A round begins with [`set_interfaces`](Self::set_interfaces) or [`restart`](Self::restart), and ends with one
 /// [`GatherEvent::Complete`]. A command during a round extends the round. Host candidates are reported when their
 /// sockets open. With `n` pairs of a socket and a server, the last event comes at most n × Ta + [`GatherConfig::timeout`]
-/// after the last socket opened, also if no packet arrives: by default 40 s for ten pairs, and 47.5 s for
+/// after the last socket opened, also if no packet arrives. By default that is 40 s for ten pairs, and 47.5 s for
 /// [`PAIRS`](Self::PAIRS).
 ///
 /// # Traffic

@@ -109,8 +109,8 @@ fn ipv6_reason(ip: Ipv6Addr) -> Option<ExclusionReason> {
     (segments[..6] == [0; 6] && !ip.is_loopback()).then_some(ExclusionReason::Ipv4Compatible)
 }
 
-/// Whether the use of `private` forbids the use of `other` (RFC 8445 §5.1.1.1): `private` prevents location tracking,
-/// and `other` has the same interface and /64 prefix and allows tracking, or is link-local.
+/// Whether the use of `private` forbids the use of `other` (RFC 8445 §5.1.1.1). Then `private` prevents location tracking.
+/// And `other` has the same interface and /64 prefix and allows tracking, or is link-local.
 fn prevents(private: &Interface, other: &Interface) -> bool {
     let (IpAddr::V6(private_ip), IpAddr::V6(ip)) = (private.address, other.address) else { return false };
     let has_same_prefix = private_ip.segments()[..4] == ip.segments()[..4] && private.name == other.name;
