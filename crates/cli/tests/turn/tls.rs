@@ -137,7 +137,7 @@ fn reloads() {
     serve(&new.cert.text(), &new.key.text());
     accepts(&old);
     server.signal(Signal::HUP).expect("the process runs");
-    server.wait_for("reloaded: 1 user, and the certificate", TIMEOUT).expect("a line");
+    server.wait_for("reloaded: 1 user of the realm example.org, and the certificate", TIMEOUT).expect("a line");
     accepts(&new);
     let finished = turn(address, &new, &["--count", "5"]);
     assert_eq!(finished.code, Some(0), "{finished:?}");

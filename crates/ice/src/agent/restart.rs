@@ -52,7 +52,10 @@ impl Agent {
     /// check has arrived that has both. Then two agents that restart at the same time do not restart again (§9).
     fn is_answer(&self, ufrag: &str, answers: Option<&str>) -> bool {
         let local = self.session.local.as_ref().map(|keys| keys.credentials.ufrag());
-        answers.is_some() && answers == local || self.has_early(ufrag)
+        // Both agents restarted, and neither had the credentials of the other. The controlled agent restarts once more when
+        // it gets those of this agent; if both did so, the restarts would not end.
+        let crossed = self.session.role.is_controlling() && answers.is_some();
+        answers.is_some() && answers == local || crossed || self.has_early(ufrag)
     }
 
     /// Forgets the peer's side of a stream, which was an old one. The local credentials and the selected paths stay.

@@ -170,10 +170,8 @@ impl Model {
     }
 
     fn settle(&mut self) {
-        for pair in &mut self.pairs {
-            if !core::mem::take(&mut pair.is_fresh) {
-                continue;
-            }
+        for pair in self.pairs.iter_mut().filter(|pair| pair.is_fresh) {
+            pair.is_fresh = false;
             let foundations = pair.new.foundations;
             let top = self.tops.iter().find(|(known, _)| *known == foundations).map(|(_, top)| *top);
             if pair.state == PairState::Frozen
