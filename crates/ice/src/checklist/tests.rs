@@ -4,9 +4,9 @@ use super::{ChecklistSet, Inserted, NewPair};
 use crate::local::LocalId;
 use crate::pair::{Flags, PairId, PairState};
 use crate::remote::RemoteId;
-use std::format;
-use std::string::String;
-use std::vec::Vec;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The rows of the tables: two streams with two components each.
 const ROWS: [(u16, u16); 4] = [(0, 1), (0, 2), (1, 1), (1, 2)];
@@ -143,15 +143,18 @@ struct Plain {
     is_fresh: bool,
 }
 
+/// The place in a column: stream, component and priority.
+type Key = (u16, u16, core::cmp::Reverse<u64>);
+
 #[derive(Default)]
 struct Model {
     pairs: Vec<Plain>,
     succeeded: Vec<(u16, u64)>,
-    tops: Vec<((u16, u64), (u16, u16, core::cmp::Reverse<u64>))>,
+    tops: Vec<((u16, u64), Key)>,
 }
 
 impl Model {
-    fn key(new: &NewPair) -> (u16, u16, core::cmp::Reverse<u64>) {
+    fn key(new: &NewPair) -> Key {
         (new.list, new.component, core::cmp::Reverse(new.priority))
     }
 
@@ -283,23 +286,27 @@ fn rfc8445_6_1_4_2_a_naive_model_agrees_under_random_transitions() {
                     model.pairs.retain(|pair| pair.id != id);
                 }
             }
-            for plain in &model.pairs {
-                assert_eq!(set.state(plain.id), Some(plain.state), "seed {seed} step {step} {plain:?}");
-            }
-            assert_eq!(set.len(), model.pairs.len());
-            assert!(set.len() <= 12);
-            let open = model.pairs.iter().filter(|p| matches!(p.state, PairState::Waiting | PairState::InProgress));
-            assert_eq!(set.open_checks(), open.count(), "seed {seed} step {step}");
-            for list in 0..2 {
-                let order: Vec<u64> = set.in_order(list).map(|(_, pair)| pair.priority).collect();
-                assert!(order.is_sorted_by(|a, b| a >= b));
-                assert!(set.in_order(list).all(|(_, pair)| !pair.flags.has(Flags::FREE)));
-            }
-            let mut copy = set.clone();
-            let can = set.has_next();
-            let has = copy.next_check().is_some();
-            assert!(can || !has, "seed {seed} step {step}: a check that `has_next` does not announce");
+            assert_same(&set, &model, &format!("seed {seed} step {step}"));
         }
-        assert!(!format!("{set:?}").is_empty());
     }
+}
+
+/// States, order, counts and the announcement of the next check.
+fn assert_same(set: &ChecklistSet, model: &Model, context: &str) {
+    for plain in &model.pairs {
+        assert_eq!(set.state(plain.id), Some(plain.state), "{context} {plain:?}");
+    }
+    assert_eq!(set.len(), model.pairs.len());
+    assert!(set.len() <= 12);
+    let open = model.pairs.iter().filter(|p| matches!(p.state, PairState::Waiting | PairState::InProgress));
+    assert_eq!(set.open_checks(), open.count(), "{context}");
+    for list in 0..2 {
+        let order: Vec<u64> = set.in_order(list).map(|(_, pair)| pair.priority).collect();
+        assert!(order.is_sorted_by(|a, b| a >= b));
+        assert!(set.in_order(list).all(|(_, pair)| !pair.flags.has(Flags::FREE)));
+    }
+    let mut copy = set.clone();
+    let can = set.has_next();
+    let has = copy.next_check().is_some();
+    assert!(can || !has, "{context}: a check that `has_next` does not announce");
 }

@@ -200,7 +200,8 @@ fn random_runs_reach_all_parts_of_a_session() {
                 AgentEvent::Selected(_) => 4,
                 AgentEvent::Failed(_) => 5,
                 AgentEvent::Closed => 6,
-                _ => continue,
+                AgentEvent::State(_) => continue,
+                _ => panic!("a new event: {event:?}"),
             }] += 1;
         }
     }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
+extern crate alloc;
+
 mod candidates;
 mod cases;
 mod gather;

@@ -3,11 +3,11 @@
 use crate::lab::{Lab, ONE, Side, ms};
 use crate::shim::Kind;
 use crate::system::POLICIES;
+use alloc::collections::BTreeSet;
 use core::time::Duration;
 use portolan_ice::{AgentConfig, AgentEvent, AgentState, ComponentId, Nomination, Policy};
 use portolan_machine::Instant;
 use portolan_sim::Link;
-use std::collections::BTreeSet;
 
 const S: Duration = Duration::from_secs(1);
 
@@ -168,9 +168,9 @@ fn rfc8445_8_1_1_a_component_has_one_selected_pair_and_only_selections_change_it
             full(&mut lab);
             lab.run(20 * S);
             for side in Side::BOTH {
-                let last = lab.events.iter().rev().find_map(|(_, known, event)| match event {
-                    AgentEvent::Selected(selection) if *known == side => Some(selection.path),
-                    _ => None,
+                let last = lab.events.iter().rev().find_map(|(_, known, event)| {
+                    let AgentEvent::Selected(selection) = event else { return None };
+                    (*known == side).then_some(selection.path)
                 });
                 let Some(selected) = lab.selected(side) else { continue };
                 let last = last.unwrap();
