@@ -10,6 +10,7 @@ mod connecting;
 mod direct;
 mod lab;
 mod laws;
+mod matrix;
 mod pair;
 mod relaying;
 mod replacing;
