@@ -68,6 +68,7 @@ use track::Track;
 /// * without a remote description the session fails 15 minutes after the start or restart;
 /// * after the remote description it fails when the PAC timer (39.5 s) is over and no check is pending. A check is pending
 ///   for 79 × RTO: 39.5 s with up to 10 open pairs, 395 s with 100 open pairs (RFC 8445 §14.3);
+/// * if all responses are lost but requests arrive, a pair counts as pending for two of these times from its first check;
 /// * a controlled agent that gets no nomination fails 79 s after the remote description, or after its last check;
 /// * after the selection it fails 30 s after the last consent response (RFC 7675 §5.1).
 ///

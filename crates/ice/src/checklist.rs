@@ -38,7 +38,19 @@ struct Checklist {
     triggered: VecDeque<PairId>,
     waiting: u16,
     frozen: u16,
+    /// The number of triggered checks since the last ordinary one.
+    streak: u8,
 }
+
+impl Checklist {
+    /// The number of pairs in the triggered-check queue, which are Waiting.
+    fn queued(&self) -> u16 {
+        u16::try_from(self.triggered.len()).unwrap_or(u16::MAX)
+    }
+}
+
+/// After this number of triggered checks, one ordinary check is sent.
+const STREAK: u8 = 4;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ChecklistSet {
@@ -93,6 +105,7 @@ impl ChecklistSet {
             triggered: VecDeque::new(),
             waiting: 0,
             frozen: 0,
+            streak: 0,
         };
         Self {
             pairs: Vec::new(),
@@ -225,8 +238,12 @@ impl ChecklistSet {
     }
 
     fn next_of(&mut self, turn: usize) -> Option<(PairId, bool)> {
-        // A triggered check of a checklist that is not Running is a renewed nomination.
-        if let Some(id) = self.lists.get_mut(turn)?.triggered.pop_front() {
+        // A triggered check of a checklist that is not Running is a renewed nomination. A peer whose checks come from ever
+        // new addresses triggers a check each Ta, so an ordinary check follows after some triggered ones.
+        let list = self.lists.get_mut(turn)?;
+        let is_ordinary_due = list.streak >= STREAK && list.state == ChecklistState::Running && list.waiting > list.queued();
+        list.streak = if is_ordinary_due || list.triggered.is_empty() { 0 } else { list.streak + 1 };
+        if let Some(id) = if is_ordinary_due { None } else { list.triggered.pop_front() } {
             self.flag(id, Flags::TRIGGERED, false);
             return Some((id, true));
         }
@@ -238,7 +255,8 @@ impl ChecklistSet {
             self.unfreeze_idle(turn);
         }
         let list = self.lists.get(turn).filter(|list| list.waiting > 0)?;
-        let id = list.order.iter().copied().find(|id| self.state(*id) == Some(PairState::Waiting))?;
+        let is_ordinary = |pair: &Pair| pair.state == PairState::Waiting && !pair.flags.has(Flags::TRIGGERED);
+        let id = list.order.iter().copied().find(|id| self.get(*id).is_some_and(is_ordinary))?;
         Some((id, false))
     }
 

@@ -5,7 +5,7 @@
 
 use super::Agent;
 use super::pairing::{Origin, is_usable};
-use crate::candidate::ComponentId;
+use crate::candidate::{CandidateKind, ComponentId};
 use crate::checklist::ChecklistState;
 use crate::config::Policy;
 use crate::judge::{Check, Judgement, judge};
@@ -95,14 +95,19 @@ impl Agent {
         if check.use_candidate && !self.follows(local, remote, component, check) {
             return self.refuse(cx, datagram, request, ErrorCode::BAD_REQUEST, Some(key));
         }
+        let use_candidate = check.use_candidate && !self.session.role.is_controlling();
+        let arrived = Arrived { local, remote, component, priority: check.priority, use_candidate, id };
+        let side = self.session.remote(component.stream);
+        let is_current = side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag);
+        // Without room for the candidate the agent cannot follow a nomination, so the peer must not get a success response.
+        if is_current && is_usable(remote) && self.learn_remote(cx, arrived).is_none() {
+            return self.refuse(cx, datagram, request, ErrorCode::SERVER_ERROR, Some(key));
+        }
         self.respond(datagram, message::success(request, remote, key));
         if !is_usable(remote) {
             return;
         }
-        let use_candidate = check.use_candidate && !self.session.role.is_controlling();
-        let arrived = Arrived { local, remote, component, priority: check.priority, use_candidate, id };
-        let side = self.session.remote(component.stream);
-        if side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag) {
+        if is_current {
             self.process_check(cx, arrived);
         } else if self.session.is_past(check.remote_ufrag) {
             // The peer has restarted: its old checks are answered, and nothing follows from them (§9).
@@ -213,13 +218,36 @@ impl Agent {
             return Some(known);
         }
         let limit = self.config.remote_candidates + LEARNED;
-        let learned = self.remotes.learn(component, remote, priority, limit);
+        let mut learned = self.remotes.learn(component, remote, priority, limit);
+        if let (None, Some(useless)) = (learned, self.useless_remote()) {
+            self.forget_pairs(useless);
+            self.remotes.learn_in_place(useless, component, remote, priority);
+            learned = Some(useless);
+        }
         if learned.is_some() {
             cx.note(|| AgentNote::PeerReflexive { is_remote: true, address: remote });
         } else {
             cx.note(|| AgentNote::Dropped { from: remote, why: AgentDropped::CandidatesFull });
         }
         learned
+    }
+
+    /// A peer-reflexive candidate whose pairs have all failed.
+    fn useless_remote(&self) -> Option<RemoteId> {
+        let is_useless = |id: RemoteId| {
+            let mut pairs = self.set.iter().filter(|(_, pair)| pair.remote == id);
+            pairs.all(|(_, pair)| pair.state == PairState::Failed)
+        };
+        let learned = self.remotes.iter().filter(|(_, remote)| remote.kind == CandidateKind::PeerReflexive);
+        learned.map(|(id, _)| id).find(|id| is_useless(*id))
+    }
+
+    fn forget_pairs(&mut self, remote: RemoteId) {
+        let pairs: Vec<PairId> = self.set.iter().filter(|(_, pair)| pair.remote == remote).map(|(id, _)| id).collect();
+        for id in pairs {
+            self.checks.forget(id);
+            self.set.remove(id);
+        }
     }
 
     /// Enqueues a triggered check, unless the pair has succeeded (§7.3.1.4).

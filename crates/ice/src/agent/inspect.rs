@@ -85,8 +85,9 @@ impl Agent {
         self.session.remote(stream).map(|side| &side.keys.credentials)
     }
 
-    /// The path for data of a component: the selected path, or during a restart the previous one. Before the selection it
-    /// is a valid pair, for 30 s from its last response (RFC 8445 §12.1). `None`: no data may be sent.
+    /// The path for data of a component. It is the selected path, or during a restart the previous one. Before the
+    /// selection it is any valid pair, for 30 s from its last response (RFC 8445 §12.1, RFC 7675 §5.1). `None`: no data may
+    /// be sent.
     #[must_use]
     pub fn path(&self, component: ComponentId) -> Option<Path> {
         if self.session.stage != Stage::Running {
