@@ -49,6 +49,7 @@ use crate::local::LocalTable;
 use crate::note::{AgentDropped, AgentNote};
 use crate::remote::RemoteTable;
 use crate::role::Role;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use incoming::Early;
 use pairing::Names;
@@ -67,6 +68,7 @@ use track::Track;
 /// * without a remote description the session fails 15 minutes after the start or restart;
 /// * after the remote description it fails when the PAC timer (39.5 s) is over and no check is pending. A check is pending
 ///   for 79 × RTO: 39.5 s with up to 10 open pairs, 395 s with 100 open pairs (RFC 8445 §14.3);
+/// * if all responses are lost but requests arrive, a pair counts as pending for two of these times from its first check;
 /// * a controlled agent that gets no nomination fails 79 s after the remote description, or after its last check;
 /// * after the selection it fails 30 s after the last consent response (RFC 7675 §5.1).
 ///
@@ -77,7 +79,7 @@ use track::Track;
 /// # Bounds
 ///
 /// At most [`AgentConfig::PAIRS`] pairs, [`AgentConfig::REMOTE_CANDIDATES`] signalled remote candidates, 256 local
-/// candidates, 256 pending checks and 32 early checks.
+/// candidates, 32 early checks, and 256 pending checks or two for each pair.
 #[derive(Clone, Debug)]
 pub struct Agent {
     config: AgentConfig,
@@ -104,19 +106,29 @@ pub struct RemoteDescription {
     pub has_ended: bool,
     /// The candidates that are known so far.
     pub candidates: Vec<CandidateAttribute>,
+    /// The username fragment of the receiver that the peer had when it chose these credentials. An answer of SDP has it.
+    /// So a description that answers the current session does not restart it.
+    pub answers: Option<Box<str>>,
 }
 
 impl RemoteDescription {
     /// The description of a full agent that has no candidates yet.
     #[must_use]
     pub const fn new(credentials: Credentials) -> Self {
-        Self { credentials, is_lite: false, has_ended: false, candidates: Vec::new() }
+        Self { credentials, is_lite: false, has_ended: false, candidates: Vec::new(), answers: None }
     }
 
     /// Returns the same description with these candidates.
     #[must_use]
     pub fn with_candidates(mut self, candidates: Vec<CandidateAttribute>) -> Self {
         self.candidates = candidates;
+        self
+    }
+
+    /// Returns the same description, which the peer made when it had the receiver's credentials with this username fragment.
+    #[must_use]
+    pub fn answering(mut self, ufrag: &str) -> Self {
+        self.answers = Some(ufrag.into());
         self
     }
 
@@ -147,7 +159,7 @@ impl Agent {
             locals: LocalTable::default(),
             remotes: RemoteTable::default(),
             set: ChecklistSet::new(config.streams.len(), config.pairs),
-            checks: Checks::new(),
+            checks: Checks::new(config.pairs),
             tracks: config.components().take(Self::COMPONENTS + 1).map(Track::new).collect(),
             early: Vec::new(),
             names: Names::default(),
@@ -343,6 +355,7 @@ impl Agent {
     /// Applies everything that follows from a change: nominations, the next check, failures, and the state.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         if self.session.stage == Stage::Running {
+            self.pair_lite(cx);
             self.nominate(cx);
             self.complete(cx);
             self.send_next_check(cx);
@@ -389,7 +402,8 @@ impl Agent {
     }
 
     fn socket(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) -> Verdict {
-        if self.session.stage != Stage::Running || self.locals.base_of(socket).is_none() {
+        let has_started = matches!(self.session.stage, Stage::Running | Stage::Failed);
+        if !has_started || self.locals.base_of(socket).is_none() {
             return Verdict::NotMine;
         }
         match event {
@@ -451,6 +465,7 @@ impl Agent {
         let deadlines = [
             at(clock.description, "the remote description"),
             at(self.checks.next(), "retransmission of a check"),
+            at(self.next_give_up(), "a place for a discarded pair"),
             at(self.next_pacing(), "pacing of checks"),
             at(self.next_consent(), "consent"),
             at(self.tracks.iter().filter_map(|track| track.wait_until).min(), "nomination"),

@@ -16,6 +16,7 @@ use crate::remote::RemoteId;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use groups::{Column, Groups};
+use portolan_machine::Instant;
 
 /// The state of a checklist (RFC 8445 §6.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +38,19 @@ struct Checklist {
     triggered: VecDeque<PairId>,
     waiting: u16,
     frozen: u16,
+    /// The number of triggered checks since the last ordinary one.
+    streak: u8,
 }
+
+impl Checklist {
+    /// The number of pairs in the triggered-check queue, which are Waiting.
+    fn queued(&self) -> u16 {
+        u16::try_from(self.triggered.len()).unwrap_or(u16::MAX)
+    }
+}
+
+/// After this number of triggered checks, one ordinary check is sent.
+const STREAK: u8 = 4;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ChecklistSet {
@@ -53,6 +66,8 @@ pub(crate) struct ChecklistSet {
     has_fresh: bool,
     /// The last pair that filled a free place (policy of browsers).
     refill_mark: (u64, LocalId, RemoteId),
+    /// Whether a discarded pair may wait for a free place.
+    has_discarded: bool,
 }
 
 /// A pair to insert.
@@ -90,6 +105,7 @@ impl ChecklistSet {
             triggered: VecDeque::new(),
             waiting: 0,
             frozen: 0,
+            streak: 0,
         };
         Self {
             pairs: Vec::new(),
@@ -101,6 +117,7 @@ impl ChecklistSet {
             pending: 0,
             has_fresh: false,
             refill_mark: (u64::MAX, LocalId(0), RemoteId(0)),
+            has_discarded: false,
         }
     }
 
@@ -116,6 +133,7 @@ impl ChecklistSet {
     pub(crate) fn insert(&mut self, new: NewPair, keeps_relayed: bool) -> Inserted {
         let mut discarded = None;
         if self.len() >= self.limit {
+            self.has_discarded = true;
             let Some(victim) = self.victim(new, keeps_relayed) else { return Inserted::Discarded };
             discarded = self.get(victim).map(|pair| (pair.local, pair.remote));
             self.remove(victim);
@@ -220,8 +238,13 @@ impl ChecklistSet {
     }
 
     fn next_of(&mut self, turn: usize) -> Option<(PairId, bool)> {
-        // A triggered check of a checklist that is not Running is a renewed nomination.
-        if let Some(id) = self.lists.get_mut(turn)?.triggered.pop_front() {
+        // A triggered check of a checklist that is not Running is a renewed nomination. A peer whose checks come from ever
+        // new addresses triggers a check each Ta, so an ordinary check follows after some triggered ones.
+        let list = self.lists.get_mut(turn)?;
+        let is_ordinary_due =
+            list.streak >= STREAK && list.state == ChecklistState::Running && list.waiting > list.queued();
+        list.streak = if is_ordinary_due || list.triggered.is_empty() { 0 } else { list.streak + 1 };
+        if let Some(id) = if is_ordinary_due { None } else { list.triggered.pop_front() } {
             self.flag(id, Flags::TRIGGERED, false);
             return Some((id, true));
         }
@@ -233,7 +256,8 @@ impl ChecklistSet {
             self.unfreeze_idle(turn);
         }
         let list = self.lists.get(turn).filter(|list| list.waiting > 0)?;
-        let id = list.order.iter().copied().find(|id| self.state(*id) == Some(PairState::Waiting))?;
+        let is_ordinary = |pair: &Pair| pair.state == PairState::Waiting && !pair.flags.has(Flags::TRIGGERED);
+        let id = list.order.iter().copied().find(|id| self.get(*id).is_some_and(is_ordinary))?;
         Some((id, false))
     }
 
@@ -422,6 +446,11 @@ impl ChecklistSet {
         self.records.get(usize::from(id.0))
     }
 
+    /// The pairs that data may use before the selection, and the ends of their consent.
+    pub(crate) fn consents(&self) -> impl Iterator<Item = (PairId, Instant)> {
+        self.iter().filter_map(|(id, _)| Some((id, self.record(id)?.consent_until?)))
+    }
+
     pub(crate) fn record_mut(&mut self, id: PairId) -> Option<&mut Record> {
         self.records.get_mut(usize::from(id.0))
     }
@@ -463,6 +492,15 @@ impl ChecklistSet {
 
     pub(crate) const fn set_refill_mark(&mut self, mark: (u64, LocalId, RemoteId)) {
         self.refill_mark = mark;
+    }
+
+    /// Whether a discarded pair may wait for a free place.
+    pub(crate) const fn has_discarded(&self) -> bool {
+        self.has_discarded
+    }
+
+    pub(crate) const fn clear_discarded(&mut self) {
+        self.has_discarded = false;
     }
 
     pub(crate) const fn limit(&self) -> usize {

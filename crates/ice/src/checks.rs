@@ -50,15 +50,18 @@ pub(crate) enum Due {
 pub(crate) struct Checks {
     all: Vec<Check>,
     next: Option<Instant>,
+    limit: usize,
 }
 
 impl Checks {
-    pub(crate) const fn new() -> Self {
-        Self { all: Vec::new(), next: None }
+    /// Room for two checks of each pair, and for at least 256 checks.
+    pub(crate) const fn new(pairs: usize) -> Self {
+        let limit = if pairs > Self::LIMIT / 2 { 2 * pairs } else { Self::LIMIT };
+        Self { all: Vec::new(), next: None, limit }
     }
 
-    /// The most checks that are pending at once. Beyond it the oldest cancelled check is forgotten, or the oldest of all.
-    pub(crate) const LIMIT: usize = 256;
+    /// The least limit of pending checks.
+    const LIMIT: usize = 256;
 
     /// The time for which a check that is sent once can be answered.
     pub(crate) const ONCE: Duration = Duration::from_secs(5);
@@ -73,12 +76,20 @@ impl Checks {
     }
 
     pub(crate) fn add(&mut self, check: Check) {
-        if self.all.len() >= Self::LIMIT {
-            let at = self.all.iter().position(|check| check.is_cancelled).unwrap_or(0);
+        if self.all.len() >= self.limit {
+            let at = self.least_useful();
             self.all.remove(at);
         }
         self.next = Some(self.next.map_or(check.due, |next| next.min(check.due)));
         self.all.push(check);
+    }
+
+    /// The check to forget when the table is full: a cancelled check, else a check whose pair has another one. So the last
+    /// check of a pair stays, and its timeout fails the pair.
+    fn least_useful(&self) -> usize {
+        let cancelled = self.all.iter().position(|check| check.is_cancelled);
+        let has_other = |check: &Check| self.of_pair(check.pair).nth(1).is_some();
+        cancelled.or_else(|| self.all.iter().position(has_other)).unwrap_or(0)
     }
 
     /// The check with this id.
@@ -108,7 +119,8 @@ impl Checks {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::new();
+        self.all = Vec::new();
+        self.next = None;
     }
 
     /// The checks of a pair, oldest first.

@@ -79,10 +79,13 @@ impl Script for AgentCommand {
             Self::RemoveLocal(socket) => write!(out, "remove-local {}", socket.0),
             Self::EndLocal => out.write_str("end-local"),
             Self::SetRemote { stream, description } => {
-                let RemoteDescription { credentials, is_lite, has_ended, candidates } = &**description;
+                let RemoteDescription { credentials, is_lite, has_ended, candidates, answers } = &**description;
                 write!(out, "set-remote {stream} {} {}", credentials.ufrag(), credentials.password())?;
                 out.write_str(if *is_lite { " lite" } else { "" })?;
                 out.write_str(if *has_ended { " ended" } else { "" })?;
+                if let Some(ufrag) = answers {
+                    write!(out, " answers={ufrag}")?;
+                }
                 candidates.iter().try_for_each(|candidate| write!(out, " | {candidate}"))
             }
             Self::AddRemote { stream, candidate } => write!(out, "add-remote {stream} {candidate}"),
@@ -125,7 +128,7 @@ const CANDIDATE: ScriptError = ScriptError::new("a stream and a candidate");
 const LOCAL: ScriptError =
     ScriptError::new("component, kind, transport, socket, address, base, preference, server and related address");
 const DESCRIPTION: ScriptError =
-    ScriptError::new("a stream, credentials, `lite` or `ended`, and candidates with `|` before each");
+    ScriptError::new("a stream, credentials, `lite`, `ended` or `answers=UFRAG`, and candidates with `|` before each");
 
 fn number<T: FromStr>(text: &str) -> Result<T, ScriptError> {
     text.parse().map_err(|_| ScriptError::new("a number"))
@@ -195,7 +198,10 @@ fn read_description(text: &str) -> Result<AgentCommand, ScriptError> {
         match flag {
             "lite" => description.is_lite = true,
             "ended" => description.has_ended = true,
-            _ => return Err(DESCRIPTION),
+            _ => match flag.strip_prefix("answers=") {
+                Some(ufrag) => description.answers = Some(ufrag.into()),
+                None => return Err(DESCRIPTION),
+            },
         }
     }
     description.candidates = parts.map(read_candidate).collect::<Result<_, _>>()?;

@@ -8,7 +8,7 @@ use crate::message::KNOWN;
 use crate::role::{Role, RoleDecision};
 use portolan_stun::{Attribute, AttributeType, ErrorCode, Integrity, IntegrityKey, Message, Verified};
 
-/// The keys that a request can have: those of the current session, and those of the session before a restart.
+/// A key that a request can have: that of the current session, or one of the sessions before restarts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LocalKey<'a> {
     pub(crate) ufrag: &'a str,
@@ -37,14 +37,14 @@ pub(crate) enum Judgement<'a> {
     /// A request of the current session.
     Accept { request: Verified<'a>, check: Check<'a>, role: RoleDecision },
     /// A request with the credentials before the restart: a response keeps the consent of the peer.
-    Earlier { request: Verified<'a> },
+    Earlier { request: Verified<'a>, key: IntegrityKey },
 }
 
 /// Judges a Binding request.
-pub(crate) fn judge<'a>(
+pub(crate) fn judge<'a, 'k>(
     message: &Message<'a>,
-    current: LocalKey<'_>,
-    earlier: Option<LocalKey<'_>>,
+    current: LocalKey<'k>,
+    mut earlier: impl Iterator<Item = LocalKey<'k>>,
     role: Role,
 ) -> Judgement<'a> {
     if message.check_fingerprint().is_err() {
@@ -58,8 +58,7 @@ pub(crate) fn judge<'a>(
         return Judgement::Reject { code: ErrorCode::UNAUTHENTICATED };
     };
     let is_current = ufrag == current.ufrag;
-    let Some(known) = (if is_current { Some(current) } else { earlier.filter(|earlier| earlier.ufrag == ufrag) })
-    else {
+    let Some(known) = (if is_current { Some(current) } else { earlier.find(|earlier| earlier.ufrag == ufrag) }) else {
         return Judgement::Reject { code: ErrorCode::UNAUTHENTICATED };
     };
     let Ok(request) = message.verify_with(known.key, Integrity::Sha1) else {
@@ -69,7 +68,7 @@ pub(crate) fn judge<'a>(
         return Judgement::Refuse { request, code: ErrorCode::UNKNOWN_ATTRIBUTE };
     }
     if !is_current {
-        return Judgement::Earlier { request };
+        return Judgement::Earlier { request, key: known.key.clone() };
     }
     let peer = peer_role(&request);
     let Some(priority) = request.priority() else {

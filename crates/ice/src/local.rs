@@ -37,10 +37,18 @@ struct FoundationKey {
     transport: Transport,
 }
 
+impl FoundationKey {
+    const fn of(candidate: &LocalCandidate) -> Self {
+        let LocalCandidate { kind, base, server, transport, .. } = *candidate;
+        Self { kind, base: base.ip(), server, transport }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LocalTable {
     all: Vec<Local>,
-    foundations: Vec<FoundationKey>,
+    /// The number of foundations that were given.
+    foundations: u16,
 }
 
 /// Why a local candidate was not added.
@@ -62,11 +70,24 @@ impl LocalTable {
                 && known.transport == candidate.transport
                 && known.socket == candidate.socket
         };
-        if self.all.iter().filter(|known| !known.is_removed).any(|known| same(&known)) {
-            return Err(NotAdded::Redundant);
-        }
         let foundation = self.foundation(&candidate);
         let local = Local { candidate, foundation, priority, is_removed: false };
+        if let Some(at) = self.all.iter().position(|known| !known.is_removed && same(&known)) {
+            let Some(known) = self.all.get_mut(at) else { return Err(NotAdded::Redundant) };
+            let is_learned = known.candidate.kind == CandidateKind::PeerReflexive;
+            if !is_learned || candidate.kind == CandidateKind::PeerReflexive {
+                return Err(NotAdded::Redundant);
+            }
+            // The owner adds a candidate that a check has found before: the peer gets its real type.
+            *known = local;
+            return Ok(LocalId(at as u16));
+        }
+        // Peer-reflexive candidates leave room for those of the owner.
+        if candidate.kind == CandidateKind::PeerReflexive
+            && self.iter().filter(|(_, known)| known.candidate.kind == CandidateKind::PeerReflexive).count() >= LEARNED
+        {
+            return Err(NotAdded::Full);
+        }
         if let Some(at) = self.all.iter().position(|known| known.is_removed)
             && self.all.len() >= Self::LIMIT
         {
@@ -83,17 +104,15 @@ impl LocalTable {
     }
 
     fn foundation(&mut self, candidate: &LocalCandidate) -> u16 {
-        let key = FoundationKey {
-            kind: candidate.kind,
-            base: candidate.base.ip(),
-            server: candidate.server,
-            transport: candidate.transport,
-        };
-        let at = self.foundations.iter().position(|known| *known == key).unwrap_or_else(|| {
-            self.foundations.push(key);
-            self.foundations.len() - 1
-        });
-        at as u16
+        let key = FoundationKey::of(candidate);
+        let known = self.all.iter().find(|known| FoundationKey::of(&known.candidate) == key);
+        known.map_or_else(
+            || {
+                self.foundations = self.foundations.wrapping_add(1);
+                self.foundations.wrapping_sub(1)
+            },
+            |known| known.foundation,
+        )
     }
 
     pub(crate) fn get(&self, id: LocalId) -> Option<&Local> {
@@ -135,6 +154,11 @@ impl LocalTable {
         removed
     }
 
+    /// Forgets all candidates. Their foundations are not used again.
+    pub(crate) fn clear(&mut self) {
+        self.all = Vec::new();
+    }
+
     /// Forgets the peer-reflexive candidates: a restart flushes the state of checks (§9).
     pub(crate) fn forget_reflexive(&mut self) {
         for local in &mut self.all {
@@ -142,3 +166,6 @@ impl LocalTable {
         }
     }
 }
+
+/// The most peer-reflexive candidates.
+const LEARNED: usize = 64;

@@ -152,6 +152,8 @@ pub enum AgentDropped {
     EarlyFull,
     /// The table of candidates is full.
     CandidatesFull,
+    /// The check belongs to the session before a restart of the peer.
+    Generation,
 }
 
 impl Explain for AgentNote {
@@ -178,6 +180,7 @@ impl Explain for AgentNote {
                 AgentDropped::QueueFull => "dropped-queue-full",
                 AgentDropped::EarlyFull => "dropped-early-full",
                 AgentDropped::CandidatesFull => "dropped-candidates-full",
+                AgentDropped::Generation => "dropped-generation",
             },
             Self::Consent { .. } => "consent-sent",
             Self::Keepalive { .. } => "keepalive-sent",
@@ -255,6 +258,7 @@ impl fmt::Display for AgentNote {
                     AgentDropped::QueueFull => "the queue of outputs is full",
                     AgentDropped::EarlyFull => "too many early checks wait",
                     AgentDropped::CandidatesFull => "the table of candidates is full",
+                    AgentDropped::Generation => "it belongs to the session before a restart of the peer",
                 })
             }
             Self::Consent { component, unanswered } => {
@@ -268,3 +272,8 @@ impl fmt::Display for AgentNote {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::notes;

@@ -129,6 +129,8 @@ pub(crate) struct Record {
     pub(crate) failure: Option<PairFailure>,
     pub(crate) first_check: Option<Instant>,
     pub(crate) last_check: Instant,
+    /// The end of the consent that the last response gave (RFC 7675 §5.1). `None`: no data may be sent.
+    pub(crate) consent_until: Option<Instant>,
 }
 
 /// Returns the priority of a pair: 2³² × MIN(G,D) + 2 × MAX(G,D) + (G>D ? 1 : 0), where G is the priority of the

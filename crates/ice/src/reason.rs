@@ -3,7 +3,6 @@
 //!
 //! ```
 //! use portolan_ice::PairFailure;
-//! use portolan_machine::Explain;
 //!
 //! let why = PairFailure::Timeout { sends: 7 };
 //! assert_eq!(why.to_string(), "no response after 7 requests");
@@ -14,7 +13,7 @@ use crate::candidate::ComponentId;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Clause, Explain, Unreachability};
+use portolan_machine::{Clause, Unreachability};
 
 /// The reason why a candidate is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,22 +39,26 @@ pub enum SkipReason {
     Generation,
 }
 
-impl Explain for SkipReason {
-    fn code(&self) -> &'static str {
+impl SkipReason {
+    /// Returns the code for metrics and tests.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
         match self {
-            Self::Redundant => "candidate-redundant",
-            Self::UnknownType => "candidate-type",
-            Self::Transport => "candidate-transport",
-            Self::Component => "candidate-component",
-            Self::Address => "candidate-address",
-            Self::Full => "candidates-full",
-            Self::Unresolved => "candidate-unresolved",
-            Self::Zone => "candidate-zone",
-            Self::Generation => "candidate-generation",
+            Self::Redundant => "skipped-redundant",
+            Self::UnknownType => "skipped-type",
+            Self::Transport => "skipped-transport",
+            Self::Component => "skipped-component",
+            Self::Address => "skipped-address",
+            Self::Full => "skipped-full",
+            Self::Unresolved => "skipped-unresolved",
+            Self::Zone => "skipped-zone",
+            Self::Generation => "skipped-generation",
         }
     }
 
-    fn rfc(&self) -> Option<Clause> {
+    /// Returns the clause behind the reason, if there is one.
+    #[must_use]
+    pub const fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::Redundant => Clause::new(8445, "5.1.3"),
             Self::UnknownType | Self::Transport | Self::Component | Self::Unresolved | Self::Zone => {
@@ -105,8 +108,10 @@ pub enum PairFailure {
     Nomination,
 }
 
-impl Explain for PairFailure {
-    fn code(&self) -> &'static str {
+impl PairFailure {
+    /// Returns the code for metrics and tests.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::Timeout { .. } => "pair-timeout",
             Self::Unreachable(_) => "pair-unreachable",
@@ -117,7 +122,9 @@ impl Explain for PairFailure {
         }
     }
 
-    fn rfc(&self) -> Option<Clause> {
+    /// Returns the clause behind the reason, if there is one.
+    #[must_use]
+    pub const fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::Timeout { .. } => Clause::new(8445, "7.2.5.2.3"),
             Self::Unreachable(_) => Clause::new(8445, "7.2.5.2.2"),
@@ -165,8 +172,10 @@ pub enum NominationReason {
     Lite,
 }
 
-impl Explain for NominationReason {
-    fn code(&self) -> &'static str {
+impl NominationReason {
+    /// Returns the code for metrics and tests.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::Direct => "nominate-direct",
             Self::NoDirectPairLeft => "nominate-no-direct-left",
@@ -178,7 +187,9 @@ impl Explain for NominationReason {
         }
     }
 
-    fn rfc(&self) -> Option<Clause> {
+    /// Returns the clause behind the reason, if there is one.
+    #[must_use]
+    pub const fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::Direct | Self::NoDirectPairLeft | Self::DirectPairsLate { .. } => Clause::new(8445, "8.1.1"),
             Self::Replacement | Self::Better => Clause::new(8445, "8.1.1"),
@@ -250,8 +261,10 @@ pub enum SessionFailure {
     NoRemoteDescription,
 }
 
-impl Explain for SessionFailure {
-    fn code(&self) -> &'static str {
+impl SessionFailure {
+    /// Returns the code for metrics and tests.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::NoLocalCandidate(_) => "failed-no-local-candidate",
             Self::NoRemoteCandidate(_) => "failed-no-remote-candidate",
@@ -266,7 +279,9 @@ impl Explain for SessionFailure {
         }
     }
 
-    fn rfc(&self) -> Option<Clause> {
+    /// Returns the clause behind the reason, if there is one.
+    #[must_use]
+    pub const fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::NoLocalCandidate(_) | Self::NoRemoteCandidate(_) | Self::NoCommonFamily(_) => Clause::new(8863, "4"),
             Self::AllPairsFailed { .. } => Clause::new(8445, "7.2.5.4"),

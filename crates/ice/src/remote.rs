@@ -62,9 +62,22 @@ impl RemoteTable {
         priority: u32,
         limit: usize,
     ) -> Option<RemoteId> {
+        let learned = self.new_learned(component, address, priority);
+        self.push(learned, limit)
+    }
+
+    /// Puts a peer-reflexive candidate into the place of another one, which has no pair any more.
+    pub(crate) fn learn_in_place(&mut self, id: RemoteId, component: ComponentId, address: SocketAddr, priority: u32) {
+        let learned = self.new_learned(component, address, priority);
+        if let Some(place) = self.all.get_mut(usize::from(id.0)) {
+            *place = learned;
+        }
+    }
+
+    const fn new_learned(&mut self, component: ComponentId, address: SocketAddr, priority: u32) -> Remote {
         self.learned += 1;
         let foundation = u64::MAX - self.learned;
-        self.push(Remote { address, component, kind: CandidateKind::PeerReflexive, priority, foundation }, limit)
+        Remote { address, component, kind: CandidateKind::PeerReflexive, priority, foundation }
     }
 
     fn push(&mut self, candidate: Remote, limit: usize) -> Option<RemoteId> {
@@ -86,6 +99,13 @@ impl RemoteTable {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RemoteId, &Remote)> {
         self.all.iter().enumerate().map(|(at, remote)| (RemoteId(at as u16), remote))
+    }
+
+    /// Forgets the candidates of a stream. The others keep their numbers.
+    pub(crate) fn forget(&mut self, stream: u16) {
+        for remote in self.all.iter_mut().filter(|remote| remote.component.stream == stream) {
+            remote.component = ComponentId::new(u16::MAX, 0);
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -3,7 +3,7 @@
 mod notes;
 
 use super::{RelayDropped, RelayNote};
-use crate::RelayClosure;
+use crate::{ConnectNote, RelayClosure};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use notes::table;
 use portolan_machine::SocketId;
@@ -57,5 +57,9 @@ fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
             N::Dropped { why: D::QueueFull, .. },
         ]
     );
-    notes::assert_documented("connect", &[table]);
+    let peer = HERE;
+    let connection =
+        [ConnectNote::QueueFull { from: HERE }, ConnectNote::NoPermission { peer, why: ClientError::NotRunning }];
+    let connection = table!(ConnectNote, connection, [ConnectNote::QueueFull { .. }, ConnectNote::NoPermission { .. }]);
+    notes::assert_documented("connect", &[connection, table]);
 }

@@ -4,9 +4,13 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test matches the events that it needs")]
 
+extern crate alloc;
+
 mod connecting;
+mod direct;
 mod lab;
 mod laws;
+mod matrix;
 mod pair;
 mod relaying;
 mod replacing;

@@ -126,6 +126,17 @@ impl Pair {
         }
     }
 
+    /// Signals the current credentials of a side, which has restarted.
+    pub(crate) fn describe_again(&mut self, from: Side) {
+        let credentials = self.connection(from).agent().credentials().unwrap().clone();
+        self.describe(from.other(), RemoteDescription::new(credentials));
+    }
+
+    /// The number of allocations at the server.
+    pub(crate) fn allocations(&self) -> usize {
+        self.net.machine(self.server).unwrap().as_second().unwrap().allocations().count()
+    }
+
     fn describe(&mut self, to: Side, description: RemoteDescription) {
         self.net.after(self.host(to), self.signalling, move |node, cx| {
             node.as_first_mut().unwrap().set_remote(cx, 0, description).unwrap();

@@ -17,6 +17,7 @@ use crate::reason::{NominationReason, PairFailure, SessionFailure};
 use crate::remote::RemoteId;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant, Output};
 
@@ -119,10 +120,14 @@ impl Agent {
         if self.seeks_better(component) {
             return;
         }
-        let others: Vec<(PairId, PairState)> =
-            self.pairs_of(component).filter(|(id, _)| *id != nominated).map(|(id, pair)| (id, pair.state)).collect();
-        for (id, state) in others {
-            match state {
+        // With aggressive nomination a better pair can still be nominated: its check goes on (RFC 5245 §8.1.2).
+        let is_aggressive = self.config.nomination == Nomination::Aggressive;
+        let least = if is_aggressive { self.set.get(nominated).map_or(0, |pair| pair.priority) } else { u64::MAX };
+        let others: Vec<(PairId, Pair)> =
+            self.pairs_of(component).filter(|(id, _)| *id != nominated).map(|(id, pair)| (id, *pair)).collect();
+        for (id, pair) in others {
+            match pair.state {
+                PairState::InProgress if pair.priority > least => {}
                 PairState::Frozen | PairState::Waiting => {
                     self.checks.forget(id);
                     self.set.remove(id);
@@ -165,12 +170,19 @@ impl Agent {
             .and_then(|(id, other)| Some((self.path_of(id)?, other.state)));
         let consent = Consent::new(cx);
         let keepalive = self.config.is_lite.then(|| cx.now() + KEEPALIVE);
+        // A component with a selected pair uses no other pair for data.
+        let others: Vec<PairId> = self.pairs_of(component).map(|(id, _)| id).collect();
+        for id in others {
+            if let Some(record) = self.set.record_mut(id) {
+                record.consent_until = None;
+            }
+        }
         if let Some(track) = self.track_mut(component) {
             track.selected = Some(Selected { pair, path, consent, keepalive });
             track.previous = None;
         }
         if self.tracks.iter().all(|track| track.previous.is_none()) {
-            self.session.earlier = None;
+            self.session.earlier.clear();
         }
         let selection = Box::new(Selection { path, why, next_best });
         self.out.push(Output::Event(AgentEvent::Selected(selection)));
@@ -208,16 +220,32 @@ impl Agent {
         let is_nominated = track.nominated.is_some_and(|(nominated, _)| nominated == id);
         let has_nominated = track.nominated.is_some();
         if is_nominated {
-            self.lose_path(cx, component, SessionFailure::LocalRemoved(component));
+            let lost = match why {
+                PairFailure::LocalRemoved => SessionFailure::LocalRemoved(component),
+                PairFailure::Timeout { .. }
+                | PairFailure::Unreachable(_)
+                | PairFailure::NotSymmetric
+                | PairFailure::Error(_)
+                | PairFailure::Nomination => {
+                    let remote = self.path_of(id).map_or(SocketAddr::from(([0; 4], 0)), |path| path.remote);
+                    let alive = self.count_valid(component);
+                    SessionFailure::NominationFailed { component, remote, why, alive }
+                }
+            };
+            self.lose_path(cx, component, lost);
         } else if !has_nominated && (was_nominating || pair.flags.has(Flags::NOMINATE_ON_SUCCESS)) {
             self.nomination_failed(cx, component, id, why);
         }
         self.refill(cx);
     }
 
+    fn count_valid(&self, component: ComponentId) -> u16 {
+        self.pairs_of(component).filter(|(_, pair)| pair.flags.has(Flags::VALID)).count() as u16
+    }
+
     /// The nominating check failed: the checklist fails (§7.2.5.3.4), or the next valid pair is nominated.
     fn nomination_failed(&mut self, cx: &mut Cx<'_>, component: ComponentId, id: PairId, why: PairFailure) {
-        let alive = self.pairs_of(component).filter(|(_, pair)| pair.flags.has(Flags::VALID)).count() as u16;
+        let alive = self.count_valid(component);
         if self.config.policy == Policy::Browserlike {
             return;
         }
@@ -283,6 +311,7 @@ impl Agent {
             track.wait_until = None;
         }
         self.out.push(Output::Event(AgentEvent::Failed(why)));
+        self.release_if_closed();
     }
 
     /// Whether a pair of a component without a nominated pair is Frozen, Waiting or In-Progress.
@@ -298,13 +327,31 @@ impl Agent {
         (0..self.config.streams.len() as u16).filter_map(|stream| self.failure_of(stream)).map(|(at, _)| at).min()
     }
 
+    /// The time at which the last open pair of a stream is too old to count as open. `None`: a pair was not checked yet.
+    ///
+    /// If all responses are lost, the checks of two agents trigger each other without end (§7.3.1.4). A pair counts as open
+    /// for two transaction timeouts from its first check.
+    fn open_until(&self, stream: u16) -> Option<Instant> {
+        let longest = self.longest_check() * 2;
+        let open = self.set.in_order(stream).filter(|(_, pair)| {
+            let is_open = !matches!(pair.state, PairState::Succeeded | PairState::Failed);
+            is_open && !self.is_concluded(ComponentId::new(pair.list, pair.component))
+        });
+        let mut end = Instant::ORIGIN;
+        for (id, _) in open {
+            end = end.max(self.set.record(id)?.first_check? + longest);
+        }
+        Some(end)
+    }
+
     /// The time of the failure of a checklist, and its component. `None`: a check is pending, or the checklist is
     /// completed.
     fn failure_of(&self, stream: u16) -> Option<(Instant, ComponentId)> {
         let side = self.session.remote(stream)?;
-        if self.set.list_state(stream) != Some(ChecklistState::Running) || self.has_open(stream) {
+        if self.set.list_state(stream) != Some(ChecklistState::Running) {
             return None;
         }
+        let open_until = self.open_until(stream)?;
         let track = self.tracks.iter().find(|track| track.id.stream == stream && track.nominated.is_none())?;
         let has_valid = self.pairs_of(track.id).any(|(_, pair)| pair.flags.has(Flags::VALID));
         let pac = self.session.clock.pac?;
@@ -316,7 +363,7 @@ impl Agent {
             // The PAC timer is the fallback for a peer that does not end its candidates (RFC 8863 §5).
             pac + self.config.times.pac
         };
-        Some((at, track.id))
+        Some((at.max(open_until), track.id))
     }
 
     /// Fails the session when a deadline has passed.

@@ -5,7 +5,7 @@
 
 use super::Agent;
 use super::pairing::{Origin, is_usable};
-use crate::candidate::ComponentId;
+use crate::candidate::{CandidateKind, ComponentId};
 use crate::checklist::ChecklistState;
 use crate::config::Policy;
 use crate::judge::{Check, Judgement, judge};
@@ -53,7 +53,7 @@ impl Agent {
     pub(super) fn request(&mut self, cx: &mut Cx<'_>, local: LocalId, datagram: Datagram<'_>, message: &Message<'_>) {
         let from = datagram.remote;
         let Some(current) = &self.session.local else { return };
-        let earlier = self.session.earlier.as_ref().map(super::session::Keys::as_local);
+        let earlier = self.session.earlier.iter().map(super::session::Keys::as_local);
         match judge(message, current.as_local(), earlier, self.session.role) {
             Judgement::Ignore => cx.note(|| AgentNote::Dropped { from, why: AgentDropped::Fingerprint }),
             Judgement::Reject { code } => self.refuse(cx, datagram, &message.exempt(), code, None),
@@ -61,16 +61,14 @@ impl Agent {
                 let key = current.key.clone();
                 self.refuse(cx, datagram, &request, code, Some(&key));
             }
-            Judgement::Earlier { request } => {
+            Judgement::Earlier { request, key } => {
                 // The peer keeps its consent on the previous path during the restart (RFC 7675 §5.1). A success from another
                 // address would validate a pair of the ended session, which the peer could select.
                 if !self.is_previous_path(from) {
                     return self.refuse(cx, datagram, &message.exempt(), ErrorCode::UNAUTHENTICATED, None);
                 }
-                if let Some(earlier) = &self.session.earlier {
-                    let bytes = message::success(&request, from, &earlier.key);
-                    self.respond(datagram, bytes);
-                }
+                let bytes = message::success(&request, from, &key);
+                self.respond(datagram, bytes);
             }
             Judgement::Accept { request, check, role } => {
                 let key = current.key.clone();
@@ -106,15 +104,23 @@ impl Agent {
         if check.use_candidate && !self.follows(local, remote, component, check) {
             return self.refuse(cx, datagram, request, ErrorCode::BAD_REQUEST, Some(key));
         }
+        let use_candidate = check.use_candidate && !self.session.role.is_controlling();
+        let arrived = Arrived { local, remote, component, priority: check.priority, use_candidate, id };
+        let side = self.session.remote(component.stream);
+        let is_current = side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag);
+        // Without room for the candidate the agent cannot follow a nomination, so the peer must not get a success response.
+        if is_current && is_usable(remote) && self.learn_remote(cx, arrived).is_none() {
+            return self.refuse(cx, datagram, request, ErrorCode::SERVER_ERROR, Some(key));
+        }
         self.respond(datagram, message::success(request, remote, key));
         if !is_usable(remote) {
             return;
         }
-        let use_candidate = check.use_candidate && !self.session.role.is_controlling();
-        let arrived = Arrived { local, remote, component, priority: check.priority, use_candidate, id };
-        let side = self.session.remote(component.stream);
-        if side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag) {
+        if is_current {
             self.process_check(cx, arrived);
+        } else if self.session.is_past(check.remote_ufrag) {
+            // The peer has restarted: its old checks are answered, and nothing follows from them (§9).
+            cx.note(|| AgentNote::Dropped { from: remote, why: AgentDropped::Generation });
         } else {
             self.keep_early(cx, datagram.socket, arrived, check.remote_ufrag);
         }
@@ -155,6 +161,11 @@ impl Agent {
         }
         cx.note(|| AgentNote::Early { from });
         self.early.push(Early { socket, remote, priority, use_candidate, id, ufrag: ufrag.into() });
+    }
+
+    /// Whether a check has arrived from a peer with this username fragment, whose description is not known.
+    pub(super) fn has_early(&self, ufrag: &str) -> bool {
+        self.early.iter().any(|early| *early.ufrag == *ufrag)
     }
 
     /// Processes the checks that arrived before the description of the peer.
@@ -199,7 +210,7 @@ impl Agent {
         if arrived.use_candidate {
             self.peer_nominates(cx, id, arrived);
         } else {
-            self.trigger(id);
+            self.trigger(cx, id);
         }
     }
 
@@ -216,7 +227,12 @@ impl Agent {
             return Some(known);
         }
         let limit = self.config.remote_candidates + LEARNED;
-        let learned = self.remotes.learn(component, remote, priority, limit);
+        let mut learned = self.remotes.learn(component, remote, priority, limit);
+        if let (None, Some(useless)) = (learned, self.useless_remote()) {
+            self.forget_pairs(useless);
+            self.remotes.learn_in_place(useless, component, remote, priority);
+            learned = Some(useless);
+        }
         if learned.is_some() {
             cx.note(|| AgentNote::PeerReflexive { is_remote: true, address: remote });
         } else {
@@ -225,9 +241,33 @@ impl Agent {
         learned
     }
 
+    /// A peer-reflexive candidate whose pairs have all failed.
+    fn useless_remote(&self) -> Option<RemoteId> {
+        let is_useless = |id: RemoteId| {
+            let mut pairs = self.set.iter().filter(|(_, pair)| pair.remote == id);
+            pairs.all(|(_, pair)| pair.state == PairState::Failed)
+        };
+        let learned = self.remotes.iter().filter(|(_, remote)| remote.kind == CandidateKind::PeerReflexive);
+        learned.map(|(id, _)| id).find(|id| is_useless(*id))
+    }
+
+    fn forget_pairs(&mut self, remote: RemoteId) {
+        let pairs: Vec<PairId> = self.set.iter().filter(|(_, pair)| pair.remote == remote).map(|(id, _)| id).collect();
+        for id in pairs {
+            self.checks.forget(id);
+            self.set.remove(id);
+        }
+    }
+
     /// Enqueues a triggered check, unless the pair has succeeded (§7.3.1.4).
-    fn trigger(&mut self, id: PairId) {
+    ///
+    /// After one transaction timeout a pending check is not replaced any more: it may time out, although the checks of the
+    /// peer arrive.
+    fn trigger(&mut self, cx: &Cx<'_>, id: PairId) {
+        let first = self.set.record(id).and_then(|record| record.first_check);
+        let is_old = first.is_some_and(|first| first + self.longest_check() <= cx.now());
         match self.set.state(id) {
+            Some(PairState::InProgress) if is_old => {}
             Some(PairState::InProgress) => {
                 self.checks.cancel(id);
                 self.set.trigger(id);
@@ -246,7 +286,7 @@ impl Agent {
                 self.set_nominated(cx, id, NominationReason::Peer);
             }
         } else {
-            self.trigger(id);
+            self.trigger(cx, id);
             self.set.flag(id, Flags::NOMINATE_ON_SUCCESS, true);
         }
     }

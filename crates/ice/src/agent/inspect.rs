@@ -77,8 +77,17 @@ impl Agent {
         self.session.local.as_ref().map(|keys| &keys.credentials)
     }
 
-    /// The path for data of a component: the selected path; during a restart the previous one; before the selection any
-    /// valid pair (RFC 8445 §12.1). `None`: no data may be sent.
+    /// The credentials of the peer for a stream. `None`: the agent waits for the description of the peer. A description
+    /// for the peer that has its username fragment ([`RemoteDescription::answering`](super::RemoteDescription::answering))
+    /// is not taken for a new restart.
+    #[must_use]
+    pub fn remote_credentials(&self, stream: u16) -> Option<&Credentials> {
+        self.session.remote(stream).map(|side| &side.keys.credentials)
+    }
+
+    /// The path for data of a component. It is the selected path, or during a restart the previous one. Before the
+    /// selection it is any valid pair, for 30 s from its last response (RFC 8445 §12.1, RFC 7675 §5.1). `None`: no data may
+    /// be sent.
     #[must_use]
     pub fn path(&self, component: ComponentId) -> Option<Path> {
         if self.session.stage != Stage::Running {
@@ -98,8 +107,10 @@ impl Agent {
     }
 
     fn valid_path(&self, component: ComponentId) -> Option<Path> {
-        let valid = self.pairs_of(component).find(|(_, pair)| pair.flags.has(Flags::VALID))?;
-        self.path_of(valid.0)
+        let has_consent = |id| self.set.record(id).is_some_and(|record| record.consent_until.is_some());
+        let (valid, _) =
+            self.pairs_of(component).find(|(id, pair)| pair.flags.has(Flags::VALID) && has_consent(*id))?;
+        self.path_of(valid)
     }
 
     /// The component of data that arrived from this address on this socket. `None`: the data is not the peer's.

@@ -76,6 +76,12 @@ impl Agent {
         self.config.times.ta.saturating_mul(open).max(RTO_MIN)
     }
 
+    /// The transaction timeout of a check at the largest RTO of the present pairs: 39.5 s with up to 10 pairs.
+    pub(super) fn longest_check(&self) -> Duration {
+        let pairs = u32::try_from(self.set.len()).unwrap_or(u32::MAX);
+        Checks::duration(self.config.times.ta.saturating_mul(pairs).max(RTO_MIN))
+    }
+
     /// Encodes and queues a check. A retransmission has the same content as the first send.
     fn transmit_check(&mut self, check: &Check) {
         let Some(pair) = self.set.get(check.pair) else { return };
@@ -113,11 +119,13 @@ impl Agent {
                 Due::TimedOut(check) => self.timed_out(cx, check),
             }
         }
+        self.give_up(cx);
     }
 
     fn timed_out(&mut self, cx: &mut Cx<'_>, check: Check) {
-        let is_pending = self.checks.of_pair(check.pair).any(|other| !other.is_cancelled);
-        if check.is_cancelled || is_pending || self.set.state(check.pair) != Some(PairState::InProgress) {
+        // A check that was cancelled for a triggered check leaves the pair Waiting, or another check pending.
+        let is_pending = self.checks.of_pair(check.pair).any(|other| !other.is_cancelled || check.is_cancelled);
+        if is_pending || self.set.state(check.pair) != Some(PairState::InProgress) {
             return;
         }
         let counters = self.set.record(check.pair).map(|record| record.counters);
@@ -158,13 +166,20 @@ impl Agent {
         if self.config.is_lite {
             return self.tracks.iter().filter_map(|track| track.selected.as_ref()?.keepalive).min();
         }
-        selected.chain(previous).min()
+        selected.chain(previous).chain(self.set.consents().map(|(_, until)| until)).min()
     }
 
     /// Sends the consent requests that are due, and ends the paths whose consent has expired.
     pub(super) fn advance_consent(&mut self, cx: &mut Cx<'_>) {
         if self.config.is_lite {
             return self.send_keepalives(cx);
+        }
+        let now = cx.now();
+        let ended: Vec<PairId> = self.set.consents().filter(|(_, until)| *until <= now).map(|(id, _)| id).collect();
+        for record in ended {
+            if let Some(record) = self.set.record_mut(record) {
+                record.consent_until = None;
+            }
         }
         for at in 0..self.tracks.len() {
             self.advance_previous(cx, at);

@@ -4,6 +4,8 @@
 //! that is not used has a note. A name waits for its address, in a bounded list.
 
 use super::Agent;
+use super::session::Stage;
+use super::track::Track;
 use crate::candidate::{CandidateKind, ComponentId, LocalCandidate, Transport};
 use crate::checklist::{ChecklistState, Inserted, NewPair};
 use crate::config::Policy;
@@ -34,6 +36,10 @@ impl Names {
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
     }
+
+    pub(super) fn forget(&mut self, stream: u16) {
+        self.waiting.retain(|(known, _)| *known != stream);
+    }
 }
 
 impl Agent {
@@ -46,6 +52,7 @@ impl Agent {
         }
         match self.locals.add(candidate, candidate.priority()) {
             Ok(id) => {
+                self.forget_pairs(id);
                 self.signal(id);
                 self.pair_local(cx, id);
             }
@@ -56,6 +63,15 @@ impl Agent {
             Err(NotAdded::Full) => return Err(AgentError::Full { limit: LocalTable::LIMIT }),
         }
         Ok(())
+    }
+
+    /// Removes the failed pairs of a removed candidate whose number is used again.
+    fn forget_pairs(&mut self, id: LocalId) {
+        let old: Vec<PairId> = self.set.iter().filter(|(_, pair)| pair.local == id).map(|(id, _)| id).collect();
+        for pair in old {
+            self.checks.forget(pair);
+            self.set.remove(pair);
+        }
     }
 
     /// Asks the owner to signal a candidate.
@@ -84,6 +100,27 @@ impl Agent {
             }
         }
         self.early.retain(|early| early.socket != socket);
+        self.release_if_closed();
+    }
+
+    /// The pairs of a failed session stay for reports as long as a socket is open.
+    pub(super) fn release_if_closed(&mut self) {
+        if self.session.stage == Stage::Failed && self.locals.iter().next().is_none() {
+            self.release();
+        }
+    }
+
+    /// Forgets candidates and pairs.
+    fn release(&mut self) {
+        self.set.clear();
+        self.remotes.clear();
+        self.locals.clear();
+        for track in &mut self.tracks {
+            *track = Track::new(track.id);
+        }
+        for stream in 0..self.config.streams.len() as u16 {
+            self.set.set_list_state(stream, ChecklistState::Failed);
+        }
     }
 
     pub(super) fn accept_remote(&mut self, cx: &mut Cx<'_>, stream: u16, candidate: &CandidateAttribute) {
@@ -191,6 +228,10 @@ impl Agent {
         }
         let new = self.new_pair(local, remote, origin)?;
         let keeps_relayed = self.config.policy == Policy::Browserlike;
+        let component = ComponentId::new(new.list, new.component);
+        if origin == Origin::Candidates && self.seeks_better(component) {
+            self.set.set_list_state(new.list, ChecklistState::Running);
+        }
         let address = self.remotes.get(remote)?.address;
         let limit = self.set.limit();
         match self.set.insert(new, keeps_relayed) {
@@ -217,7 +258,8 @@ impl Agent {
         let (local, remote) = (self.locals.get(local_id)?, self.remotes.get(remote_id)?);
         let component = remote.component;
         let is_learned = remote.kind == CandidateKind::PeerReflexive && origin == Origin::Candidates;
-        if !local.is_base() || local.candidate.component != component || is_learned {
+        let is_udp = local.candidate.transport == Transport::Udp;
+        if !is_udp || !local.is_base() || local.candidate.component != component || is_learned {
             return None;
         }
         if self.config.is_lite && origin == Origin::Candidates

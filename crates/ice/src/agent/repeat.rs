@@ -8,6 +8,7 @@ use super::pairing::Origin;
 use crate::candidate::ComponentId;
 use crate::config::Policy;
 use crate::pair::{Flags, PairId, PairState};
+use crate::reason::PairFailure;
 use alloc::vec::Vec;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant};
@@ -46,6 +47,36 @@ impl Agent {
         })
     }
 
+    /// The pairs that give up their places while discarded pairs wait, and the times.
+    fn give_ups(&self) -> impl Iterator<Item = (Instant, PairId)> {
+        let is_full = self.set.has_discarded() && self.set.len() >= self.set.limit();
+        let is_wanted = self.config.policy == Policy::Browserlike && is_full;
+        let pending = self.set.iter().filter(move |(_, pair)| {
+            is_wanted && pair.state == PairState::InProgress && !pair.flags.has(Flags::USE_CANDIDATE)
+        });
+        pending.filter_map(|(id, pair)| {
+            let record = self.set.record(id)?;
+            let is_alive = pair.flags.has(Flags::VALID) || record.counters.requests_received > 0;
+            (!is_alive).then_some((record.first_check? + GIVE_UP, id))
+        })
+    }
+
+    pub(super) fn next_give_up(&self) -> Option<Instant> {
+        self.give_ups().map(|(at, _)| at).min()
+    }
+
+    /// Fails the pairs that give up their places.
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        let due: Vec<PairId> = self.give_ups().filter(|(at, _)| *at <= now).map(|(_, id)| id).collect();
+        for id in due {
+            let counters = self.set.record(id).map(|record| record.counters);
+            let sends = counters.map_or(0, |counters| counters.requests_sent);
+            self.checks.forget(id);
+            self.fail(cx, id, PairFailure::Timeout { sends });
+        }
+    }
+
     /// Fills the free places of a full set with the best pairs that were discarded.
     pub(super) fn refill(&mut self, cx: &mut Cx<'_>) {
         if self.config.policy != Policy::Browserlike || self.set.len() < self.set.limit() {
@@ -62,7 +93,7 @@ impl Agent {
                 (rank < mark && self.set.find(local, remote).is_none()).then_some(rank)
             })
             .max();
-        let Some((priority, local, remote)) = best else { return };
+        let Some((priority, local, remote)) = best else { return self.set.clear_discarded() };
         self.set.set_refill_mark((priority, local, remote));
         let _added = self.pair(cx, local, remote, Origin::Candidates);
     }
@@ -72,6 +103,8 @@ impl Agent {
 const REPEAT: Duration = Duration::from_millis(500);
 /// A pair is checked for this time before it fails.
 const REPEAT_END: Duration = Duration::from_secs(15);
+/// While discarded pairs wait, a pair without a sign of the peer gives up its place after this time.
+const GIVE_UP: Duration = Duration::from_millis(1_500);
 /// A nomination is repeated for this time before it fails.
 const NOMINATION: Duration = Duration::from_secs(3);
 /// The number of pending pairs of a checklist whose checks are repeated.

@@ -6,6 +6,7 @@
 use super::Agent;
 use crate::candidate::{CandidateKind, LocalCandidate};
 use crate::checks::Check;
+use crate::consent::Consent;
 use crate::local::LocalId;
 use crate::note::{AgentDropped, AgentNote};
 use crate::pair::{Flags, PairId, PairState};
@@ -46,8 +47,7 @@ impl Agent {
         let is_symmetric =
             self.path_of(check.pair).is_some_and(|path| super::is_path(&path, datagram.socket, datagram.remote));
         if !is_symmetric {
-            self.checks.forget(check.pair);
-            return self.fail(cx, check.pair, PairFailure::NotSymmetric);
+            return self.refuted(cx, check, PairFailure::NotSymmetric);
         }
         let Some(mapped) = message.xor_mapped_address() else {
             return self.error_response(cx, check, 0);
@@ -65,12 +65,17 @@ impl Agent {
             self.checks.cancel(check.pair);
             return self.set.trigger(check.pair);
         }
-        // A newer check of the pair is pending or waits.
-        if check.is_cancelled {
+        self.refuted(cx, check, PairFailure::Error(code));
+    }
+
+    /// The response shows that the pair does not work (§7.2.5.2). A late response does not count: a newer check of the pair
+    /// is pending or waits, or the pair has succeeded.
+    fn refuted(&mut self, cx: &mut Cx<'_>, check: Check, why: PairFailure) {
+        if check.is_cancelled || self.set.state(check.pair) != Some(PairState::InProgress) {
             return;
         }
         self.checks.forget(check.pair);
-        self.fail(cx, check.pair, PairFailure::Error(code));
+        self.fail(cx, check.pair, why);
     }
 
     /// The check succeeded: the pair is valid (§7.2.5.3).
@@ -80,8 +85,14 @@ impl Agent {
         let id = check.pair;
         let mapped_id = self.mapped_candidate(cx, id, mapped);
         let valid = self.valid_pair(id, mapped_id);
-        self.set.set_state(id, PairState::Succeeded);
-        self.set.set_state(valid, PairState::Succeeded);
+        // The nominating check of the pair stays queued or pending when an earlier check of the pair succeeds.
+        if check.use_candidate || !self.is_nominating(id) {
+            self.set.set_state(id, PairState::Succeeded);
+            self.checks.cancel(id);
+        }
+        if valid != id {
+            self.set.set_state(valid, PairState::Succeeded);
+        }
         if let Some(record) = self.set.record_mut(id) {
             record.counters.total_round_trip_time += rtt;
             record.failure = None;
@@ -94,11 +105,19 @@ impl Agent {
         pair.flags.set(Flags::VALID, true);
         pair.mapped = mapped_id.or(pair.mapped);
         let (list, number) = (pair.list, pair.component);
+        if let Some(record) = self.set.record_mut(valid) {
+            record.consent_until = Some(now + Consent::LIFETIME);
+        }
         if let Some(path) = self.path_of(valid).filter(|_| !was_valid) {
             cx.note(|| AgentNote::Valid { path, rtt });
         }
         self.mark_valid(cx, list, number, valid);
         self.apply_nomination(cx, check, valid);
+    }
+
+    /// Whether the nominating check of a pair is queued or pending.
+    fn is_nominating(&self, id: PairId) -> bool {
+        self.tracks.iter().filter_map(|track| track.nominating).any(|(nominating, _)| nominating == id)
     }
 
     /// The local candidate with the mapped address; a new peer-reflexive one if there is none (§7.2.5.3.1).

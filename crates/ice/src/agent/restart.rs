@@ -3,7 +3,8 @@
 use super::Agent;
 use super::RemoteDescription;
 use super::session::{Keys, RemoteSide};
-use crate::candidate::CandidateKind;
+use crate::candidate::{CandidateKind, ComponentId};
+use crate::checklist::ChecklistState;
 use crate::event::AgentEvent;
 use crate::local::LocalId;
 use crate::note::AgentNote;
@@ -14,7 +15,8 @@ use portolan_machine::{Cx, Output};
 
 impl Agent {
     pub(super) fn accept_description(&mut self, cx: &mut Cx<'_>, stream: u16, description: RemoteDescription) {
-        let RemoteDescription { credentials, is_lite, has_ended, candidates } = description;
+        let RemoteDescription { credentials, is_lite, has_ended, candidates, answers } = description;
+        let is_answer = self.is_answer(credentials.ufrag(), answers.as_deref());
         let known = self.session.remote(stream).map(|side| side.keys.credentials == credentials);
         if known != Some(true) && self.session.is_past(credentials.ufrag()) {
             return cx.note(|| AgentNote::OldDescription);
@@ -25,12 +27,14 @@ impl Agent {
                     side.has_ended |= has_ended;
                 }
             }
+            // The peer has this agent's credentials: its description belongs to this session, and an earlier one was old.
+            Some(false) if is_answer => self.replace_remote(stream),
             Some(false) => self.begin_restart(cx, true),
             None => {}
         }
         if known != Some(true) {
             let username = self.session.username(&credentials);
-            let side = RemoteSide { keys: Keys::new(credentials), username, has_ended };
+            let side = RemoteSide { keys: Keys::new(credentials), username, has_ended, is_lite };
             let times = self.config.times;
             self.session.set_remote(cx.now(), stream, side, times.pac, times.nomination);
             // The full agent is controlling if the peer is lite (§6.1.1).
@@ -41,15 +45,41 @@ impl Agent {
         for candidate in &candidates {
             self.accept_remote(cx, stream, candidate);
         }
-        if is_lite && self.config.is_lite {
-            self.pair_lite(cx, stream);
-        }
         self.process_early(cx, stream);
     }
 
+    /// Whether the peer chose these credentials when it had the current ones of this agent: the description says so, or a
+    /// check has arrived that has both. Then two agents that restart at the same time do not restart again (§9).
+    fn is_answer(&self, ufrag: &str, answers: Option<&str>) -> bool {
+        let local = self.session.local.as_ref().map(|keys| keys.credentials.ufrag());
+        // Both agents restarted, and neither had the credentials of the other. The controlled agent restarts once more when
+        // it gets those of this agent; if both did so, the restarts would not end.
+        let crossed = self.session.role.is_controlling() && answers.is_some();
+        answers.is_some() && answers == local || crossed || self.has_early(ufrag)
+    }
+
+    /// Forgets the peer's side of a stream, which was an old one. The local credentials and the selected paths stay.
+    fn replace_remote(&mut self, stream: u16) {
+        self.keep_paths(|id| id.stream == stream);
+        self.session.forget_remote(stream);
+        let pairs: Vec<PairId> = self.set.in_order(stream).map(|(id, _)| id).collect();
+        for id in pairs {
+            self.checks.forget(id);
+            self.set.remove(id);
+        }
+        self.set.set_list_state(stream, ChecklistState::Running);
+        self.remotes.forget(stream);
+        self.names.forget(stream);
+    }
+
     /// Both agents are lite: the pair with the highest priority of each component is used without checks (§8.2).
-    fn pair_lite(&mut self, cx: &mut Cx<'_>, stream: u16) {
-        let components: Vec<_> = self.tracks.iter().map(|track| track.id).filter(|id| id.stream == stream).collect();
+    pub(super) fn pair_lite(&mut self, cx: &mut Cx<'_>) {
+        if !self.config.is_lite {
+            return;
+        }
+        let is_lite = |stream| self.session.remote(stream).is_some_and(|side| side.is_lite);
+        let open = self.tracks.iter().filter(|track| track.nominated.is_none());
+        let components: Vec<_> = open.map(|track| track.id).filter(|id| is_lite(id.stream)).collect();
         for component in components {
             let locals = self.locals.iter().filter(|(_, local)| local.candidate.component == component);
             let best = locals
@@ -66,11 +96,10 @@ impl Agent {
         }
     }
 
-    /// Begins a new session with new credentials. Candidates and selected paths stay.
-    pub(super) fn begin_restart(&mut self, cx: &mut Cx<'_>, by_peer: bool) {
-        cx.note(|| AgentNote::Restarting { by_peer });
+    /// The selected paths of these components stay in use as previous ones.
+    fn keep_paths(&mut self, is_kept: impl Fn(ComponentId) -> bool) {
         for at in 0..self.tracks.len() {
-            let Some(track) = self.tracks.get(at) else { continue };
+            let Some(track) = self.tracks.get(at).filter(|track| is_kept(track.id)) else { continue };
             let priority = track.selected.map_or(0, |selected| self.reflexive_priority(&selected.path));
             let stream = track.id.stream;
             let Self { tracks, session, .. } = self;
@@ -78,6 +107,12 @@ impl Agent {
                 track.restart(session.remote(stream), priority);
             }
         }
+    }
+
+    /// Begins a new session with new credentials. Candidates and selected paths stay.
+    pub(super) fn begin_restart(&mut self, cx: &mut Cx<'_>, by_peer: bool) {
+        cx.note(|| AgentNote::Restarting { by_peer });
+        self.keep_paths(|_| true);
         self.session.renew(cx, self.config.times.description);
         self.set.clear();
         self.checks.clear();

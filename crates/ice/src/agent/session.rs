@@ -46,6 +46,8 @@ pub(super) struct RemoteSide {
     pub(super) username: Box<str>,
     /// Whether the peer has no more candidates (RFC 8838 §14).
     pub(super) has_ended: bool,
+    /// Whether the peer is a lite agent.
+    pub(super) is_lite: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -53,8 +55,8 @@ pub(super) struct Session {
     pub(super) stage: Stage,
     pub(super) role: Role,
     pub(super) local: Option<Keys>,
-    /// The local credentials before the last restart.
-    pub(super) earlier: Option<Keys>,
+    /// The local credentials before the last restarts. The peer uses them on previous paths.
+    pub(super) earlier: Vec<Keys>,
     pub(super) remotes: Vec<Option<RemoteSide>>,
     /// The username fragments of the peer before its restarts.
     past_ufrags: Vec<Box<str>>,
@@ -83,7 +85,7 @@ impl Session {
             stage: Stage::Idle,
             role: Role::Controlled { tie_breaker: 0 },
             local: None,
-            earlier: None,
+            earlier: Vec::new(),
             remotes: config.streams.iter().map(|_| None).collect(),
             past_ufrags: Vec::new(),
             has_ended: false,
@@ -100,7 +102,7 @@ impl Session {
         self.remotes.iter().all(Option::is_some)
     }
 
-    /// Sets the peer's side of a stream, and starts the PAC timer with the first one (RFC 8863 §4).
+    /// Sets the peer's side of a stream, and starts the PAC timer (RFC 8863 §4).
     pub(super) fn set_remote(
         &mut self,
         now: Instant,
@@ -112,13 +114,28 @@ impl Session {
         if let Some(place) = self.remotes.get_mut(usize::from(stream)) {
             *place = Some(side);
         }
-        if self.clock.pac.is_none() {
-            self.clock.pac = Some(now + pac);
-            self.clock.nomination = Some(now + pac + nomination);
-        }
+        self.clock.pac = Some(now + pac);
+        self.clock.nomination = Some(now + pac + nomination);
         if self.has_all_remotes() {
             self.clock.description = None;
         }
+    }
+
+    /// Forgets the peer's side of a stream. Its username fragment is past.
+    pub(super) fn forget_remote(&mut self, stream: u16) {
+        let side = self.remotes.get_mut(usize::from(stream)).and_then(Option::take);
+        self.remember(side.into_iter());
+    }
+
+    fn remember(&mut self, sides: impl Iterator<Item = RemoteSide>) {
+        for side in sides {
+            let ufrag = side.keys.credentials.ufrag();
+            if !self.is_past(ufrag) {
+                self.past_ufrags.push(ufrag.into());
+            }
+        }
+        let excess = self.past_ufrags.len().saturating_sub(PAST);
+        self.past_ufrags.drain(..excess);
     }
 
     pub(super) fn username(&self, remote: &Credentials) -> Box<str> {
@@ -133,15 +150,11 @@ impl Session {
 
     /// New local credentials for a new session. The peer's side must be set again.
     pub(super) fn renew(&mut self, cx: &mut Cx<'_>, description: Duration) {
-        for side in self.remotes.iter_mut().filter_map(Option::take) {
-            let ufrag = side.keys.credentials.ufrag();
-            if !self.past_ufrags.iter().any(|past| **past == *ufrag) {
-                self.past_ufrags.push(ufrag.into());
-            }
-        }
-        let excess = self.past_ufrags.len().saturating_sub(PAST);
-        self.past_ufrags.drain(..excess);
-        self.earlier = self.local.replace(Keys::new(Credentials::random(cx)));
+        let sides: Vec<RemoteSide> = self.remotes.iter_mut().filter_map(Option::take).collect();
+        self.remember(sides.into_iter());
+        self.earlier.extend(self.local.replace(Keys::new(Credentials::random(cx))));
+        let excess = self.earlier.len().saturating_sub(EARLIER);
+        self.earlier.drain(..excess);
         self.clock.pac = None;
         self.clock.nomination = None;
         self.clock.description = Some(cx.now() + description);
@@ -151,3 +164,5 @@ impl Session {
 
 /// The number of username fragments of the peer that are remembered.
 const PAST: usize = 16;
+/// The number of local credentials that are kept while previous paths carry data.
+const EARLIER: usize = 4;

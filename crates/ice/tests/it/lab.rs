@@ -1,5 +1,6 @@
 //! Two agents in one simulated network, with signalling between them.
 
+use crate::shim::Shim;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_ice::{Agent, AgentConfig, AgentEvent, ComponentId, LocalCandidate, Path, RemoteDescription};
@@ -36,7 +37,7 @@ impl Side {
 }
 
 pub(crate) struct Lab {
-    pub(crate) net: Net<Agent>,
+    pub(crate) net: Net<Shim>,
     hosts: [HostId; 2],
     /// All events so far.
     pub(crate) events: Vec<(Instant, Side, AgentEvent)>,
@@ -47,15 +48,36 @@ pub(crate) struct Lab {
 impl Lab {
     /// Two hosts in the Internet with one address each, 20 ms away from it: the round trip takes 80 ms.
     pub(crate) fn direct(seed: u64, left: AgentConfig, right: AgentConfig) -> Self {
-        let link = Link::delay(ms(20));
+        Self::linked(seed, &Link::delay(ms(20)), left, right)
+    }
+
+    /// Two hosts in the Internet over links of this kind.
+    pub(crate) fn linked(seed: u64, link: &Link, left: AgentConfig, right: AgentConfig) -> Self {
         let mut net = Net::new(seed);
         let internet = net.internet();
-        let left = net.add_host(internet, "left", &[ip("50.0.0.1")], &link, Agent::new(left));
-        let right = net.add_host(internet, "right", &[ip("50.0.0.2")], &link, Agent::new(right));
+        let left = net.add_host(internet, "left", &[ip("50.0.0.1")], link, Shim::new(left));
+        let right = net.add_host(internet, "right", &[ip("50.0.0.2")], link, Shim::new(right));
         Self::over(net, left, right)
     }
 
-    pub(crate) fn over(net: Net<Agent>, left: HostId, right: HostId) -> Self {
+    /// Adds an interface to a host, whose packets have these addresses.
+    pub(crate) fn add_interface(&mut self, side: Side, addresses: &[&str], link: &Link) {
+        let internet = self.net.internet();
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| ip(address)).collect();
+        self.net.add_interface(self.host(side), internet, &addresses, link);
+    }
+
+    /// Opens a socket and adds a relayed candidate: the address of the relay is one of the host's addresses.
+    pub(crate) fn add_relayed(&mut self, side: Side, component: ComponentId, address: &str) -> SocketId {
+        let host = self.host(side);
+        let (socket, local) = self.net.open(host, SocketAddr::new(ip(address), 0)).unwrap();
+        let candidate = LocalCandidate::relayed(component, socket, local, local, ip("60.0.0.100"));
+        self.net.with(host, |agent, cx| agent.add_local(cx, candidate)).unwrap().unwrap();
+        self.collect();
+        socket
+    }
+
+    pub(crate) fn over(net: Net<Shim>, left: HostId, right: HostId) -> Self {
         Self { net, hosts: [left, right], events: Vec::new(), pending: [Vec::new(), Vec::new()] }
     }
 
@@ -68,6 +90,21 @@ impl Lab {
 
     pub(crate) fn agent(&self, side: Side) -> &Agent {
         self.net.machine(self.host(side)).unwrap()
+    }
+
+    pub(crate) fn shim(&self, side: Side) -> &Shim {
+        self.net.machine(self.host(side)).unwrap()
+    }
+
+    /// Calls a shim or its agent.
+    pub(crate) fn with<R>(
+        &mut self,
+        side: Side,
+        call: impl FnOnce(&mut Shim, &mut portolan_machine::Cx<'_>) -> R,
+    ) -> R {
+        let result = self.net.with(self.host(side), call).unwrap();
+        self.collect();
+        result
     }
 
     /// Starts both agents, the left one as controlling.
@@ -122,6 +159,23 @@ impl Lab {
         self.end_local();
         self.signal(Side::Left, ms(0), true);
         self.signal(Side::Right, ms(0), true);
+    }
+
+    /// Advances by one wake-up. Returns whether one was left before `end`.
+    pub(crate) fn step(&mut self, end: Instant) -> bool {
+        let is_left = self.net.now() < end && self.net.step().is_some_and(|now| now <= end);
+        self.collect();
+        is_left
+    }
+
+    /// Runs until `end`, and calls `check` after every wake-up.
+    pub(crate) fn watch(&mut self, time: Duration, mut check: impl FnMut(&Self)) {
+        let end = self.net.now() + time;
+        // A call at the end stops the run there.
+        self.net.after(self.host(Side::Left), time, |_, _| {});
+        while self.step(end) {
+            check(self);
+        }
     }
 
     /// Takes the new events, and keeps the candidates to signal.

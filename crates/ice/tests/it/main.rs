@@ -3,7 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
+extern crate alloc;
+
 mod candidates;
+mod cases;
 mod earlier;
+mod gather;
 mod lab;
+mod laws;
+mod properties;
+mod restarts;
+mod shim;
 mod stories;
+mod system;
