@@ -241,8 +241,9 @@ impl ChecklistSet {
         // A triggered check of a checklist that is not Running is a renewed nomination. A peer whose checks come from ever
         // new addresses triggers a check each Ta, so an ordinary check follows after some triggered ones.
         let list = self.lists.get_mut(turn)?;
-        let is_ordinary_due = list.streak >= STREAK && list.state == ChecklistState::Running && list.waiting > list.queued();
-        list.streak = if is_ordinary_due || list.triggered.is_empty() { 0 } else { list.streak + 1 };
+        let is_ordinary_due =
+            list.streak >= STREAK && list.state == ChecklistState::Running && list.waiting > list.queued();
+        list.streak = if is_ordinary_due || list.triggered.is_empty() { 0 } else { list.streak.saturating_add(1) };
         if let Some(id) = if is_ordinary_due { None } else { list.triggered.pop_front() } {
             self.flag(id, Flags::TRIGGERED, false);
             return Some((id, true));
