@@ -243,7 +243,7 @@ impl ChecklistSet {
         let list = self.lists.get_mut(turn)?;
         let is_ordinary_due =
             list.streak >= STREAK && list.state == ChecklistState::Running && list.waiting > list.queued();
-        list.streak = if is_ordinary_due || list.triggered.is_empty() { 0 } else { list.streak + 1 };
+        list.streak = if is_ordinary_due || list.triggered.is_empty() { 0 } else { list.streak.saturating_add(1) };
         if let Some(id) = if is_ordinary_due { None } else { list.triggered.pop_front() } {
             self.flag(id, Flags::TRIGGERED, false);
             return Some((id, true));

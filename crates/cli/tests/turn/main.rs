@@ -8,7 +8,7 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "tls"))]
 extern crate alloc;
 
 #[cfg(target_os = "linux")]

@@ -24,7 +24,7 @@ pub(crate) const SERVER: &str = "turnserver";
 
 /// The trials; all ignored if coturn is absent.
 pub(crate) fn trials(is_missing: bool) -> Vec<Trial> {
-    let mut all: Vec<(&str, fn())> = vec![
+    let all: Vec<(&str, fn())> = vec![
         ("udp_to_the_own_peer_and_to_an_echo_server", || relays(&Coturn::start(&[]), "udp")),
         ("tcp_to_the_own_peer_and_to_an_echo_server", || relays(&Coturn::start(&[]), "tcp")),
         ("a_server_that_adds_fingerprints", || relays(&Coturn::start(&["--fingerprint"]), "udp")),
@@ -32,9 +32,9 @@ pub(crate) fn trials(is_missing: bool) -> Vec<Trial> {
         ("a_wrong_password_is_error_401", wrong_password),
         ("a_denied_peer_is_error_403", denied_peer),
         ("a_full_quota_is_error_486", quota),
+        #[cfg(feature = "tls")]
+        ("tls_to_the_own_peer_and_to_an_echo_server", tls),
     ];
-    #[cfg(feature = "tls")]
-    all.push(("tls_to_the_own_peer_and_to_an_echo_server", tls));
     let trial = |(name, run): (&str, fn())| {
         Trial::test(format!("turnserver::{name}"), move || {
             run();

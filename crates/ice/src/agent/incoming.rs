@@ -229,7 +229,7 @@ impl Agent {
         let limit = self.config.remote_candidates + LEARNED;
         let mut learned = self.remotes.learn(component, remote, priority, limit);
         if let (None, Some(useless)) = (learned, self.useless_remote()) {
-            self.forget_pairs(useless);
+            self.forget_pairs_of(useless);
             self.remotes.learn_in_place(useless, component, remote, priority);
             learned = Some(useless);
         }
@@ -251,7 +251,7 @@ impl Agent {
         learned.map(|(id, _)| id).find(|id| is_useless(*id))
     }
 
-    fn forget_pairs(&mut self, remote: RemoteId) {
+    fn forget_pairs_of(&mut self, remote: RemoteId) {
         let pairs: Vec<PairId> = self.set.iter().filter(|(_, pair)| pair.remote == remote).map(|(id, _)| id).collect();
         for id in pairs {
             self.checks.forget(id);

@@ -192,7 +192,7 @@ impl Model {
     }
 
     /// Checks the set after a choice of the next check.
-    fn choose(&mut self, chosen: Option<(PairId, bool)>) {
+    fn choose(&mut self, chosen: Option<(PairId, bool)>, queued: &[PairId]) {
         self.settle();
         let Some((id, is_triggered)) = chosen else {
             // Nothing is left: no pair waits, and no frozen pair has an idle foundation.
@@ -213,7 +213,8 @@ impl Model {
         }
         if !is_triggered {
             let waiting = self.pairs.iter().filter(|pair| pair.new.list == list && pair.state == PairState::Waiting);
-            let best = waiting.map(|pair| pair.new.priority).max();
+            // An ordinary check between triggered ones is not that of a triggered pair.
+            let best = waiting.filter(|pair| !queued.contains(&pair.id)).map(|pair| pair.new.priority).max();
             let chosen = self.pairs.iter().find(|pair| pair.id == id).unwrap();
             assert_eq!((chosen.state, Some(chosen.new.priority)), (PairState::Waiting, best));
         }
@@ -228,6 +229,32 @@ impl Model {
         }
         self.pairs.push(Plain { id, new, state: PairState::Frozen, is_fresh: true });
     }
+}
+
+/// A peer whose checks come from ever new addresses triggers a check each Ta. Ordinary checks are still sent.
+#[test]
+fn triggered_checks_do_not_stop_ordinary_ones() {
+    let new = |number: u16, is_triggered| NewPair {
+        priority: 1_000 - u64::from(number),
+        local: LocalId(number),
+        remote: RemoteId(number),
+        list: 0,
+        component: 1,
+        foundations: (number, u64::from(number)),
+        is_relayed: false,
+        is_triggered,
+    };
+    let mut set = ChecklistSet::new(1, 100);
+    let Inserted::Added(ordinary) = set.insert(new(0, false), false) else { panic!("there is room") };
+    let mut kinds = Vec::new();
+    for number in 1..=6 {
+        let Inserted::Added(id) = set.insert(new(number, true), false) else { panic!("there is room") };
+        set.trigger(id);
+        let (chosen, is_triggered) = set.next_check().unwrap();
+        kinds.push(is_triggered);
+        assert_eq!(chosen == ordinary, !is_triggered);
+    }
+    assert_eq!(kinds, [true, true, true, true, false, true]);
 }
 
 /// The set and the model agree under random transitions: states, order, counts and choices.
@@ -268,7 +295,11 @@ fn rfc8445_6_1_4_2_a_naive_model_agrees_under_random_transitions() {
                         Inserted::Discarded => {}
                     }
                 }
-                2..=4 => model.choose(set.next_check()),
+                2..=4 => {
+                    let queued = set.iter().filter(|(_, pair)| pair.flags.has(Flags::TRIGGERED)).map(|(id, _)| id);
+                    let queued: Vec<PairId> = queued.collect();
+                    model.choose(set.next_check(), &queued);
+                }
                 5 => {
                     let Some(id) = pick(&mut numbers, &model) else { continue };
                     set.trigger(id);
