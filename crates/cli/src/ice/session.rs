@@ -75,6 +75,8 @@ pub(super) struct Session {
     session: u64,
     version: u64,
     fingerprint: [u8; 32],
+    /// Whether this side has restarted ICE, and the description of the peer has not arrived.
+    awaits_description: bool,
     /// The DTLS role of this side: the client, unless the peer decides it first.
     dtls: Option<Dtls>,
     state: AgentState,
@@ -119,6 +121,7 @@ impl Session {
             session: u64::from_be_bytes(number) >> 2,
             version: 1,
             fingerprint,
+            awaits_description: false,
             dtls: None,
             state: AgentState::New,
             out: Vec::new(),
@@ -146,6 +149,10 @@ impl Session {
 
     /// Handles a message.
     pub(super) fn message(&mut self, message: Incoming) -> Result<(), SessionError> {
+        if self.awaits_description && matches!(message, Incoming::Candidate { .. } | Incoming::EndOfCandidates) {
+            self.out.push(Outgoing::log("a candidate of the peer from before the restart is not used"));
+            return Ok(());
+        }
         match message {
             Incoming::Start(_) => return Err(SessionError::Started),
             Incoming::Offer { sdp } => {
@@ -176,6 +183,7 @@ impl Session {
             Incoming::Restart => {
                 self.renew();
                 self.driver.with(Connection::restart)?;
+                self.awaits_description = true;
                 self.describe(Role::Offer);
             }
             Incoming::Send { data } => self.send(&data)?,
@@ -194,6 +202,7 @@ impl Session {
         }
         let before = self.credentials();
         self.driver.with(|connection, cx| connection.set_remote(cx, 0, description))?;
+        self.awaits_description = false;
         if self.credentials() != before {
             // The peer has restarted ICE. The candidates of this side follow again.
             self.renew();
