@@ -3,13 +3,18 @@
 //! The command has no DTLS, so the data channel of the page never opens: the ICE state of the page counts. After a restart
 //! the selected pair of the page must have the new credentials of both sides.
 
-use crate::Outcome;
 use crate::relay::Relay;
 use crate::script::{self, Named, Ours, Trip};
-use crate::signalling::Peer;
+use crate::signalling::{Peer, signal};
+use crate::{Outcome, TIMEOUT};
+use core::time::Duration;
 use serde_json::{Value, json};
 use std::env;
 use std::path::PathBuf;
+use std::time::Instant;
+
+/// The delay of an answer to a restart.
+const ANSWER_DELAY: Duration = Duration::from_millis(300);
 
 pub(crate) fn missing() -> Option<String> {
     match browser() {
@@ -48,7 +53,8 @@ fn starts(ours: Ours) -> [Value; 2] {
     [ours.word(), ours.other()].map(|role| json!({"type": "start", "role": role}))
 }
 
-/// Connects, then restarts ICE from the command, and from the page.
+/// Connects, then restarts ICE from the command, and from the page. The answer takes a while: meanwhile the page pairs its new
+/// candidates with the old ones of the command.
 fn restarts(ours: Ours) -> Outcome<String> {
     let mut trip = start(starts(ours))?;
     connect(&mut trip)?;
@@ -56,7 +62,11 @@ fn restarts(ours: Ours) -> Outcome<String> {
         trip.peers.iter_mut().for_each(Peer::forget);
         if let Some(peer) = trip.peers.get_mut(side) {
             peer.tell(&json!({"type": "restart"}))?;
+            peer.is_held = true;
         }
+        let began = Instant::now();
+        signal(&mut trip.peers, TIMEOUT, |_| began.elapsed() > ANSWER_DELAY)?;
+        trip.peers.iter_mut().for_each(|peer| peer.is_held = false);
         connect(&mut trip)?;
     }
     trip.expect_type("localType", "host")?;
@@ -91,7 +101,7 @@ fn audio_is_rejected() -> Outcome<String> {
 fn connect(trip: &mut Trip) -> Outcome {
     trip.connect(|page| page.is("connected") || page.is("completed"))?;
     let ufrags = trip.peers.each_ref().map(|peer| attribute(description(peer), "ice-ufrag"));
-    crate::signalling::signal(&mut trip.peers, crate::TIMEOUT, |[_, page]| {
+    signal(&mut trip.peers, TIMEOUT, |[_, page]| {
         let state = page.last_state();
         let [ours, theirs] = &ufrags;
         let is = |side: &str, ufrag: &str| state.is_some_and(|state| state[side]["ufrag"] == ufrag);

@@ -1,6 +1,8 @@
 //! A peer that speaks the signalling of `portolan ice --format json` (docs/ice.md): the command itself, or a program of a
 //! trial. The test passes the messages of one peer on to the other.
 
+#![allow(clippy::indexing_slicing, reason = "a missing field of a JSON value is null")]
+
 use crate::process::{Finished, Process};
 use core::time::Duration;
 use serde_json::Value;

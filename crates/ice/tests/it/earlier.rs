@@ -38,7 +38,7 @@ fn rfc7675_5_1_old_credentials_are_accepted_on_the_previous_path_only() {
             let _verdict = agent.handle(cx, Input::Datagram(Datagram::new(socket, local, remote, &request)));
             match agent.poll() {
                 Output::Transmit(transmit) => Some(transmit),
-                _ => None,
+                Output::Socket(_) | Output::Event(_) | Output::Wait(_) => None,
             }
         });
         let answer = answer.flatten().unwrap();
