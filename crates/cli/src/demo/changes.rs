@@ -61,7 +61,7 @@ pub(super) fn leading_to(verdict: Verdict, changes: &[(Change, Verdict)]) -> Str
         parts.push("--no-relay".to_owned());
     }
     if has(Change::Relay(true)) {
-        parts.push("a relay (without --no-relay)".to_owned());
+        parts.push("a TURN server (leave out --no-relay)".to_owned());
     }
     parts.join("; ")
 }

@@ -18,6 +18,8 @@ use portolan_stun::{Attribute, Class, Message, Method, TransactionId};
 pub(super) struct Check {
     pub(super) at: Instant,
     pub(super) side: Side,
+    /// Whether the other peer's check to a private address had the same fate.
+    pub(super) is_mutual: bool,
     /// Whether the check left from the relayed address of the side.
     pub(super) is_relayed: bool,
     pub(super) to: SocketAddr,
@@ -77,22 +79,31 @@ pub(super) fn of(session: &Session, limit: usize) -> Vec<Check> {
     let mut rows: Vec<Check> = Vec::new();
     for flight in flights(session) {
         let fate = fate(session, &flight);
+        let rank = rank(session, &flight, &fate);
+        if rank == UNIMPORTANT {
+            continue;
+        }
         let (side, to) = (flight.side, flight.to);
         let is_same = |row: &&mut Check| {
             (row.side, row.is_relayed, row.to) == (side, flight.is_relayed, to) && is_alike(&row.fate, &fate)
         };
-        match rows.iter_mut().find(is_same) {
-            Some(row) => row.sends += flight.sends,
-            None => rows.push(Check {
+        let is_private = |row: &&mut Check| !row.is_relayed && row.fate == NO_ROUTE && fate == NO_ROUTE;
+        if let Some(row) = rows.iter_mut().find(is_same) {
+            row.sends += flight.sends;
+        } else if let Some(row) = rows.iter_mut().find(is_private).filter(|_| !flight.is_relayed) {
+            row.is_mutual |= row.side != side;
+        } else {
+            rows.push(Check {
                 at: flight.at,
                 side,
+                is_mutual: false,
                 is_relayed: flight.is_relayed,
                 to,
                 to_kind: kind_of(session, side.other(), to),
                 sends: flight.sends,
-                rank: rank(session, &flight, &fate),
+                rank,
                 fate,
-            }),
+            });
         }
     }
     rows.sort_by_key(|row| (row.rank, row.at));
@@ -100,6 +111,11 @@ pub(super) fn of(session: &Session, limit: usize) -> Vec<Check> {
     rows.sort_by_key(|row| row.at);
     rows
 }
+
+/// The rank of a check that is not reported.
+const UNIMPORTANT: u8 = 5;
+
+const NO_ROUTE: Fate = Fate::Stranded(StrandedReason::NoRoute);
 
 /// Whether two fates belong in one row.
 fn is_alike(one: &Fate, other: &Fate) -> bool {
@@ -122,7 +138,7 @@ fn rank(session: &Session, flight: &Flight, fate: &Fate) -> u8 {
         Fate::Stranded(_) if !flight.is_relayed => 2,
         Fate::Dropped { .. } | Fate::Arrived | Fate::Lost => 3,
         Fate::Answered(_) => 4,
-        Fate::Stranded(_) | Fate::Unknown => 5,
+        Fate::Stranded(_) | Fate::Unknown => UNIMPORTANT,
     }
 }
 
@@ -230,7 +246,7 @@ fn passage(session: &Session, flight: &Flight, delivered: Instant, source: Socke
     }
 }
 
-/// The gateways of a side in words: `left's NAT`.
+/// The gateways of a side in words: `the left NAT`.
 pub(super) fn gateways(session: &Session, side: Side) -> String {
     let topology = network::topology(&session.plan, side);
     let what = match topology.ipv4.as_slice() {
@@ -239,7 +255,7 @@ pub(super) fn gateways(session: &Session, side: Side) -> String {
         [_] => "firewall",
         [..] => "NATs",
     };
-    format!("{}'s {what}", side.name())
+    format!("the {} {what}", side.name())
 }
 
 /// A check with its fate, as one line.
@@ -251,6 +267,9 @@ pub(super) struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Check { side, is_relayed, to, to_kind, sends, fate, .. } = self.check;
+        if self.check.is_mutual {
+            return f.write_str("each peer → host address of the other: no route to a private address");
+        }
         let relay = if *is_relayed { "'s relay" } else { "" };
         let kind = to_kind.map_or("peer-reflexive", kind_name);
         let other = side.other();
@@ -262,12 +281,10 @@ impl fmt::Display for Line<'_> {
             Fate::Answered(why) => self.answered(f, *why),
             Fate::Arrived => f.write_str(": arrives, but no response comes back"),
             Fate::Dropped { by, why, clause } => {
-                write!(f, ": dropped by {by}, {why}")?;
+                write!(f, ": dropped by the {}: {why}", by.replace('-', " "))?;
                 clause.map_or(Ok(()), |clause| write!(f, " ({clause})"))
             }
-            Fate::Stranded(StrandedReason::NoRoute) => {
-                f.write_str(": no route, a private address has no meaning outside its network")
-            }
+            Fate::Stranded(StrandedReason::NoRoute) => f.write_str(": no route to a private address"),
             Fate::Stranded(why) => write!(f, ": {why}"),
             Fate::Lost => f.write_str(": lost on a link"),
             Fate::Unknown => f.write_str(": no response before the end"),
@@ -280,8 +297,10 @@ impl Line<'_> {
         let other = self.check.side.other();
         let gateways = gateways(self.session, other);
         match why {
-            Passage::Opened(at) => write!(f, ": passes {gateways}, which {}'s packet of {at} opened", other.name()),
-            Passage::AnySource => write!(f, ": passes {gateways}, which lets in every source"),
+            Passage::Opened(at) => {
+                write!(f, ": passes {gateways}, because {} sent to its source at {at}", other.name())
+            }
+            Passage::AnySource => write!(f, ": passes {gateways}, which lets every source in"),
             Passage::NoFilter => f.write_str(": arrives, nothing filters it"),
             Passage::Server => f.write_str(": arrives at the TURN server, which forwards it"),
         }

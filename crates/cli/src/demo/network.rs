@@ -75,7 +75,7 @@ fn place(net: &mut Net<Node>, plan: &Plan, side: Side) -> Result<(HostId, Interf
     for (depth, barrier) in topology.ipv4.iter().rev().enumerate() {
         let is_outermost = depth == 0;
         let link = if is_outermost { topology.access } else { Link::PERFECT };
-        let name = gateway_name(side, depth, count);
+        let name = gateway_name(side, barrier, depth + 1 < count);
         let gateway = Gateway::new(&name, [gateway_address(side, is_outermost)], *barrier);
         outside = net.add_gateway(outside, gateway, &link);
     }
@@ -97,9 +97,13 @@ pub(super) fn topology(plan: &Plan, side: Side) -> Topology {
     Topology::preset(*side.of(&plan.presets)).rtt(plan.rtt / 2).loss(plan.loss)
 }
 
-/// Returns the name of a gateway. `depth` counts from the Internet.
-pub(super) fn gateway_name(side: Side, depth: usize, count: usize) -> String {
-    let what = if count > 1 && depth == 0 { "carrier" } else { "router" };
+/// Returns the name of a gateway in the story: `left-NAT`.
+fn gateway_name(side: Side, barrier: &Barrier, has_gateways_inside: bool) -> String {
+    let what = match barrier {
+        Barrier::Translator(TranslatorConfig { translate: true, .. }) if has_gateways_inside => "carrier-NAT",
+        Barrier::Translator(TranslatorConfig { translate: true, .. }) => "NAT",
+        Barrier::Open | Barrier::Translator(_) | Barrier::Blocked { .. } => "firewall",
+    };
     format!("{}-{what}", side.name())
 }
 

@@ -41,10 +41,10 @@ fn write(out: &mut String, session: &Session) -> fmt::Result {
         match &entry.what {
             Happening::Packet(packet) => {
                 counts.add(&packet.fate);
-                writeln!(out, "{at} {actor:<14} {}", Line(packet))?;
+                writeln!(out, "{at} {actor:<17} {}", Line(packet))?;
             }
             Happening::Mapping { internal, external } if internal != external => {
-                writeln!(out, "{at} {actor:<14} maps      {internal} to {external}")?;
+                writeln!(out, "{at} {actor:<17} maps      {internal} to {external}")?;
             }
             _ => {}
         }
@@ -73,7 +73,6 @@ struct Line<'a>(&'a PacketRecord);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let packet = self.0;
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the list of fates may grow")]
         match &packet.fate {
             PacketFate::Sent => write!(f, "sends     {packet}"),
             PacketFate::Doubled => write!(f, "doubles   {packet}"),

@@ -57,6 +57,14 @@ fn not_direct(session: &Session, left: &Truth, right: &Truth) -> String {
     }
     if let Some((side, _)) = named.iter().find(|(_, truth)| per_destination(truth)) {
         let other = side.other().name();
+        let [filter_left, filter_right] = [left.filtering, right.filtering];
+        let filter = match side {
+            Side::Left => filter_right,
+            Side::Right => filter_left,
+        };
+        if filter != Filtering::AddressAndPortDependent {
+            return format!("{}'s NAT maps per destination, and a direct check passed too late", side.name());
+        }
         return format!(
             "{}'s NAT maps per destination, and {other} lets in only the ports that {other} has contacted",
             side.name()

@@ -19,7 +19,7 @@ fn the_exit_code_is_the_verdict() {
 #[test]
 fn the_first_screen_is_one_screen() {
     let finished = run(&["demo"]);
-    assert!(finished.stdout.starts_with("Two simulated peers, no packet is sent."), "{finished:?}");
+    assert!(finished.stdout.starts_with("Simulated: no packet is sent."), "{finished:?}");
     assert!(finished.stdout.lines().count() <= 30, "{finished:?}");
     assert!(finished.stdout.contains("directly from peer to peer"), "{finished:?}");
 }
