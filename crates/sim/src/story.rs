@@ -21,7 +21,7 @@
 
 mod entry;
 
-pub use entry::{Happening, NoteRecord, PacketFate, PacketRecord, StoryEntry, StrandedReason};
+pub use entry::{EntryKind, NoteRecord, PacketFate, PacketRecord, StoryEntry, StrandedReason};
 
 use crate::packet::Packet;
 use alloc::string::{String, ToString};
@@ -63,7 +63,7 @@ impl Story {
     }
 
     /// Adds an entry, without a line.
-    pub(crate) fn add_entry(&mut self, at: Instant, actor: &str, what: Happening) {
+    pub(crate) fn add_entry(&mut self, at: Instant, actor: &str, what: EntryKind) {
         self.entries.push(StoryEntry { at, actor: actor.into(), what });
     }
 
@@ -75,7 +75,7 @@ impl Story {
             payload: packet.bytes().into(),
             fate,
         };
-        self.add_entry(at, actor, Happening::Packet(record));
+        self.add_entry(at, actor, EntryKind::Packet(record));
     }
 
     pub(crate) fn clear(&mut self) {
@@ -106,7 +106,7 @@ impl Trace for Notes<'_> {
             clause: note.rfc(),
             is_routine: note.is_routine(),
         };
-        self.story.add_entry(at, self.host, Happening::Note(record));
+        self.story.add_entry(at, self.host, EntryKind::Note(record));
         let clause = Cited(note);
         if scope.parent().is_some() {
             self.story.add_line(at, self.host, format_args!("  {scope}: {clause}"));

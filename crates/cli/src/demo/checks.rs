@@ -10,7 +10,7 @@ use core::net::SocketAddr;
 use portolan_ice::CandidateKind;
 use portolan_machine::{Clause, Instant};
 use portolan_nat::behavior::{Filtering, NatKind};
-use portolan_sim::{Barrier, Happening, PacketFate, PacketRecord, StrandedReason};
+use portolan_sim::{Barrier, EntryKind, PacketFate, PacketRecord, StrandedReason};
 use portolan_stun::{Attribute, Class, Message, Method, TransactionId};
 
 /// A check, or several with the same fate, that belong in the report.
@@ -146,7 +146,7 @@ fn rank(session: &Session, flight: &Flight, fate: &Fate) -> u8 {
 fn flights(session: &Session) -> Vec<Flight> {
     let mut flights: Vec<Flight> = Vec::new();
     for entry in &session.entries {
-        let Happening::Packet(packet) = &entry.what else { continue };
+        let EntryKind::Packet(packet) = &entry.what else { continue };
         let Ok(message) = Message::decode(&packet.payload) else { continue };
         if message.method() != Method::BINDING {
             continue;
@@ -237,7 +237,7 @@ fn passage(session: &Session, flight: &Flight, delivered: Instant, source: Socke
     };
     let opened = session.entries.iter().take_while(|entry| entry.at < delivered).find(|entry| {
         *entry.actor == *receiver.name()
-            && matches!(&entry.what, Happening::Packet(packet) if packet.fate == PacketFate::Sent && is_contacted(packet))
+            && matches!(&entry.what, EntryKind::Packet(packet) if packet.fate == PacketFate::Sent && is_contacted(packet))
     });
     match opened {
         Some(entry) => Passage::Opened(entry.at),

@@ -7,7 +7,7 @@
 use super::session::{Session, Side};
 use clap::builder::styling::Style;
 use core::fmt::{self, Write};
-use portolan_sim::{Happening, PacketFate};
+use portolan_sim::{EntryKind, PacketFate};
 
 const STRONG: Style = Style::new().bold();
 
@@ -33,8 +33,8 @@ fn of(session: &Session) -> Vec<Decision> {
     for entry in &session.entries {
         #[expect(clippy::wildcard_enum_match_arm, reason = "the other entries have no clause")]
         let (code, what, clause) = match &entry.what {
-            Happening::Note(note) if is_peer(&entry.actor) => (note.code, note.text.to_string(), note.clause),
-            Happening::Packet(packet) => match &packet.fate {
+            EntryKind::Note(note) if is_peer(&entry.actor) => (note.code, note.text.to_string(), note.clause),
+            EntryKind::Packet(packet) => match &packet.fate {
                 PacketFate::Dropped { code, why, clause } => {
                     let (from, to) = (packet.source, packet.destination);
                     (*code, format!("drops {from} → {to}: {why}"), *clause)

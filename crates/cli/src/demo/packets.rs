@@ -5,7 +5,7 @@
 
 use super::session::Session;
 use core::fmt::{self, Write};
-use portolan_sim::{Happening, PacketFate, PacketRecord};
+use portolan_sim::{EntryKind, PacketFate, PacketRecord};
 
 /// Returns the list.
 pub(super) fn page(session: &Session) -> String {
@@ -39,11 +39,11 @@ fn write(out: &mut String, session: &Session) -> fmt::Result {
         let (at, actor) = (entry.at, &entry.actor);
         #[expect(clippy::wildcard_enum_match_arm, reason = "notes are not packets")]
         match &entry.what {
-            Happening::Packet(packet) => {
+            EntryKind::Packet(packet) => {
                 counts.add(&packet.fate);
                 writeln!(out, "{at} {actor:<17} {}", Line(packet))?;
             }
-            Happening::Mapping { internal, external } if internal != external => {
+            EntryKind::Mapping { internal, external } if internal != external => {
                 writeln!(out, "{at} {actor:<17} maps      {internal} to {external}")?;
             }
             _ => {}

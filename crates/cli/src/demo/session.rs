@@ -266,7 +266,7 @@ impl Run {
             let side = if record.host == *Side::Left.of(&self.network.hosts) { Side::Left } else { Side::Right };
             self.event(record.at, side, event);
         }
-        self.greet();
+        self.send_data();
         Ok(())
     }
 
@@ -311,7 +311,7 @@ impl Run {
     }
 
     /// Sends data of the left peer after the nomination, and again while no answer arrives.
-    fn greet(&mut self) {
+    fn send_data(&mut self) {
         let now = self.network.net.now();
         let is_due = self.sent.last().is_none_or(|last| now >= *last + REPEAT);
         let is_selected = Side::Left.of(&self.peers).selection.is_some();

@@ -9,7 +9,7 @@ use crate::gateway::{DropCause, Way};
 use crate::link::Carried;
 use crate::map::Owner;
 use crate::packet::{Origin, Packet, Place};
-use crate::story::{Cited, Happening, PacketFate, Story, StrandedReason, Summary};
+use crate::story::{Cited, EntryKind, PacketFate, Story, StrandedReason, Summary};
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use portolan_machine::{Explain, Instant, Machine, SocketEvent, Unreachability};
@@ -136,7 +136,7 @@ impl<M: Machine> Net<M> {
                 if created {
                     let seen = packet.source;
                     self.log_for_interface(interface, |story, now, name| {
-                        story.add_entry(now, name, Happening::Mapping { internal: source, external: seen });
+                        story.add_entry(now, name, EntryKind::Mapping { internal: source, external: seen });
                         let what = if source == seen { "lets answers in to" } else { "new mapping" };
                         if source == seen {
                             story.add_line(now, name, format_args!("{what} {source}"));

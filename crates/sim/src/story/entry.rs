@@ -27,13 +27,13 @@ pub struct StoryEntry {
     /// The name of the host, the gateway or the server. A packet without a route ends at `internet`.
     pub actor: Box<str>,
     /// What happened.
-    pub what: Happening,
+    pub what: EntryKind,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Happening {
+pub enum EntryKind {
     /// A datagram was sent, or ended.
     Packet(PacketRecord),
     /// A gateway made a mapping. The two addresses are equal at a firewall that does not translate.

@@ -6,7 +6,7 @@ use core::time::Duration;
 use portolan_machine::Protocol;
 use portolan_nat::behavior::{Mapping, PortAllocation};
 use portolan_nat::translator::TranslatorConfig;
-use portolan_sim::{Happening, HostId, Ledger, Link, Net, PacketFate};
+use portolan_sim::{EntryKind, HostId, Ledger, Link, Net, PacketFate};
 use portolan_stun::ChangeRequest;
 
 fn send_requests(net: &mut Net<Probe>, host: HostId, to: &[&str], change: Option<ChangeRequest>) {
@@ -71,7 +71,7 @@ fn a_mapping_for_each_destination_and_a_packet_lost() {
 fn count_entries(net: &Net<Probe>) -> Ledger {
     let mut counts = Ledger::default();
     for entry in net.story_entries() {
-        let Happening::Packet(packet) = &entry.what else { continue };
+        let EntryKind::Packet(packet) = &entry.what else { continue };
         match packet.fate {
             PacketFate::Sent => counts.sent += 1,
             PacketFate::Doubled => counts.doubled += 1,
