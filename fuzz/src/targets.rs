@@ -25,6 +25,7 @@ pub mod stun_uri;
 pub mod stun_write;
 pub mod transactions;
 pub mod translator;
+pub mod turn_audit;
 pub mod turn_client;
 pub mod turn_server;
 
@@ -32,7 +33,7 @@ pub mod turn_server;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 20] = [
+pub const ALL: [Target; 21] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -53,4 +54,5 @@ pub const ALL: [Target; 20] = [
     ("translator", translator::run),
     ("turn_server", turn_server::run),
     ("turn_client", turn_client::run),
+    ("turn_audit", turn_audit::run),
 ];

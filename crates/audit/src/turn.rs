@@ -4,6 +4,8 @@
 //! or for the time in which data can arrive. The audit sends to the given server only. It names denied peers in
 //! requests, and never sends to them.
 //!
+//! Connect requests (RFC 6062) need a TCP allocation. Its stream is opened when the steps of the UDP allocations are done.
+//!
 //! A missing response is no evidence. Dropped data counts only together with a control: the same data, with a permission,
 //! arrives. Each outcome is [`Held`](TurnOutcome::Held), [`NotHeld`](TurnOutcome::NotHeld) with the evidence, or
 //! [`NotTestable`](TurnOutcome::NotTestable) with the reason.
@@ -37,6 +39,7 @@ mod plan;
 mod prepare;
 mod report;
 mod request;
+mod stream;
 
 pub use attack::{Basis, Breach, Obstacle, TurnAttack, TurnOutcome};
 pub use report::{TurnFinding, TurnReport, TurnSummary};
@@ -46,14 +49,15 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use plan::{Seat, Step};
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Refusal, SocketEvent, SocketId,
-    SocketOrder, Transmit, Verdict,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, Refusal, SocketEvent, SocketId, SocketOrder,
+    Transmit, Verdict,
 };
 use portolan_stun::{Message, TransactionId};
+use portolan_stun_agent::framing::Framer;
 use prepare::{Aim, Prepared};
 use report::Tally;
 use request::{Account, Challenge};
@@ -111,7 +115,7 @@ pub enum TurnAuditFailure {
 pub struct TurnAudit {
     config: TurnAuditConfig,
     phase: Phase,
-    seats: [Client; 4],
+    seats: [Client; 6],
     steps: Vec<Step>,
     /// The index of the next step.
     next: usize,
@@ -131,12 +135,23 @@ enum Phase {
 }
 
 /// A client of the audit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Client {
     socket: Option<SocketId>,
     is_open: bool,
+    /// The incomplete message of a stream.
+    framer: Framer,
     challenge: Option<Challenge>,
     relayed: Option<SocketAddr>,
+    /// The error code of the last Allocate request.
+    refused: Option<u16>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        let framer = stream::framer();
+        Self { socket: None, is_open: false, framer, challenge: None, relayed: None, refused: None }
+    }
 }
 
 /// What is known about the server and the path to it.
@@ -170,17 +185,19 @@ struct Pending {
 
 /// The waits after the first, the second and the third send of a request, in milliseconds.
 const WAITS: [u64; 3] = [300, 600, 1100];
+/// The wait for the response to a request on a stream, which is sent once, in milliseconds.
+const STREAM_WAIT: u64 = 2000;
 /// After this number of requests in a row without a response the other steps are not tested.
 const SILENT: u32 = 3;
 /// The time in which relayed data must arrive is three round trips, within these bounds.
 const WATCH: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(1000)];
 
 impl TurnAudit {
-    /// The maximum number of datagrams of one audit. A server that responds gets about 100.
-    pub const MAX_DATAGRAMS: u32 = 720;
-    /// The maximum duration of an audit: 240 seconds, if the server answers every third request. A server that responds
-    /// is audited in about three seconds and 80 round trips.
-    pub const MAX_DURATION: Duration = Duration::from_secs(240);
+    /// The maximum number of datagrams and requests on streams of one audit. A server that responds gets about 135.
+    pub const MAX_DATAGRAMS: u32 = 800;
+    /// The maximum duration of an audit: 320 seconds, if the server answers every third request. A server that responds
+    /// is audited in about three seconds and 115 round trips.
+    pub const MAX_DURATION: Duration = Duration::from_secs(320);
 
     /// Creates an audit that waits for [`start`](Self::start).
     #[must_use]
@@ -213,36 +230,33 @@ impl TurnAudit {
         }
         self.phase = Phase::Opening;
         self.steps = plan::steps();
-        let any: IpAddr = match server {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        for client in &mut self.seats {
-            let id = cx.next_socket();
-            client.socket = Some(id);
-            let open = Open::new(id, Protocol::Udp, SocketAddr::new(any, 0)).towards(server);
-            self.out.push(Output::Socket(SocketOrder::Open(open)));
+        for seat in Seat::ALL.into_iter().filter(|seat| !seat.is_stream()) {
+            self.order_socket(cx, seat);
         }
         Ok(())
     }
 
     fn client(&self, seat: Seat) -> &Client {
-        let [main, second, third, six] = &self.seats;
+        let [main, second, third, six, tcp, tcp_six] = &self.seats;
         match seat {
             Seat::Main => main,
             Seat::Second => second,
             Seat::Third => third,
             Seat::Six => six,
+            Seat::Tcp => tcp,
+            Seat::TcpSix => tcp_six,
         }
     }
 
     fn client_mut(&mut self, seat: Seat) -> &mut Client {
-        let [main, second, third, six] = &mut self.seats;
+        let [main, second, third, six, tcp, tcp_six] = &mut self.seats;
         match seat {
             Seat::Main => main,
             Seat::Second => second,
             Seat::Third => third,
             Seat::Six => six,
+            Seat::Tcp => tcp,
+            Seat::TcpSix => tcp_six,
         }
     }
 
@@ -255,14 +269,18 @@ impl TurnAudit {
         match event {
             SocketEvent::Opened { .. } => {
                 self.client_mut(seat).is_open = true;
-                if self.phase == Phase::Opening && self.seats.iter().all(|client| client.is_open) {
+                let is_ready = |seat: Seat| seat.is_stream() || self.client(seat).is_open;
+                if self.phase == Phase::Opening && Seat::ALL.into_iter().all(is_ready) {
                     self.phase = Phase::Running;
                     self.facts.started = cx.now();
                     self.proceed(cx);
+                } else if seat.is_stream() {
+                    self.stream_opened(cx, seat);
                 }
             }
+            SocketEvent::Refused(_) | SocketEvent::Closed(_) if seat.is_stream() => self.stream_ended(cx, seat),
             SocketEvent::Refused(why) => self.end(TurnAuditEvent::Failed(TurnAuditFailure::Refused(why))),
-            // The requests of a closed socket time out.
+            // The requests of a closed UDP socket time out.
             SocketEvent::Unreachable { .. }
             | SocketEvent::Accepted { .. }
             | SocketEvent::Full
@@ -283,6 +301,7 @@ impl TurnAudit {
             }
             match self.prepare(cx, step) {
                 Prepared::Skip(why) => self.untested(step, why),
+                Prepared::Open(seat) => self.open_stream(cx, step, seat),
                 Prepared::Send { seat, bytes, aim } => self.begin(cx, step, (seat, bytes.into(), aim), false),
             }
         }
@@ -291,14 +310,14 @@ impl TurnAudit {
     /// Sends the message of a step for the first time.
     fn begin(&mut self, cx: &mut Cx<'_>, step: Step, (seat, bytes, aim): (Seat, Bytes, Aim), is_repeated: bool) {
         let now = cx.now();
-        let wait = match aim {
-            Aim::Response(_) => Duration::from_millis(WAITS[0]),
-            Aim::Arrival { .. } | Aim::Silence => self.watch(),
+        // A stream retransmits by itself, so its request has no further send.
+        let (wait, sends) = match aim {
+            Aim::Response(_) if seat.is_stream() => (Duration::from_millis(STREAM_WAIT), WAITS.len() as u32),
+            Aim::Response(_) => (Duration::from_millis(WAITS[0]), 1),
+            Aim::Arrival { .. } | Aim::Silence | Aim::Opened => (self.watch(), 1),
         };
-        let (to, pending) = (
-            self.config.server,
-            Pending { step, seat, bytes, aim, sent_at: now, sends: 1, due: now + wait, is_repeated },
-        );
+        let (to, pending) =
+            (self.config.server, Pending { step, seat, bytes, aim, sent_at: now, sends, due: now + wait, is_repeated });
         if let Some(attack) = step.attack() {
             cx.note(|| AuditNote::Attacking { attack, to });
         }
@@ -341,17 +360,14 @@ impl TurnAudit {
                 }
             },
             Aim::Arrival { .. } | Aim::Silence => self.quiet(pending.step),
+            Aim::Opened => self.close_stream(pending.seat),
         }
         self.proceed(cx);
     }
 
-    /// Handles a datagram of the server.
-    fn receive(&mut self, cx: &mut Cx<'_>, seat: Seat, datagram: &Datagram<'_>) {
-        if datagram.remote != self.config.server {
-            return;
-        }
+    /// Handles a datagram or a message of the server.
+    fn receive(&mut self, cx: &mut Cx<'_>, seat: Seat, bytes: &[u8]) {
         self.facts.received = self.facts.received.saturating_add(1);
-        let bytes = datagram.payload;
         let Some(pending) = self.pending.clone() else { return };
         match &pending.aim {
             Aim::Response(id) => {
@@ -369,6 +385,7 @@ impl TurnAudit {
                     self.proceed(cx);
                 }
             }
+            Aim::Opened => {}
             Aim::Silence => {
                 if seat == pending.seat {
                     self.pending = None;
@@ -444,6 +461,7 @@ impl TurnAudit {
         let why = match pending.aim {
             Aim::Response(_) => "response",
             Aim::Arrival { .. } | Aim::Silence => "relayed data",
+            Aim::Opened => "connection",
         };
         Some(Deadline::new(pending.due, why))
     }
@@ -471,8 +489,11 @@ impl Machine for TurnAudit {
         }
         match input {
             Input::Datagram(datagram) => {
-                let Some(seat) = self.seat_of(datagram.socket) else { return Verdict::NotMine };
-                self.receive(cx, seat, &datagram);
+                let seat = self.seat_of(datagram.socket).filter(|seat| !seat.is_stream());
+                let Some(seat) = seat else { return Verdict::NotMine };
+                if datagram.remote == self.config.server {
+                    self.receive(cx, seat, datagram.payload);
+                }
                 Verdict::Mine
             }
             Input::Socket(socket, event) => self.socket_event(cx, socket, event),
@@ -482,6 +503,15 @@ impl Machine for TurnAudit {
             }
             Input::Timeout => Verdict::NotMine,
         }
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.phase != Phase::Running {
+            return None;
+        }
+        let seat = self.seat_of(chunk.socket).filter(|seat| seat.is_stream())?;
+        self.read(cx, seat, chunk.payload);
+        Some(chunk.payload.len())
     }
 
     fn poll(&mut self) -> Output<TurnAuditEvent> {

@@ -4,6 +4,7 @@ use crate::audit::AuditArgs;
 use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
+use crate::ice::IceArgs;
 use crate::lab::LabCommand;
 use crate::nat::NatArgs;
 use crate::sdp::SdpCommand;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Stun(StunArgs),
     /// Relay datagrams through a TURN server, and print loss and latency
     Turn(TurnArgs),
+    /// Connect to a peer by ICE: two people paste a line, or a program or web page does the signalling
+    Ice(IceArgs),
     /// Check which clauses of RFC 8489 and RFC 5780 a server honours, and measure its amplification
     Audit(AuditArgs),
     /// Explain each byte of a STUN message or of a capture, with the RFC section and the errors

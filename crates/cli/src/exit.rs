@@ -56,7 +56,7 @@ const UNREADABLE: Option<&str> = Some("the input could not be read");
 const UNREADABLE_PAIR: Option<&str> = Some("one of the two inputs could not be read");
 const NOT_SDP: Option<&str> = Some("the input is not a session description");
 
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 22] = [
     Row {
         command: EVERY,
         meanings: [
@@ -119,6 +119,15 @@ const TABLE: [Row; 21] = [
             Some("the server does not hold at least one attack"),
             Some("could not run: no --mine, no response, or no allocation for the user"),
             Some("no attack could be tested"),
+        ],
+    },
+    Row {
+        command: "ice",
+        meanings: [
+            Some("the input ended, or a stop message came; without --format json a path to the peer existed"),
+            Some("the input ended without a path to the peer (not with --format json)"),
+            COULD_NOT_RUN,
+            None,
         ],
     },
     Row {

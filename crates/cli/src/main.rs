@@ -1,8 +1,9 @@
 //! The portolan command: measures which NAT is between this host and the Internet, and explains STUN and SDP.
 //!
-//! Each subcommand has its own file ([`demo`], [`nat`], [`stun`], [`turn`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`], [`generate`]) with
-//! its arguments and errors, and none of them implements a protocol. A command that cannot run prints one line on
-//! standard error with the reason and the remedy. The exit codes are in [`exit`] and in docs/exit-codes.md.
+//! Each subcommand has its own file ([`demo`], [`nat`], [`stun`], [`turn`], [`ice`], [`audit`], [`explain`], [`sdp`],
+//! [`serve`], [`lab`], [`generate`]) with its arguments and errors, and none of them implements a protocol. A command that
+//! cannot run prints one line on standard error with the reason and the remedy. The exit codes are in [`exit`] and in
+//! docs/exit-codes.md.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ mod error;
 mod exit;
 mod explain;
 mod generate;
+mod ice;
 mod lab;
 mod log;
 mod nat;
@@ -92,6 +94,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Nat(args) => in_runtime(nat::run(&args)),
         Command::Stun(args) => in_runtime(stun::run(&args)),
         Command::Turn(args) => in_runtime(turn::run(&args)),
+        Command::Ice(args) => in_runtime(ice::run(&args)),
         Command::Audit(args) => in_runtime(audit::run(&args)),
         Command::Explain(args) => in_runtime(explain::run(&args)),
         Command::Sdp(command) => sdp::run(&command),

@@ -138,9 +138,10 @@ A TURN server (RFC 8656) for these users; docs/serve.md has the settings, sizing
 
 The server prints one line for each address once it listens there. It runs until SIGINT or SIGTERM
 and then prints its counters. SIGHUP and SIGUSR1 print the counters and do not end the server. With
---turn, SIGTERM drains, and SIGHUP reads the users, the secrets and the lists of peers again. -v
-logs what was dropped and why, and the sockets; -vv logs each response too. Of what is dropped for
-one reason, at most 10 lines a second are logged, then one line with the number of the others.
+--turn, SIGTERM drains, and SIGHUP reads the users, the secrets, the lists of peers and the
+certificate again. -v logs what was dropped and why, and the sockets; -vv logs each response too. Of
+what is dropped for one reason, at most 10 lines a second are logged, then one line with the number
+of the others.
 
 Requests without the magic cookie come from clients of RFC 3489, which is obsolete since 2008. The
 server counts them and does not answer; such a client reports that UDP is blocked.

@@ -8,7 +8,7 @@
 mod advice;
 mod exchange;
 mod report;
-mod target;
+pub(crate) mod target;
 
 use crate::credentials::{CredentialArgs, CredentialError};
 use crate::error::{CommandError, Failure};

@@ -83,22 +83,14 @@ use sockets::{Sockets, VirtualSocket};
 ///
 /// # Bounds
 ///
-/// Six virtual sockets, [`HELD`](Self::HELD) waiting datagrams, and the bounds of [`Client`]. Data of datagrams waits
-/// within [`Outbox::LIMIT`]. The relay takes bytes of a stream only while no output waits. One call then causes at most
-/// [`Outbox::LIMIT`] outputs, and one more for each waiting datagram.
+/// Six virtual sockets, [`HELD`](Self::HELD) waiting datagrams, and the bounds of [`Client`]. The relay takes bytes of a
+/// stream only while the queue has space for the outputs of one more message.
 #[derive(Clone, Debug)]
 pub struct Relay {
     client: Slot<Client>,
     sockets: Sockets,
     held: Held,
     out: Outbox<RelayEvent>,
-}
-
-/// The input that the client handles: the socket to the server, and whether it is a stream.
-#[derive(Clone, Copy, Debug)]
-struct Carrier {
-    socket: SocketId,
-    is_stream: bool,
 }
 
 impl Default for Relay {
@@ -318,7 +310,7 @@ impl Relay {
     }
 
     /// Handles the outputs of the client. `carrier` is the socket of the input, if there was one.
-    fn settle(&mut self, cx: &mut Cx<'_>, carrier: Option<Carrier>) {
+    fn settle(&mut self, cx: &mut Cx<'_>, carrier: Option<SocketId>) {
         while let Some(output) = self.client.take() {
             match output {
                 Output::Transmit(transmit) => self.out.push(Output::Transmit(transmit)),
@@ -326,6 +318,9 @@ impl Relay {
                 Output::Event(event) => self.client_event(cx, carrier, event),
                 Output::Wait(_) => {}
             }
+        }
+        if self.sockets.iter().all(|socket| !socket.is_replaced) {
+            return;
         }
         // The client reports no event at the end of an overlap.
         let relayed =
@@ -336,7 +331,7 @@ impl Relay {
         });
     }
 
-    fn client_event(&mut self, cx: &mut Cx<'_>, carrier: Option<Carrier>, event: ClientEvent) {
+    fn client_event(&mut self, cx: &mut Cx<'_>, carrier: Option<SocketId>, event: ClientEvent) {
         match event {
             ClientEvent::Data { peer, payload } => self.data(cx, carrier, peer, payload),
             ClientEvent::PeerUnreachable { peer, icmp } => self.icmp(cx, carrier, peer, icmp),
@@ -446,32 +441,23 @@ impl Relay {
     }
 
     /// Passes on data of a peer that the owner has not taken by [`receive`](Self::receive).
-    fn data(&mut self, cx: &mut Cx<'_>, carrier: Option<Carrier>, peer: SocketAddr, payload: Bytes) {
-        let Some((carrier, socket)) = self.inbound(carrier, peer) else {
+    fn data(&mut self, cx: &mut Cx<'_>, carrier: Option<SocketId>, peer: SocketAddr, payload: Bytes) {
+        let Some(socket) = carrier.and_then(|carrier| self.sockets.on(carrier, peer)) else {
             return cx.note(|| RelayNote::Dropped { peer, why: RelayDropped::NoSocket });
         };
         let event = RelayEvent::Data { socket: socket.id, local: socket.local, peer, payload };
-        if carrier.is_stream {
-            // Bytes of a stream are taken only while no output waits, so that the number of events is bounded.
-            self.out.push(Output::Event(event));
-        } else if !self.out.offer(Output::Event(event)) {
-            cx.note(|| RelayNote::Dropped { peer, why: RelayDropped::QueueFull });
-        }
-    }
-
-    fn icmp(&mut self, cx: &mut Cx<'_>, carrier: Option<Carrier>, peer: SocketAddr, icmp: Icmp) {
-        let Some((_, VirtualSocket { id: socket, .. })) = self.inbound(carrier, peer) else { return };
-        let (ip, port, why) = (peer.ip(), Some(peer.port()), unreachability(peer.is_ipv4(), icmp));
-        let event = RelayEvent::Unreachable { socket, peer: ip, port, why, steps: Vec::new() };
         if !self.out.offer(Output::Event(event)) {
             cx.note(|| RelayNote::Dropped { peer, why: RelayDropped::QueueFull });
         }
     }
 
-    /// The virtual socket of data of a peer.
-    fn inbound(&self, carrier: Option<Carrier>, peer: SocketAddr) -> Option<(Carrier, VirtualSocket)> {
-        let carrier = carrier?;
-        Some((carrier, self.sockets.on(carrier.socket, peer)?))
+    fn icmp(&mut self, cx: &mut Cx<'_>, carrier: Option<SocketId>, peer: SocketAddr, icmp: Icmp) {
+        let Some(socket) = carrier.and_then(|carrier| self.sockets.on(carrier, peer)) else { return };
+        let (ip, port, why) = (peer.ip(), Some(peer.port()), unreachability(peer.is_ipv4(), icmp));
+        let event = RelayEvent::Unreachable { socket: socket.id, peer: ip, port, why, steps: Vec::new() };
+        if !self.out.offer(Output::Event(event)) {
+            cx.note(|| RelayNote::Dropped { peer, why: RelayDropped::QueueFull });
+        }
     }
 }
 
@@ -511,9 +497,7 @@ impl Machine for Relay {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let (verdict, carrier) = match input {
             Input::Timeout => (if self.client.wake(cx) { Verdict::Mine } else { Verdict::NotMine }, None),
-            Input::Datagram(Datagram { socket, .. }) => {
-                (self.client.handle(cx, input), Some(Carrier { socket, is_stream: false }))
-            }
+            Input::Datagram(Datagram { socket, .. }) => (self.client.handle(cx, input), Some(socket)),
             Input::Socket(..) => (self.client.handle(cx, input), None),
         };
         self.settle(cx, carrier);
@@ -521,18 +505,26 @@ impl Machine for Relay {
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        /// The space for the outputs of one frame: those of the client, and the waiting datagrams.
+        const SPACE: usize = 64 + Relay::HELD;
         if !self.client.get().has_socket(chunk.socket) {
             return None;
-        }
-        if !self.out.is_empty() {
-            return Some(0);
         }
         // Due timers run before the first byte, so that the outputs do not depend on the chunks.
         let _is_due = self.client.wake(cx);
         self.settle(cx, None);
-        let taken = self.client.stream(cx, chunk);
-        self.settle(cx, Some(Carrier { socket: chunk.socket, is_stream: true }));
-        taken
+        let mut rest = chunk.payload;
+        while !rest.is_empty() && self.out.room() >= SPACE {
+            let taken = self.client.with(cx, |client, cx| client.stream_frame(cx, chunk.with_payload(rest)));
+            self.settle(cx, Some(chunk.socket));
+            // The bytes of a stream that was closed by the bytes before are dropped.
+            let Some(taken) = taken else { return Some(chunk.payload.len()) };
+            if taken == 0 {
+                break;
+            }
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+        Some(chunk.payload.len() - rest.len())
     }
 
     fn poll(&mut self) -> Output<RelayEvent> {

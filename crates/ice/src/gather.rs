@@ -42,7 +42,7 @@ pub use command::GatherCommand;
 pub use config::{AddressFilter, AddressMode, GatherConfig};
 pub use error::GatherError;
 pub use event::{
-    FailedServer, GatherEvent, GatherReport, NoCandidates, RefusedSocket, ServerFailure, SkipReason, Skipped,
+    ExclusionReason, FailedServer, GatherEvent, GatherReport, NoCandidates, RefusedSocket, ServerFailure, Skipped,
 };
 pub use interface::{Interface, InterfaceKind};
 pub use note::GatherNote;
@@ -79,7 +79,8 @@ use requests::{Requests, Tag};
 ///
 /// # Traffic
 ///
-/// At most one new transaction starts each Ta. A reflexive candidate costs 4 keepalives a minute by default.
+/// At most one new transaction starts each Ta. A reflexive candidate costs 4 keepalives a minute by default. While a
+/// server does not answer, the interval of its keepalives doubles each time.
 ///
 /// # Bounds
 ///
@@ -106,7 +107,7 @@ struct Round {
     is_running: bool,
     /// The last list of interfaces; `None` before the first one.
     interfaces: Option<Vec<Interface>>,
-    /// The number of pairs of a socket and a server so far.
+    /// The number of pairs of a socket and a server so far, those of sockets that are not open yet included.
     pairs: usize,
     report: GatherReport,
 }
@@ -180,9 +181,11 @@ impl Gatherer {
         }
         self.timers = Timers::new();
         self.keeps_alive = true;
-        let sockets: Vec<_> = self.bases.iter().filter(|(_, base)| base.local().is_some()).map(|(id, _)| *id).collect();
+        let open = self.bases.iter().filter_map(|(id, base)| Some((*id, base.local()?)));
+        let open: Vec<_> = open.collect();
+        open.iter().for_each(|(_, local)| self.count_pairs(local.ip()));
         self.update(cx, &interfaces);
-        sockets.into_iter().for_each(|socket| self.gather(cx, socket));
+        open.into_iter().for_each(|(socket, _)| self.gather(cx, socket));
         self.settle(cx);
         Ok(())
     }
@@ -293,6 +296,8 @@ impl Gatherer {
             }
         };
         let state = BaseState::Opening { port, tries_left };
+        // The socket counts before it is open, so that the first requests have the right RTO (RFC 8445 §14.3).
+        self.count_pairs(interface.address);
         self.order(cx, Base { interface, component, preference, state, reflexive: Vec::new() }, port);
     }
 

@@ -5,10 +5,10 @@
 //! * [`Agent`]: the agent of one session, with its [`AgentConfig`]. Its stated times and bounds are on the page of
 //!   [`Agent`].
 //! * [`candidate`]: candidates and their priorities.
-//! * [`reason`]: the reasons for what an agent does, each with its RFC section.
 //! * [`gather`]: network interfaces and STUN servers give local candidates.
 //! * [`preference`]: local preferences of the addresses of a host.
 //! * [`pacing`]: the time of the next transaction.
+//! * [`reason`]: the reasons for what an agent does, each with its RFC section.
 
 #![no_std]
 #![forbid(unsafe_code)]

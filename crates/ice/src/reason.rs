@@ -43,15 +43,15 @@ pub enum SkipReason {
 impl Explain for SkipReason {
     fn code(&self) -> &'static str {
         match self {
-            Self::Redundant => "candidate-redundant",
-            Self::UnknownType => "candidate-type",
-            Self::Transport => "candidate-transport",
-            Self::Component => "candidate-component",
-            Self::Address => "candidate-address",
-            Self::Full => "candidates-full",
-            Self::Unresolved => "candidate-unresolved",
-            Self::Zone => "candidate-zone",
-            Self::Generation => "candidate-generation",
+            Self::Redundant => "skipped-redundant",
+            Self::UnknownType => "skipped-type",
+            Self::Transport => "skipped-transport",
+            Self::Component => "skipped-component",
+            Self::Address => "skipped-address",
+            Self::Full => "skipped-full",
+            Self::Unresolved => "skipped-unresolved",
+            Self::Zone => "skipped-zone",
+            Self::Generation => "skipped-generation",
         }
     }
 

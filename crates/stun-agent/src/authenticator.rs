@@ -54,7 +54,7 @@ pub use timed::{TimedKeys, TimedKeysError, TimedPassword};
 pub use users::{KeyKind, KeyQuery, Keys, Name, UserKey, Users, UsersError};
 
 use crate::credential::Mechanism;
-use crate::nonce::{Features, Nonces};
+use crate::nonce::{Features, NonceError, Nonces};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
@@ -219,9 +219,27 @@ impl Authenticator {
     /// and the method after, on the message in [`Judgement::Admitted`].
     #[must_use]
     pub fn judge<'a>(&self, now: Instant, source: SocketAddr, message: &Message<'a>) -> Judgement<'a> {
+        self.judge_related(now, source, message, |_| None)
+    }
+
+    /// Authenticates a message as [`judge`](Self::judge) does, and also accepts a nonce of a second address of the
+    /// client, which `related` returns.
+    ///
+    /// `related` is called only for a message with a correct integrity whose nonce was not issued to `source`. A
+    /// message that was recorded at the second address can be repeated from `source`. So `related` must return an
+    /// address only if the message names state of that address, and has its effect only once. An example is
+    /// ConnectionBind (RFC 6062 §5.4), which a client sends on a second connection.
+    #[must_use]
+    pub fn judge_related<'a>(
+        &self,
+        now: Instant,
+        source: SocketAddr,
+        message: &Message<'a>,
+        related: impl FnOnce(&Admitted<'a>) -> Option<SocketAddr>,
+    ) -> Judgement<'a> {
         let judged = match &self.challenge {
             None => self.judge_short_term(now, message),
-            Some(challenge) => self.judge_long_term(challenge, now, source, message),
+            Some(challenge) => self.judge_long_term(challenge, now, source, message, related),
         };
         match judged {
             Ok(admitted) => Judgement::Admitted(admitted),
@@ -255,6 +273,7 @@ impl Authenticator {
         now: Instant,
         source: SocketAddr,
         message: &Message<'a>,
+        related: impl FnOnce(&Admitted<'a>) -> Option<SocketAddr>,
     ) -> Result<Admitted<'a>, RejectionKind> {
         // RFC 8489 §9.2: an indication cannot be challenged.
         if message.class() != Class::Request {
@@ -288,7 +307,12 @@ impl Authenticator {
         let query = KeyQuery { name, realm: &challenge.realm, kind: kind.unwrap_or(KeyKind::Sha256), candidate: 0 };
         let reply_integrity = if has_any { Integrity::SHA256 } else { Integrity::Sha1 };
         let admitted = self.verify(now, message, query, reply_integrity)?;
-        challenge.nonces.check(now, source, nonce.as_bytes()).map_err(RejectionKind::Nonce)?;
+        let check = |source| challenge.nonces.check(now, source, nonce.as_bytes());
+        let checked = match check(source) {
+            Err(NonceError::NotOurs) => related(&admitted).map_or(Err(NonceError::NotOurs), check),
+            checked => checked,
+        };
+        checked.map_err(RejectionKind::Nonce)?;
         Ok(admitted)
     }
 

@@ -583,13 +583,7 @@ impl Machine for Client {
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
-        let number = self.on_socket(chunk.socket)?.number;
-        // Due timers run before the first byte, so that the outputs do not depend on the chunks.
-        let _verdict = self.timeout(cx);
-        self.settle(cx);
-        let taken = self.chunk(cx, number, chunk);
-        self.settle(cx);
-        Some(taken)
+        self.stream_frames(cx, chunk, usize::MAX)
     }
 
     fn poll(&mut self) -> Output<ClientEvent> {

@@ -330,7 +330,8 @@ impl Server {
         if message.method() == Method::BINDING {
             return self.binding(cx, &client, &message);
         }
-        match self.config.credentials.judge(cx.now(), client.remote, &message) {
+        let control = |admitted: &Admitted<'_>| self.control_address(&client, admitted);
+        match self.config.credentials.judge_related(cx.now(), client.remote, &message, control) {
             Judgement::Admitted(admitted) => self.admitted(cx, client, admitted),
             Judgement::Rejected(why) => self.reject(cx, &client, &message, why),
             Judgement::Discarded(_) => self.drop_message(cx, client.remote, ServerDropped::NotARequest),

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 const REALM: &str = "example.org";
-const USER: &str = "alice";
-const PASSWORD: &str = "TheMatrIX";
+pub(super) const USER: &str = "alice";
+pub(super) const PASSWORD: &str = "TheMatrIX";
 
 /// Returns one of five credentials of a client. The last one has a wrong password.
 pub(super) fn credential(kind: u8) -> Credential {

@@ -1,11 +1,13 @@
-//! Runs `stun-agent`, `nat`, `audit`, `turn` and `sim`: a request and its response, a NAT, a challenge of a TURN server,
-//! and a discovery and an audit in a simulated network.
+//! Runs `stun-agent`, `nat`, `audit`, `turn`, `ice`, `connect` and `sim`: a request and its response, a NAT, a challenge
+//! of a TURN server, a relay, and a discovery, an audit and a gatherer in a simulated network.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_audit::{Audit, AuditCommand, AuditConfig, AuditEvent};
+use portolan_ice::gather::Interface;
+use portolan_ice::{GatherConfig, GatherEvent, Gatherer};
 use portolan_machine::{
     Cx, Datagram, Entropy, Input, Instant, Machine, Output, Protocol, SocketEvent, SocketId, SocketIds, SocketOrder,
 };
@@ -82,6 +84,23 @@ fn challenge() -> Option<()> {
     (code == 401).then_some(())
 }
 
+/// `connect`: a relay orders its socket, and sends the request for an allocation.
+pub fn prove_relay() -> bool {
+    relay().is_some()
+}
+
+fn relay() -> Option<()> {
+    let (address, local): (SocketAddr, SocketAddr) = ("192.0.2.1:3478".parse().ok()?, "192.0.2.7:40000".parse().ok()?);
+    let mut relay = portolan_connect::Relay::new();
+    let (mut rng, mut ids) = (CountingRng(0), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
+    relay.start(&mut cx, ClientConfig::new(address, Credential::long_term("ann", "secret"))).ok()?;
+    let Output::Socket(SocketOrder::Open(open)) = relay.poll() else { return None };
+    let _verdict = relay.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local }));
+    let Output::Transmit(request) = relay.poll() else { return None };
+    (Message::decode(&request.payload).ok()?.method() == portolan_stun::Method::ALLOCATE).then_some(())
+}
+
 /// `nat`: an outbound packet creates a mapping, and an inbound packet passes it.
 pub fn prove_translator() -> bool {
     translate().is_some()
@@ -141,4 +160,25 @@ fn audit() -> Option<()> {
         _ => None,
     })?;
     (report.is_answered() && report.violations().next().is_none()).then_some(())
+}
+
+/// `sim` and `ice`: a gatherer behind a NAT finds a host candidate and a reflexive candidate.
+pub fn prove_ice() -> bool {
+    gather().is_some()
+}
+
+fn gather() -> Option<()> {
+    let (server, public): (SocketAddr, _) = ("192.0.2.1:3478".parse().ok()?, "203.0.113.7".parse().ok()?);
+    let private = "10.0.0.2".parse().ok()?;
+    let mut net = Net::new(1);
+    let home = Gateway::new("home", [public], TranslatorConfig::home());
+    let inside = net.add_gateway(net.internet(), home, &Link::delay(Duration::from_millis(25)));
+    net.add_server(net.internet(), Server::new("server", server), &Link::PERFECT);
+    let gatherer = Gatherer::new(GatherConfig::new().server(server)).ok()?;
+    let host = net.add_host(inside, "host", &[private], &Link::PERFECT, gatherer);
+    net.with(host, |gatherer, cx| gatherer.set_interfaces(cx, vec![Interface::new("eth0", private)]))?.ok()?;
+    let _stop = net.run_for(Duration::from_secs(1));
+    let is_complete = net.events().iter().any(|record| matches!(&record.event, GatherEvent::Complete(report) if report.found == 2));
+    let found: Vec<_> = net.machine(host)?.candidates().map(|candidate| candidate.address.ip()).collect();
+    (is_complete && found == [private, public]).then_some(())
 }

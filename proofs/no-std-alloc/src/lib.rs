@@ -16,7 +16,7 @@ mod text;
 
 /// Returns 0, or the number of the first check that failed.
 fn prove() -> u8 {
-    let proofs: [fn() -> bool; 10] = [
+    let proofs: [fn() -> bool; 11] = [
         codec::prove,
         text::prove,
         machines::prove_contract,
@@ -27,6 +27,8 @@ fn prove() -> u8 {
         agents::prove_discovery,
         agents::prove_audit,
         agents::prove_turn,
+        agents::prove_ice,
+        agents::prove_relay,
     ];
     for (number, proof) in (1..).zip(proofs) {
         if !proof() {

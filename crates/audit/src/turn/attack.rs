@@ -267,7 +267,7 @@ pub enum Obstacle {
     OwnRelay,
     /// The server requires no credentials, or its challenge lacks the feature.
     NotOffered,
-    /// The method needs an allocation over TCP.
+    /// The server accepts no connection, or gives no TCP allocation.
     NoTcpAllocation,
 }
 
@@ -283,7 +283,7 @@ impl fmt::Display for Obstacle {
             Self::NoControl => f.write_str("permitted data does not arrive either"),
             Self::OwnRelay => f.write_str("the address is a relay address of the server"),
             Self::NotOffered => f.write_str("the server offers no such feature"),
-            Self::NoTcpAllocation => f.write_str("the server accepts this method only for TCP allocations"),
+            Self::NoTcpAllocation => f.write_str("the server gives no TCP allocation"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The steps of an audit, in their order, and the peers that a server must deny.
 //!
 //! Rules of this file: data only. A step that needs an earlier step comes after it. Peers that must be denied are named
-//! in requests only.
+//! in requests only. TCP allocations are last, so that a user needs at most three allocations at once.
 
 use super::attack::TurnAttack;
 use alloc::vec::Vec;
@@ -19,24 +19,62 @@ pub(super) enum Seat {
     Third,
     /// The client with an IPv6 allocation.
     Six,
+    /// The client with a TCP allocation (RFC 6062), on a stream.
+    Tcp,
+    /// The client with an IPv6 TCP allocation, on a stream.
+    TcpSix,
 }
 
 impl Seat {
-    pub(super) const ALL: [Self; 4] = [Self::Main, Self::Second, Self::Third, Self::Six];
+    pub(super) const ALL: [Self; 6] = [Self::Main, Self::Second, Self::Third, Self::Six, Self::Tcp, Self::TcpSix];
+
+    /// Whether the client is on a stream.
+    pub(super) const fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::TcpSix)
+    }
+
+    /// Whether the allocation of the client is one of IPv6.
+    pub(super) const fn is_six(self) -> bool {
+        matches!(self, Self::Six | Self::TcpSix)
+    }
 }
 
 /// One step: one message, and the wait for its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    /// Opens the stream of a client.
+    OpenStream(Seat),
     /// An Allocate request without credentials.
     Challenge(Seat),
+    Allocate(Seat),
+    /// Ends the allocation.
+    Release(Seat),
     Binding,
+    Credentials(CredentialStep),
+    Relay(RelayStep),
+    /// A CreatePermission or ChannelBind request for a denied peer.
+    Peer {
+        of: TurnAttack,
+        seat: Seat,
+        peer: IpAddr,
+        channel: Option<u16>,
+    },
+    /// A Connect request for a denied peer.
+    Connect {
+        seat: Seat,
+        peer: IpAddr,
+    },
+    Reflection(Reflected),
+}
+
+/// A step that attacks the authentication or the integrity of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CredentialStep {
     WrongPassword,
     /// A Refresh request of a client whose only Allocate request had no credentials.
     UnauthenticatedState,
     /// A request with the nonce of the main client.
     ForeignNonce,
-    Allocate(Seat),
     BidDownAlgorithms,
     BidDownCookie,
     OtherUserChallenge,
@@ -45,6 +83,11 @@ pub(super) enum Step {
     DuplicateLifetime,
     /// A Refresh request that shows whether the attack ended the allocation.
     StillThere(TurnAttack),
+}
+
+/// A step with data or a channel. It needs two allocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RelayStep {
     /// A permission for the relay addresses.
     Permit(Seat),
     /// A Send indication to the relayed address of the other client.
@@ -66,16 +109,75 @@ pub(super) enum Step {
     ChannelData {
         is_control: bool,
     },
-    Peer {
-        of: TurnAttack,
-        seat: Seat,
-        peer: IpAddr,
-        channel: Option<u16>,
-    },
-    Connect,
-    Reflection(Reflected),
-    /// Ends the allocation.
-    Release(Seat),
+}
+
+impl Step {
+    /// The attack of the step.
+    pub(super) const fn attack(self) -> Option<TurnAttack> {
+        Some(match self {
+            Self::Challenge(Seat::Main) => TurnAttack::NoCredentials,
+            Self::Binding => TurnAttack::BindingAmplification,
+            Self::Credentials(step) => step.attack(),
+            Self::Relay(step) => return step.attack(),
+            Self::Peer { of, .. } => of,
+            Self::Connect { .. } => TurnAttack::ConnectPeer,
+            Self::Reflection(_) => TurnAttack::ResponseReflection,
+            Self::OpenStream(_) | Self::Challenge(_) | Self::Allocate(_) | Self::Release(_) => return None,
+        })
+    }
+
+    /// Whether a stale nonce is no result of the step.
+    pub(super) const fn accepts_new_nonce(self) -> bool {
+        match self {
+            Self::OpenStream(_) | Self::Challenge(_) | Self::Binding => false,
+            Self::Credentials(step) => matches!(
+                step,
+                CredentialStep::UnauthenticatedState
+                    | CredentialStep::AfterIntegrity
+                    | CredentialStep::DuplicateLifetime
+                    | CredentialStep::StillThere(_)
+            ),
+            Self::Allocate(_)
+            | Self::Release(_)
+            | Self::Relay(_)
+            | Self::Peer { .. }
+            | Self::Connect { .. }
+            | Self::Reflection(_) => true,
+        }
+    }
+}
+
+impl CredentialStep {
+    const fn attack(self) -> TurnAttack {
+        match self {
+            Self::WrongPassword => TurnAttack::WrongPassword,
+            Self::UnauthenticatedState => TurnAttack::UnauthenticatedState,
+            Self::ForeignNonce => TurnAttack::ForeignNonce,
+            Self::BidDownAlgorithms | Self::BidDownCookie => TurnAttack::BidDown,
+            Self::OtherUserChallenge | Self::OtherUser(_) => TurnAttack::OtherUser,
+            Self::AfterIntegrity => TurnAttack::AfterIntegrity,
+            Self::DuplicateLifetime => TurnAttack::DuplicateAttribute,
+            Self::StillThere(attack) => attack,
+        }
+    }
+}
+
+impl RelayStep {
+    pub(super) const fn attack(self) -> Option<TurnAttack> {
+        Some(match self {
+            Self::Permit(_) => return None,
+            Self::Send { of, .. } | Self::ListenerSend(of) => of,
+            Self::ListenerChannel => TurnAttack::OwnListener,
+            Self::ChannelRange(_) => TurnAttack::ChannelRange,
+            Self::Bind | Self::RebindNumber | Self::RebindPeer => TurnAttack::ChannelRebinding,
+            Self::ChannelData { .. } => TurnAttack::ChannelDataLength,
+        })
+    }
+
+    /// Whether the step is the control of an attack.
+    pub(super) const fn is_control(self) -> bool {
+        matches!(self, Self::Send { is_control: true, .. } | Self::ChannelData { is_control: true })
+    }
 }
 
 /// A message that a server must not answer.
@@ -101,62 +203,74 @@ pub(super) fn steps() -> Vec<Step> {
     let mut steps = Vec::from([
         Step::Challenge(Main),
         Step::Binding,
-        Step::WrongPassword,
+        Step::Credentials(CredentialStep::WrongPassword),
         Step::Challenge(Third),
-        Step::UnauthenticatedState,
-        Step::ForeignNonce,
+        Step::Credentials(CredentialStep::UnauthenticatedState),
+        Step::Credentials(CredentialStep::ForeignNonce),
         Step::Allocate(Main),
         Step::Challenge(Second),
         Step::Allocate(Second),
         Step::Challenge(Six),
         Step::Allocate(Six),
-        Step::BidDownAlgorithms,
-        Step::BidDownCookie,
-        Step::OtherUserChallenge,
     ]);
-    for method in [Method::CREATE_PERMISSION, Method::CHANNEL_BIND, Method::REFRESH] {
-        steps.push(Step::OtherUser(method));
-    }
-    // An allocation that an attack ended is made again.
-    steps.extend([Step::StillThere(TurnAttack::OtherUser), Step::Allocate(Main)]);
-    for (step, attack) in
-        [(Step::AfterIntegrity, TurnAttack::AfterIntegrity), (Step::DuplicateLifetime, TurnAttack::DuplicateAttribute)]
-    {
-        steps.extend([step, Step::StillThere(attack), Step::Allocate(Main)]);
-    }
-    steps.extend(relay_steps());
+    steps.extend(integrity_steps());
+    steps.extend(relay_steps().map(Step::Relay));
     steps.extend(peer_steps());
-    steps.push(Step::ListenerSend(TurnAttack::LoopbackSend));
-    steps.push(Step::Connect);
+    steps.push(Step::Relay(RelayStep::ListenerSend(TurnAttack::LoopbackSend)));
+    // A server must not accept Connect on a UDP allocation either.
+    steps.push(Step::Connect { seat: Main, peer: LOOPBACK });
     steps.extend([Reflected::Success, Reflected::Error, Reflected::Data].map(Step::Reflection));
     steps.extend([Main, Second, Six].map(Step::Release));
+    steps.extend([Seat::Tcp, Seat::TcpSix].into_iter().flat_map(connect_steps));
     steps
 }
 
+/// The steps that attack the integrity of requests, and the requests of another user.
+fn integrity_steps() -> Vec<Step> {
+    use CredentialStep as C;
+    let methods = [Method::CREATE_PERMISSION, Method::CHANNEL_BIND, Method::REFRESH];
+    let mut steps = Vec::from([C::BidDownAlgorithms, C::BidDownCookie, C::OtherUserChallenge].map(Step::Credentials));
+    steps.extend(methods.map(|method| Step::Credentials(C::OtherUser(method))));
+    for step in [None, Some(C::AfterIntegrity), Some(C::DuplicateLifetime)] {
+        let attack = step.map_or(TurnAttack::OtherUser, C::attack);
+        steps.extend(step.map(Step::Credentials));
+        // An allocation that an attack ended is made again.
+        steps.extend([Step::Credentials(C::StillThere(attack)), Step::Allocate(Seat::Main)]);
+    }
+    steps
+}
+
+/// The steps of a TCP allocation: a Connect request for each denied peer of its family.
+fn connect_steps(seat: Seat) -> impl Iterator<Item = Step> {
+    let denied = peers().into_iter().map(|(_, peer)| peer).filter(move |peer| peer.is_ipv6() == seat.is_six());
+    let first = [Step::OpenStream(seat), Step::Challenge(seat), Step::Allocate(seat)];
+    first.into_iter().chain(denied.map(move |peer| Step::Connect { seat, peer })).chain([Step::Release(seat)])
+}
+
 /// The steps with data. Each attack precedes the permission that would allow its data.
-fn relay_steps() -> [Step; 17] {
+fn relay_steps() -> [RelayStep; 17] {
     use Seat::{Main, Second};
     use TurnAttack::{DataWithoutPermission, SendWithoutPermission};
-    let send = |of, is_control| Step::Send { from: Main, to: Second, of, is_control };
-    let data = |of, is_control| Step::Send { from: Second, to: Main, of, is_control };
+    let send = |of, is_control| RelayStep::Send { from: Main, to: Second, of, is_control };
+    let data = |of, is_control| RelayStep::Send { from: Second, to: Main, of, is_control };
     [
-        Step::Permit(Second),
+        RelayStep::Permit(Second),
         send(SendWithoutPermission, false),
         data(DataWithoutPermission, false),
-        Step::Permit(Main),
+        RelayStep::Permit(Main),
         send(SendWithoutPermission, true),
         data(DataWithoutPermission, true),
-        Step::ListenerChannel,
-        Step::ListenerSend(TurnAttack::OwnListener),
-        Step::ChannelRange(0),
-        Step::ChannelRange(0x3fff),
-        Step::ChannelRange(0x5000),
-        Step::ChannelRange(0xffff),
-        Step::Bind,
-        Step::RebindNumber,
-        Step::RebindPeer,
-        Step::ChannelData { is_control: false },
-        Step::ChannelData { is_control: true },
+        RelayStep::ListenerChannel,
+        RelayStep::ListenerSend(TurnAttack::OwnListener),
+        RelayStep::ChannelRange(0),
+        RelayStep::ChannelRange(0x3fff),
+        RelayStep::ChannelRange(0x5000),
+        RelayStep::ChannelRange(0xffff),
+        RelayStep::Bind,
+        RelayStep::RebindNumber,
+        RelayStep::RebindPeer,
+        RelayStep::ChannelData { is_control: false },
+        RelayStep::ChannelData { is_control: true },
     ]
 }
 

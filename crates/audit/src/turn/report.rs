@@ -70,9 +70,9 @@ pub struct TurnReport {
     pub software: Option<Box<str>>,
     /// One finding for each attack, in the order of [`TurnAttack::all`].
     pub findings: Vec<TurnFinding>,
-    /// Datagrams sent.
+    /// Messages sent: datagrams, and requests on streams.
     pub sent: u32,
-    /// Datagrams received.
+    /// Messages received.
     pub received: u32,
     /// The duration of the audit.
     pub elapsed: Duration,

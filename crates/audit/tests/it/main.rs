@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic reports the failed test")]
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test matches the cases that it needs")]
 
 extern crate alloc;
 
@@ -10,4 +11,5 @@ mod laws;
 mod scripted_turn;
 mod turn_audits;
 mod turn_laws;
+mod turn_server;
 mod world;

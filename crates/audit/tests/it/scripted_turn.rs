@@ -17,9 +17,29 @@ pub(crate) fn at(text: &str) -> SocketAddr {
 /// The datagrams that a server sends: the client and the bytes.
 pub(crate) type Sent = Vec<(SocketAddr, Vec<u8>)>;
 
+/// The TCP allocations of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TcpAllocations {
+    #[default]
+    Given,
+    /// An Allocate request for TCP gets this code.
+    Refused(u16),
+    /// A Connect request for a denied peer gets this code.
+    Connects(u16),
+    /// A Connect request has no response.
+    Ignores,
+    /// A Connect request ends the stream.
+    Closes,
+    /// The server does not listen on TCP.
+    NoListener,
+    /// A connection to the server neither opens nor is refused.
+    NoConnection,
+}
+
 #[derive(Debug, Default)]
 struct Allocation {
     user: String,
+    is_tcp: bool,
     relayed: Option<SocketAddr>,
     permissions: BTreeSet<IpAddr>,
     channels: BTreeMap<u16, SocketAddr>,
@@ -37,6 +57,13 @@ pub(crate) struct ScriptedServer {
     pub(crate) ignores: Option<Method>,
     /// Whether relayed data is lost.
     pub(crate) loses_data: bool,
+    pub(crate) tcp: TcpAllocations,
+    /// Whether two of three requests have no response, and the third one has a late response.
+    pub(crate) is_slow: bool,
+    /// The transaction ids of all requests, with the number of their sends.
+    asked: Vec<(TransactionId, u8)>,
+    /// The peers of Connect requests.
+    pub(crate) connects: BTreeSet<SocketAddr>,
     allocations: BTreeMap<SocketAddr, Allocation>,
     pub(crate) peers: BTreeSet<SocketAddr>,
 }
@@ -68,12 +95,28 @@ impl ScriptedServer {
         let Ok(message) = Message::decode(bytes) else { return vec![] };
         match (message.class(), message.method()) {
             (Class::Request, method) if self.ignores == Some(method) => vec![],
+            (Class::Request, _) if self.is_slow && self.is_skipped(&message) => vec![],
             (Class::Request, Method::BINDING) => vec![(from, self.binding(from, &message))],
-            (Class::Request, _) => vec![(from, self.request(from, &message))],
+            (Class::Request, _) => {
+                let reply = self.request(from, &message);
+                vec![(from, reply)].into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect()
+            }
             (Class::Indication, Method::SEND) => self.send(from, &message),
             _ if self.has(TurnAttack::ResponseReflection) => vec![(from, bytes.to_vec())],
             _ => vec![],
         }
+    }
+
+    /// Whether a slow server does not answer this send of a request.
+    fn is_skipped(&mut self, request: &Message<'_>) -> bool {
+        let id = request.transaction_id();
+        let nth = self.asked.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
+            self.asked.push((id, 0));
+            self.asked.len() - 1
+        });
+        self.asked[nth].1 += 1;
+        let is_on_stream = self.allocations.values().any(|allocation| allocation.is_tcp);
+        nth % 3 != 0 || self.asked[nth].1 < if is_on_stream { 1 } else { 3 }
     }
 
     fn reply(&self, request: &Message<'_>, class: Class, attributes: &[Attribute<'_>]) -> Vec<u8> {
@@ -154,14 +197,15 @@ impl ScriptedServer {
         if message.method() == Method::ALLOCATE {
             return self.allocate(from, message, user);
         }
+        if message.method() == Method::CONNECT {
+            return self.connect(from, message);
+        }
         let Some(allocation) = self.allocations.get(&from) else { return self.error(message, 437) };
         if allocation.user != user && !self.has(TurnAttack::OtherUser) {
             return self.error(message, 441);
         }
         let code = match message.method() {
             Method::REFRESH => return self.refresh(from, message),
-            Method::CONNECT if self.has(TurnAttack::ConnectPeer) => 447,
-            Method::CONNECT => 403,
             Method::CREATE_PERMISSION => self.permit(from, message),
             Method::CHANNEL_BIND => self.bind(from, message),
             _ => 400,
@@ -176,17 +220,43 @@ impl ScriptedServer {
         if self.quota > 0 && self.allocations.len() >= self.quota {
             return self.error(message, 486);
         }
+        let is_tcp = message
+            .fields()
+            .any(|field| field.kind == AttributeType::REQUESTED_TRANSPORT && field.value.first() == Some(&6));
+        if let (true, TcpAllocations::Refused(code)) = (is_tcp, self.tcp) {
+            return self.error(message, code);
+        }
         let is_v6 = message.has(AttributeType::REQUESTED_ADDRESS_FAMILY);
         if is_v6 && !self.has_ipv6 {
             return self.error(message, 440);
         }
         let ip: IpAddr = if is_v6 { "2001:db8::10".parse().unwrap() } else { at(SERVER).ip() };
         let relayed = SocketAddr::new(ip, from.port() + 10_000);
-        let allocation = Allocation { user: user.into(), relayed: Some(relayed), ..Allocation::default() };
+        let allocation = Allocation { user: user.into(), is_tcp, relayed: Some(relayed), ..Allocation::default() };
         self.allocations.insert(from, allocation);
         let attributes =
             [Attribute::XorRelayedAddress(relayed), Attribute::Lifetime(600), Attribute::XorMappedAddress(from)];
         self.reply(message, Class::SuccessResponse, &attributes)
+    }
+
+    /// A Connect request. No peer is connected.
+    fn connect(&mut self, from: SocketAddr, message: &Message<'_>) -> Vec<u8> {
+        let peer = message.xor_peer_address().unwrap();
+        let code = match self.allocations.get(&from) {
+            None => 437,
+            Some(_) if self.has(TurnAttack::ConnectPeer) => 447,
+            Some(allocation) if !allocation.is_tcp => 400,
+            Some(_) => {
+                self.connects.insert(peer);
+                match self.tcp {
+                    TcpAllocations::Ignores => return vec![],
+                    TcpAllocations::Connects(0) => return self.reply(message, Class::SuccessResponse, &[]),
+                    TcpAllocations::Connects(code) => code,
+                    _ => 403,
+                }
+            }
+        };
+        self.error(message, code)
     }
 
     fn refresh(&mut self, from: SocketAddr, message: &Message<'_>) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Audits of scripted TURN servers: each weakness is found, and nothing else is reported.
 
-use crate::scripted_turn::{SERVER, ScriptedServer, at};
+use crate::scripted_turn::{SERVER, ScriptedServer, Sent, TcpAllocations, at};
 use crate::world::Counting;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::SocketAddr;
@@ -10,7 +10,8 @@ use portolan_audit::turn::{
     Breach, Obstacle, TurnAttack, TurnAudit, TurnAuditConfig, TurnAuditEvent, TurnAuditFailure, TurnOutcome, TurnReport,
 };
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, Refusal, SocketEvent, SocketId, SocketIds, SocketOrder,
+    Closure, Cx, Datagram, Input, Instant, Machine, Open, Output, Protocol, Refusal, SocketEvent, SocketId, SocketIds,
+    SocketOrder,
 };
 use portolan_stun::Method;
 
@@ -27,28 +28,80 @@ fn config() -> TurnAuditConfig {
     TurnAuditConfig::new(at(SERVER), "alice", "secret of alice").other_user("bob", "secret of bob")
 }
 
+/// An audit and the sockets of its host.
+struct Bench {
+    audit: TurnAudit,
+    rng: Counting,
+    ids: SocketIds,
+    now: Instant,
+    sockets: BTreeMap<SocketId, (Protocol, SocketAddr)>,
+    /// The number of bytes in a chunk of a stream.
+    chunk: usize,
+}
+
+impl Bench {
+    fn new(config: TurnAuditConfig) -> Self {
+        let (audit, rng, ids) = (TurnAudit::new(config), Counting::default(), SocketIds::new());
+        let mut bench = Self { audit, rng, ids, now: Instant::ORIGIN, sockets: BTreeMap::new(), chunk: 7 };
+        bench.audit.start(&mut Cx::new(bench.now, &mut bench.rng, &mut bench.ids)).unwrap();
+        bench
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let _verdict = self.audit.handle(&mut Cx::new(self.now, &mut self.rng, &mut self.ids), input);
+    }
+
+    /// Opens a socket. A server can refuse or ignore a stream.
+    fn open(&mut self, open: &Open, server: &ScriptedServer) {
+        let local = SocketAddr::new([198, 51, 100, 7].into(), 40_000 + self.sockets.len() as u16);
+        self.sockets.insert(open.id, (open.protocol, local));
+        let event = match server.tcp {
+            TcpAllocations::NoListener if open.protocol == Protocol::Tcp => {
+                SocketEvent::Refused(Refusal::ConnectionRefused)
+            }
+            TcpAllocations::NoConnection if open.protocol == Protocol::Tcp => return,
+            _ => SocketEvent::Opened { local },
+        };
+        self.handle(Input::Socket(open.id, event));
+    }
+
+    fn deliver(&mut self, arriving: Sent) {
+        self.now += Duration::from_millis(10);
+        for (to, bytes) in arriving {
+            let found = self.sockets.iter().find(|(_, (_, local))| *local == to);
+            let (&socket, &(protocol, local)) = found.unwrap();
+            if protocol == Protocol::Udp {
+                self.handle(Input::Datagram(Datagram::new(socket, local, at(SERVER), &bytes)));
+                continue;
+            }
+            for chunk in bytes.chunks(self.chunk) {
+                let datagram = Datagram::new(socket, local, at(SERVER), chunk);
+                let taken = self.audit.stream(&mut Cx::new(self.now, &mut self.rng, &mut self.ids), datagram);
+                assert!(taken.is_none_or(|taken| taken == chunk.len()), "{taken:?}");
+            }
+        }
+    }
+}
+
 fn run(server: &mut ScriptedServer, config: TurnAuditConfig) -> Run {
-    let (mut rng, mut ids) = (Counting::default(), SocketIds::new());
-    let mut audit = TurnAudit::new(config);
-    let mut now = Instant::ORIGIN;
-    audit.start(&mut Cx::new(now, &mut rng, &mut ids)).unwrap();
-    let mut sockets: BTreeMap<SocketId, SocketAddr> = BTreeMap::new();
+    let mut bench = Bench::new(config);
     let (mut sent, mut closed, mut destinations, mut arriving) = (0, 0, BTreeSet::new(), Vec::new());
     loop {
         let mut event = None;
         let wait = loop {
-            match audit.poll() {
-                Output::Socket(SocketOrder::Open(open)) => {
-                    let local = SocketAddr::new([198, 51, 100, 7].into(), 40_000 + sockets.len() as u16);
-                    sockets.insert(open.id, local);
-                    let input = Input::Socket(open.id, SocketEvent::Opened { local });
-                    let _verdict = audit.handle(&mut Cx::new(now, &mut rng, &mut ids), input);
-                }
+            match bench.audit.poll() {
+                Output::Socket(SocketOrder::Open(open)) => bench.open(&open, server),
                 Output::Socket(_) => closed += 1,
                 Output::Transmit(transmit) => {
                     sent += 1;
                     destinations.insert(transmit.remote);
-                    arriving.extend(server.answer(sockets[&transmit.socket], &transmit.payload));
+                    let connects = server.connects.len();
+                    let answers = server.answer(bench.sockets[&transmit.socket].1, &transmit.payload);
+                    if server.tcp == TcpAllocations::Closes && server.connects.len() > connects {
+                        bench.handle(Input::Socket(transmit.socket, SocketEvent::Closed(Closure::Reset)));
+                    } else {
+                        arriving.extend(answers);
+                    }
                 }
                 Output::Event(last) => event = Some(last),
                 Output::Wait(wait) => break wait,
@@ -56,18 +109,13 @@ fn run(server: &mut ScriptedServer, config: TurnAuditConfig) -> Run {
         };
         if let Some(event) = event {
             assert_eq!(wait, None, "an ended audit waits for nothing");
-            return Run { event, took: now.since(Instant::ORIGIN), sent, destinations, closed };
+            return Run { event, took: bench.now.since(Instant::ORIGIN), sent, destinations, closed };
         }
         if arriving.is_empty() {
-            now = wait.unwrap().at;
-            let _verdict = audit.handle(&mut Cx::new(now, &mut rng, &mut ids), Input::Timeout);
-            continue;
-        }
-        now += Duration::from_millis(10);
-        for (to, bytes) in core::mem::take(&mut arriving) {
-            let (&socket, &local) = sockets.iter().find(|(_, local)| **local == to).unwrap();
-            let datagram = Datagram::new(socket, local, at(SERVER), &bytes);
-            let _verdict = audit.handle(&mut Cx::new(now, &mut rng, &mut ids), Input::Datagram(datagram));
+            bench.now = wait.unwrap().at;
+            bench.handle(Input::Timeout);
+        } else {
+            bench.deliver(core::mem::take(&mut arriving));
         }
     }
 }
@@ -103,9 +151,9 @@ fn a_server_without_weakness_holds_each_attack_and_no_allocation_remains() {
     let mut server = ScriptedServer::new(None);
     let run = run(&mut server, config());
     assert_eq!(run.destinations, [at(SERVER)].into(), "nothing is sent to another address");
-    assert!((90..110).contains(&run.sent), "{}", run.sent);
+    assert!((120..145).contains(&run.sent), "{}", run.sent);
     assert!(run.took < Duration::from_secs(4), "{:?}", run.took);
-    assert_eq!((run.closed, server.allocations()), (4, 0));
+    assert_eq!((run.closed, server.allocations()), (6, 0));
     let report = report_of(run);
     for finding in &report.findings {
         let is_tested = !NEVER.contains(&finding.attack);
@@ -206,6 +254,15 @@ fn a_server_that_becomes_silent_is_not_asked_for_ever() {
 }
 
 #[test]
+fn a_slow_server_is_audited_within_the_longest_time() {
+    let mut server = ScriptedServer::with(|server| server.is_slow = true);
+    let run = run(&mut server, config());
+    assert!(run.sent <= TurnAudit::MAX_DATAGRAMS && run.took < TurnAudit::MAX_DURATION, "{} {:?}", run.sent, run.took);
+    assert!(run.took > Duration::from_secs(60), "{:?}", run.took);
+    assert_eq!(not_held(&report_of(run)), []);
+}
+
+#[test]
 fn without_an_allocation_there_is_no_report() {
     let wrong = TurnAuditConfig::new(at(SERVER), "alice", "wrong");
     let failed = run(&mut ScriptedServer::new(None), wrong).event;
@@ -234,4 +291,55 @@ fn an_audit_without_sockets_ends_and_a_second_start_is_refused() {
     assert_eq!(last, Some(&Output::Event(failed)));
     let nowhere = TurnAuditConfig::new(at("0.0.0.0:3478"), "alice", "x");
     assert_eq!(TurnAudit::new(nowhere).start(&mut cx), Err(AuditError::Destination));
+}
+
+fn connect_peer(tcp: TcpAllocations) -> (TurnOutcome, u32, u32) {
+    let mut server = ScriptedServer::with(|server| server.tcp = tcp);
+    let run = run(&mut server, config());
+    assert!(run.sent <= TurnAudit::MAX_DATAGRAMS && run.took < TurnAudit::MAX_DURATION, "{} {:?}", run.sent, run.took);
+    let expected = if tcp == TcpAllocations::Ignores { 0..45 } else { 0..10 };
+    assert!(expected.contains(&run.took.as_secs()), "{tcp:?}: {:?}", run.took);
+    assert_eq!(run.destinations, [at(SERVER)].into(), "nothing is sent to a peer");
+    let report = report_of(run);
+    let finding = report.findings.iter().find(|finding| finding.attack == TurnAttack::ConnectPeer).unwrap();
+    (finding.outcome, finding.tested, finding.untested)
+}
+
+#[test]
+fn each_denied_peer_is_tested_by_connect_on_a_tcp_allocation() {
+    let mut server = ScriptedServer::new(None);
+    let report = audit(&mut server);
+    let finding = report.findings.iter().find(|finding| finding.attack == TurnAttack::ConnectPeer).unwrap();
+    assert_eq!((finding.outcome, finding.tested, finding.untested), (TurnOutcome::Held, 26, 0));
+    let denied: BTreeSet<SocketAddr> = server.peers.iter().filter(|peer| peer.port() == 9).copied().collect();
+    assert_eq!(server.connects, denied);
+}
+
+#[test]
+fn a_connection_to_a_denied_peer_is_a_breach_if_it_is_made_or_tried() {
+    // 447: the server tried to connect.
+    for code in [0, 447] {
+        let (outcome, ..) = connect_peer(TcpAllocations::Connects(code));
+        assert_eq!(outcome, TurnOutcome::NotHeld(Breach::Connected(at("127.0.0.1:9"))), "{code}");
+    }
+    let (outcome, ..) = connect_peer(TcpAllocations::Connects(508));
+    assert_eq!(outcome, TurnOutcome::NotTestable(Obstacle::Code(Method::CONNECT, 508)));
+}
+
+#[test]
+fn without_a_tcp_allocation_connect_is_not_testable() {
+    let untested = |why| (TurnOutcome::NotTestable(why), 0, 26);
+    for tcp in [TcpAllocations::Refused(442), TcpAllocations::NoListener, TcpAllocations::NoConnection] {
+        assert_eq!(connect_peer(tcp), untested(Obstacle::NoTcpAllocation), "{tcp:?}");
+    }
+    let (outcome, ..) = connect_peer(TcpAllocations::Refused(486));
+    assert_eq!(outcome, TurnOutcome::NotTestable(Obstacle::Code(Method::ALLOCATE, 486)));
+}
+
+#[test]
+fn a_connect_request_without_a_response_is_no_evidence() {
+    for tcp in [TcpAllocations::Ignores, TcpAllocations::Closes] {
+        let (outcome, tested, untested) = connect_peer(tcp);
+        assert_eq!((outcome, tested, untested), (TurnOutcome::NotTestable(Obstacle::Silent), 0, 26), "{tcp:?}");
+    }
 }

@@ -21,7 +21,7 @@ fn audit() -> TurnAudit {
 /// Audits of a server that answers. All clients have one address here, so only some allocations are possible.
 fn audits() -> (Scripts, LawsConfig<TurnAudit>) {
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
-        .sockets(&[1, 2, 3, 4].map(SocketId))
+        .sockets(&[1, 2, 3, 4, 5, 6].map(SocketId))
         .remotes(&[at(SERVER), at("192.0.2.2:3479")])
         .locals(&[at(CLIENT)])
         .beginning_with(&AuditCommand::Start)

@@ -132,7 +132,7 @@ fn human(name: &str, report: &TurnReport) -> String {
     }
     let TurnSummary { held, not_held, not_testable, .. } = report.summary();
     let seconds = report.elapsed.as_secs_f64();
-    let sent = count(usize::try_from(report.sent).unwrap_or(usize::MAX), "datagram");
+    let sent = count(usize::try_from(report.sent).unwrap_or(usize::MAX), "message");
     let _ =
         writeln!(text, "\n{held} held, {not_held} not held, {not_testable} not testable. {sent} sent, {seconds:.1} s.");
     text + match exit(report.summary()) {

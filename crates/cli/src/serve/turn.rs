@@ -7,7 +7,7 @@ use super::counters::{self, Snapshot};
 use super::metrics;
 use super::settings::{self, Settings, SettingsError};
 use super::sockets::{self, OpenSockets};
-use super::tls::{Certificate, CertificateError};
+use super::tls::{Certificate, TlsSettings};
 use super::worker::{Order, Report, Reports, Worker, WorkerError, WorkerPlan};
 use super::{ServeArgs, ServeError, protocol_name, settings_file, users};
 use crate::error::Failure;
@@ -17,7 +17,6 @@ use crate::signals::{StatusRequest, StatusSignal, StopSignal};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Protocol;
-use portolan_tokio::DriverConfig;
 use std::ffi::OsString;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -27,13 +26,13 @@ pub(super) async fn run(args: &ServeArgs, words: &[OsString]) -> Result<Exit, Fa
     let (mut stop, mut status) = (StopSignal::register()?, StatusSignal::register()?);
     let nonces = users::nonce_secret();
     let settings = Settings::check(args, nonces).map_err(ServeError::from)?;
-    let certificate = certificate(args).map_err(ServeError::from)?;
+    let tls = if args.turn.tls_listen.is_empty() { None } else { Some(tls_settings(args)?) };
     let descriptors = settings::raise_descriptors();
     let metrics = args.turn.metrics.map(metrics::bind).transpose().map_err(ServeError::from)?;
     let turn = &args.turn;
     let open = sockets::open(&args.listen, &turn.tls_listen, settings.workers, turn.socket_buffer)?;
     let listening = open.listening.clone();
-    let mut workers = start(args, &settings, certificate.as_ref(), open)?;
+    let mut workers = start(args, &settings, tls.as_ref(), open)?;
     workers.ready().await?;
     settings::report_descriptors(descriptors, settings.allocations);
     let orders = workers.workers.iter().map(|worker| worker.orders.clone()).collect();
@@ -55,7 +54,7 @@ pub(super) async fn run(args: &ServeArgs, words: &[OsString]) -> Result<Exit, Fa
                 workers.order(|| Order::Drain).await;
             }
             request = status.received() => match request {
-                StatusRequest::Hangup => reload(args, words, nonces, &workers).await,
+                StatusRequest::Hangup => reload(args, words, (nonces, tls.as_ref()), &workers).await,
                 StatusRequest::User => print_counters(&workers.snapshot().await),
             },
             report = workers.reports.recv() => match report {
@@ -85,11 +84,14 @@ async fn until(end: Option<Instant>) {
     }
 }
 
-fn certificate(args: &ServeArgs) -> Result<Option<Certificate>, CertificateError> {
-    match (&args.turn.tls_cert, &args.turn.tls_key) {
-        (Some(cert), Some(key)) => Certificate::read(cert, key).map(Some),
-        (Some(_) | None, _) => Ok(None),
-    }
+fn certificate(args: &ServeArgs) -> Result<Certificate, ServeError> {
+    let cert = args.turn.tls_cert.as_deref().ok_or(SettingsError::NoCertificate("--tls-cert"))?;
+    let key = args.turn.tls_key.as_deref().ok_or(SettingsError::NoCertificate("--tls-key"))?;
+    Ok(Certificate::read(cert, key)?)
+}
+
+fn tls_settings(args: &ServeArgs) -> Result<TlsSettings, ServeError> {
+    TlsSettings::new(certificate(args)?).map_err(|why| ServeError::Tls(why.to_string().into()))
 }
 
 /// The workers of the process.
@@ -101,7 +103,7 @@ struct Workers {
 fn start(
     args: &ServeArgs,
     settings: &Settings,
-    certificate: Option<&Certificate>,
+    tls: Option<&TlsSettings>,
     open: OpenSockets,
 ) -> Result<Workers, Failure> {
     let (sender, reports) = mpsc::unbounded_channel();
@@ -115,19 +117,15 @@ fn start(
         if let Some(bytes) = args.turn.relay_buffer {
             driver = driver.with_socket_buffers(super::count(bytes));
         }
-        let driver = with_certificate(driver, certificate)?;
+        if let Some(tls) = tls {
+            driver = tls.add_to(driver);
+        }
         let (credentials, settings) = (settings.credentials.clone(), server.clone());
         let plan = WorkerPlan { number, sockets, driver, credentials, settings };
         let worker = Worker::start(plan, runtime, Reports::new(number, sender.clone()));
         workers.workers.push(worker.map_err(WorkerError::from).map_err(ServeError::from)?);
     }
     Ok(workers)
-}
-
-fn with_certificate(driver: DriverConfig, certificate: Option<&Certificate>) -> Result<DriverConfig, ServeError> {
-    let Some(certificate) = certificate else { return Ok(driver) };
-    // The certificate was accepted before, so only a lack of memory could make this fail.
-    certificate.add_to(driver).map_err(|why| ServeError::Tls(why.to_string().into()))
 }
 
 impl Workers {
@@ -218,18 +216,31 @@ fn announce_drain(snapshots: &[Snapshot], drain: Duration) {
     ));
 }
 
-/// Reads the credentials and the lists of peers again. After an error the old ones stay.
-async fn reload(args: &ServeArgs, words: &[OsString], nonces: [u8; 32], workers: &Workers) {
+/// Reads the credentials, the lists of peers and the certificate again. After an error the old ones stay.
+async fn reload(
+    args: &ServeArgs,
+    words: &[OsString],
+    (nonces, tls): ([u8; 32], Option<&TlsSettings>),
+    workers: &Workers,
+) {
     let read = || -> Result<_, ServeError> {
         let merged = args.config.as_deref().map(|file| settings_file::merge(file, words)).transpose()?;
         let args = merged.as_ref().unwrap_or(args);
         let realm = args.realm.as_deref().ok_or(SettingsError::NoRealm)?;
-        Ok((super::credentials::Credentials::read(args, realm, nonces)?, settings::policy(args)))
+        let credentials = super::credentials::Credentials::read(args, realm, nonces)?;
+        let certificate = tls.map(|tls| certificate(args).map(|certificate| (tls, certificate))).transpose()?;
+        Ok(((credentials, settings::policy(args)), certificate))
     };
     match read() {
-        Ok(new) => {
+        Ok((new, certificate)) => {
             workers.order(|| Order::Reload(Box::new(new.clone()))).await;
-            output::print_diagnostic(format_args!("reloaded: {}", new.0));
+            let also = if certificate.is_some() { ", and the certificate" } else { "" };
+            if let Some((tls, certificate)) = certificate {
+                tls.replace(certificate);
+            }
+            // A worker performs its orders in sequence. So each worker has the new settings when the line is printed.
+            workers.snapshot().await;
+            output::print_diagnostic(format_args!("reloaded: {}{also}", new.0));
         }
         Err(error) => output::print_diagnostic(format_args!("not reloaded, the old settings stay: {error}")),
     }

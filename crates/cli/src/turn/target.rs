@@ -12,11 +12,11 @@ const TLS_PORT: u16 = 5349;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TurnTarget {
     /// The server for UDP and TCP.
-    pub(super) plain: ServerName,
+    pub(crate) plain: ServerName,
     /// The server for TLS, which has another default port.
-    pub(super) secure: ServerName,
+    pub(crate) secure: ServerName,
     /// The protocol that the URI names.
-    pub(super) protocol: Option<Protocol>,
+    pub(crate) protocol: Option<Protocol>,
 }
 
 impl FromStr for TurnTarget {

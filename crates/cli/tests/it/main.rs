@@ -14,6 +14,7 @@ mod demo;
 mod descriptors;
 mod explain;
 mod help;
+mod ice;
 mod invalid_responses;
 mod lab;
 mod nat;

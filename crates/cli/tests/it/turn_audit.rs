@@ -121,7 +121,7 @@ fn text(report: &TurnReport) -> String {
 #[test]
 fn our_server_in_sim_holds_all_attacks() {
     let (report, left, at) = audit_in_sim(&sim_config(), 0.0, 1);
-    // Our server accepts Connect only for TCP allocations. The other four need time or a flood.
+    // Connect needs a TCP allocation, and this server does not listen on TCP. The other four need time or a flood.
     let untested = [
         TurnAttack::ConnectPeer,
         TurnAttack::PermissionExpiry,

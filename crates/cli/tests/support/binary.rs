@@ -115,6 +115,9 @@ fn named_servers(arguments: &[&OsStr]) -> Vec<String> {
             is_value = OPTIONS_WITH_VALUE.contains(&&*word);
         }
     }
+    if arguments.iter().any(|word| *word == "ice") {
+        found.extend(addresses_of_ice(arguments));
+    }
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let argument = argument.to_string_lossy();
@@ -128,6 +131,17 @@ fn named_servers(arguments: &[&OsStr]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Returns the servers and the addresses of `ice`. Without an address the command uses all interfaces of the host.
+fn addresses_of_ice(arguments: &[&OsStr]) -> Vec<String> {
+    let value_of = |name: &'static str| {
+        let values = arguments.windows(2).filter(move |words| words.first().is_some_and(|word| *word == name));
+        values.filter_map(|words| Some(words.get(1)?.to_string_lossy().into_owned()))
+    };
+    let addresses: Vec<String> = value_of("--address").collect();
+    let all = if addresses.is_empty() { vec!["every interface".to_owned()] } else { addresses };
+    all.into_iter().chain(value_of("--stun")).chain(value_of("--turn")).collect()
 }
 
 /// Whether a server is certainly on this machine: a loopback address, or `localhost`, with or without a port.

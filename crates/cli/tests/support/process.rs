@@ -4,7 +4,7 @@
 use core::borrow::BorrowMut;
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Instant;
@@ -54,6 +54,12 @@ impl Process {
             read(stderr, move |line| to_err.send(Line::Err(line)).is_ok());
         }
         Ok(Self { child, lines, unmatched: Vec::new(), finished: Finished::default(), started })
+    }
+
+    /// Returns the standard input, if the command was given a pipe. Only the first call returns it.
+    #[allow(dead_code, reason = "not each test binary that includes this file writes to a process")]
+    pub(crate) const fn take_input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// Sends SIGTERM.

@@ -108,9 +108,9 @@ fn ends_at_once() {
 }
 
 fn restarts() {
-    let listen = format!("{}:3478", own_address());
-    let start = || TurnServer::start_on(&listen, &["--user", USER]).expect("the port is free");
-    let server = start();
+    let server = TurnServer::start(&["--user", USER]);
+    // No other process of the trials has this address.
+    let listen = server.address.to_string();
     let mut clients: Vec<_> = (0..4).map(|_| Client::new(server.address, "alice", PASSWORD)).collect();
     let (peer, address) = peer();
     for client in &mut clients {
@@ -122,7 +122,7 @@ fn restarts() {
     assert_eq!(receive_number(&peer), 0);
     server.signal(Signal::KILL).expect("the process runs");
     assert_eq!(server.finish().code, None);
-    let server = start();
+    let server = TurnServer::start_on(&listen, &["--user", USER]).expect("the port is free");
     for (number, client) in (1_000..).zip(&mut clients) {
         assert_eq!(client.refresh(600), Err(437), "the new process does not know the allocation");
         client.allocate().expect("an allocation");

@@ -4,7 +4,10 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test matches the events that it needs")]
 
+extern crate alloc;
+
 mod connecting;
+mod direct;
 mod lab;
 mod laws;
 mod pair;

@@ -1,8 +1,8 @@
 //! A TURN server that refuses some peers, and the messages of a scripted server.
 
 use core::net::{IpAddr, SocketAddr};
-use portolan_machine::{Cx, Datagram, Input, Machine, Never, Outbox, Output, SocketId, Transmit, Verdict};
-use portolan_stun::attribute::{ErrorCode, Text};
+use portolan_machine::{Cx, Datagram, Input, Machine, Never, Outbox, Output, Transmit, Verdict};
+use portolan_stun::attribute::{ErrorCode, Icmp, Text};
 use portolan_stun::{Attribute, AttributeType, Class, IntegrityKey, Message, Method, TransactionId, Writer};
 use portolan_turn::{Server, ServerCommand, ServerConfig, ServerError, ServerEvent};
 
@@ -110,6 +110,12 @@ pub(crate) fn data_indication(peer: SocketAddr, data: &[u8]) -> Vec<u8> {
     encode(Class::Indication, Method::DATA, [9; 12].into(), &attributes, None)
 }
 
+/// A Data indication with an ICMP error.
+pub(crate) fn icmp_indication(peer: SocketAddr, icmp: Icmp) -> Vec<u8> {
+    let attributes = [Attribute::XorPeerAddress(peer), Attribute::Icmp(icmp)];
+    encode(Class::Indication, Method::DATA, [9; 12].into(), &attributes, None)
+}
+
 /// The response of a scripted server with these relayed addresses to a datagram. `decide` is asked for each Binding
 /// request and each authenticated request.
 pub(crate) fn answer(
@@ -156,6 +162,3 @@ pub(crate) fn answer(
         Reply::Silence => None,
     }
 }
-
-/// The socket of the first allocation of a relay in a test without a network.
-pub(crate) const CARRIER: SocketId = SocketId(1);

@@ -39,6 +39,8 @@ pub(super) struct Reflexive {
     /// The server that reported the address, and that gets the keepalives.
     pub(super) server: SocketAddr,
     pub(super) timer: Option<TimerId>,
+    /// The number of keepalives in a row that failed.
+    pub(super) failures: u32,
 }
 
 /// The result of a mapped address.

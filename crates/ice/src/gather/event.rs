@@ -182,11 +182,11 @@ pub struct Skipped {
     /// The address.
     pub address: IpAddr,
     /// The reason.
-    pub why: SkipReason,
+    pub why: ExclusionReason,
 }
 
 impl Skipped {
-    pub(super) fn new(interface: &Interface, why: SkipReason) -> Self {
+    pub(super) fn new(interface: &Interface, why: ExclusionReason) -> Self {
         Self { name: Arc::clone(&interface.name), address: interface.address, why }
     }
 }
@@ -200,7 +200,7 @@ impl fmt::Display for Skipped {
 /// The reason why an address of the host is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum SkipReason {
+pub enum ExclusionReason {
     /// The address is in the list twice.
     Duplicate,
     /// Only relayed candidates are wanted.
@@ -229,7 +229,7 @@ pub enum SkipReason {
     Limit,
 }
 
-impl SkipReason {
+impl ExclusionReason {
     /// Returns the clause that the reason follows.
     #[must_use]
     pub const fn rfc(self) -> Clause {
@@ -250,7 +250,7 @@ impl SkipReason {
     }
 }
 
-impl fmt::Display for SkipReason {
+impl fmt::Display for ExclusionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Duplicate => "it is in the list twice",
@@ -337,7 +337,7 @@ pub enum NoCandidates {
     /// The list of interfaces is empty.
     NoInterfaces,
     /// All addresses were skipped; with the reason if it is the same for all.
-    AllSkipped(Option<SkipReason>),
+    AllSkipped(Option<ExclusionReason>),
     /// No socket could be opened; the first reason.
     AllRefused(RefusedSocket),
     /// Host candidates are not reported, and no server gave a candidate; the first reason.

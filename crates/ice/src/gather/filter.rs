@@ -1,11 +1,11 @@
 //! The choice of addresses: each address of the host is used, or skipped with a reason (RFC 8445 §5.1.1.1, RFC 8828).
 //!
 //! Rules of this file: [`choose`] is pure. An address is skipped for the first reason that applies, in the order of
-//! [`SkipReason`].
+//! [`ExclusionReason`].
 
 use super::config::is_host;
 use super::interface::is_link_local;
-use super::{AddressMode, GatherConfig, Interface, InterfaceKind, SkipReason, Skipped};
+use super::{AddressMode, ExclusionReason, GatherConfig, Interface, InterfaceKind, Skipped};
 use crate::preference::{self, Address};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
@@ -16,7 +16,7 @@ pub(super) fn choose(interfaces: &[Interface], config: &GatherConfig) -> (Vec<In
     let mut usable: Vec<&Interface> = Vec::new();
     for interface in interfaces {
         let is_duplicate = usable.iter().any(|other| is_same(other, interface));
-        let why = if is_duplicate { Some(SkipReason::Duplicate) } else { reason(interface, config) };
+        let why = if is_duplicate { Some(ExclusionReason::Duplicate) } else { reason(interface, config) };
         match why {
             Some(why) => skipped.push(Skipped::new(interface, why)),
             None => usable.push(interface),
@@ -24,7 +24,7 @@ pub(super) fn choose(interfaces: &[Interface], config: &GatherConfig) -> (Vec<In
     }
     let is_tracked = |interface: &&Interface| usable.iter().any(|other| prevents(other, interface));
     let (tracked, mut usable): (Vec<_>, Vec<_>) = usable.iter().copied().partition(is_tracked);
-    skipped.extend(tracked.into_iter().map(|interface| Skipped::new(interface, SkipReason::Trackable)));
+    skipped.extend(tracked.into_iter().map(|interface| Skipped::new(interface, ExclusionReason::Trackable)));
     // The source address of the default route first; the sort is stable.
     usable.sort_by_key(|interface| (rank(interface.kind), !interface.is_default_route));
     let addresses: Vec<Address> = usable.iter().map(|interface| address(interface)).collect();
@@ -39,7 +39,7 @@ pub(super) fn choose(interfaces: &[Interface], config: &GatherConfig) -> (Vec<In
             *count += 1;
             chosen.push((*interface).clone());
         } else {
-            skipped.push(Skipped::new(interface, SkipReason::Limit));
+            skipped.push(Skipped::new(interface, ExclusionReason::Limit));
         }
     }
     (chosen, skipped)
@@ -66,24 +66,24 @@ const fn rank(kind: InterfaceKind) -> u8 {
 }
 
 /// The reason why this address is skipped, without regard to other addresses.
-fn reason(interface: &Interface, config: &GatherConfig) -> Option<SkipReason> {
+fn reason(interface: &Interface, config: &GatherConfig) -> Option<ExclusionReason> {
     let filter = &config.filter;
     if config.is_relay_only {
-        return Some(SkipReason::RelayOnly);
+        return Some(ExclusionReason::RelayOnly);
     }
     if config.mode == AddressMode::ForceProxy {
-        return Some(SkipReason::ForceProxy);
+        return Some(ExclusionReason::ForceProxy);
     }
     if !is_host(interface.address) {
-        return Some(SkipReason::NotUnicast);
+        return Some(ExclusionReason::NotUnicast);
     }
     let is_loopback = interface.address.is_loopback() || interface.kind == InterfaceKind::Loopback;
     if is_loopback && !filter.uses_loopback {
-        return Some(SkipReason::Loopback);
+        return Some(ExclusionReason::Loopback);
     }
     let kind = match interface.address {
-        IpAddr::V4(ip) => (ip.is_link_local() && !filter.uses_link_local).then_some(SkipReason::LinkLocal),
-        IpAddr::V6(ip) if is_link_local(ip) => (!filter.uses_link_local).then_some(SkipReason::LinkLocal),
+        IpAddr::V4(ip) => (ip.is_link_local() && !filter.uses_link_local).then_some(ExclusionReason::LinkLocal),
+        IpAddr::V6(ip) if is_link_local(ip) => (!filter.uses_link_local).then_some(ExclusionReason::LinkLocal),
         IpAddr::V6(ip) => ipv6_reason(ip),
     };
     let is_bridge = interface.kind == InterfaceKind::VirtualBridge && filter.skips_virtual_bridges;
@@ -92,20 +92,21 @@ fn reason(interface: &Interface, config: &GatherConfig) -> Option<SkipReason> {
         AddressMode::EnumerateAll | AddressMode::ForceProxy => false,
     };
     let is_off_route = follows_route && !interface.is_default_route;
-    kind.or(is_bridge.then_some(SkipReason::VirtualBridge)).or(is_off_route.then_some(SkipReason::NotDefaultRoute))
+    kind.or(is_bridge.then_some(ExclusionReason::VirtualBridge))
+        .or(is_off_route.then_some(ExclusionReason::NotDefaultRoute))
 }
 
 /// The reason why an IPv6 address of this form is skipped.
-fn ipv6_reason(ip: Ipv6Addr) -> Option<SkipReason> {
+fn ipv6_reason(ip: Ipv6Addr) -> Option<ExclusionReason> {
     let segments = ip.segments();
     if segments[0] & 0xffc0 == 0xfec0 {
-        return Some(SkipReason::SiteLocal);
+        return Some(ExclusionReason::SiteLocal);
     }
     if ip.to_ipv4_mapped().is_some() {
-        return Some(SkipReason::Ipv4Mapped);
+        return Some(ExclusionReason::Ipv4Mapped);
     }
     // `::1` has this form too.
-    (segments[..6] == [0; 6] && !ip.is_loopback()).then_some(SkipReason::Ipv4Compatible)
+    (segments[..6] == [0; 6] && !ip.is_loopback()).then_some(ExclusionReason::Ipv4Compatible)
 }
 
 /// Whether the use of `private` forbids the use of `other` (RFC 8445 §5.1.1.1): `private` prevents location tracking,

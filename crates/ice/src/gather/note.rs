@@ -11,7 +11,7 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
-use super::event::{FailedServer, ServerFailure, SkipReason, Skipped};
+use super::event::{ExclusionReason, FailedServer, ServerFailure, Skipped};
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -61,7 +61,7 @@ pub enum GatherNote {
     },
     /// A server gave no candidate for one socket.
     ServerFailed(FailedServer),
-    /// A keepalive failed. It is repeated after the usual time.
+    /// A keepalive failed. It is repeated after a longer interval.
     KeepaliveFailed(FailedServer),
     /// The NAT uses another mapped address now.
     MappingChanged {
@@ -78,19 +78,19 @@ impl Explain for GatherNote {
     fn code(&self) -> &'static str {
         match self {
             Self::Skipped(skipped) => match skipped.why {
-                SkipReason::Duplicate => "address-skipped-duplicate",
-                SkipReason::RelayOnly => "address-skipped-relay-only",
-                SkipReason::ForceProxy => "address-skipped-force-proxy",
-                SkipReason::NotUnicast => "address-skipped-not-unicast",
-                SkipReason::Loopback => "address-skipped-loopback",
-                SkipReason::LinkLocal => "address-skipped-link-local",
-                SkipReason::SiteLocal => "address-skipped-site-local",
-                SkipReason::Ipv4Mapped => "address-skipped-ipv4-mapped",
-                SkipReason::Ipv4Compatible => "address-skipped-ipv4-compatible",
-                SkipReason::VirtualBridge => "address-skipped-virtual-bridge",
-                SkipReason::NotDefaultRoute => "address-skipped-not-default-route",
-                SkipReason::Trackable => "address-skipped-trackable",
-                SkipReason::Limit => "address-skipped-limit",
+                ExclusionReason::Duplicate => "address-skipped-duplicate",
+                ExclusionReason::RelayOnly => "address-skipped-relay-only",
+                ExclusionReason::ForceProxy => "address-skipped-force-proxy",
+                ExclusionReason::NotUnicast => "address-skipped-not-unicast",
+                ExclusionReason::Loopback => "address-skipped-loopback",
+                ExclusionReason::LinkLocal => "address-skipped-link-local",
+                ExclusionReason::SiteLocal => "address-skipped-site-local",
+                ExclusionReason::Ipv4Mapped => "address-skipped-ipv4-mapped",
+                ExclusionReason::Ipv4Compatible => "address-skipped-ipv4-compatible",
+                ExclusionReason::VirtualBridge => "address-skipped-virtual-bridge",
+                ExclusionReason::NotDefaultRoute => "address-skipped-not-default-route",
+                ExclusionReason::Trackable => "address-skipped-trackable",
+                ExclusionReason::Limit => "address-skipped-limit",
             },
             Self::Refused { next: Some(_), .. } => "port-refused",
             Self::Refused { next: None, .. } => "socket-refused",

@@ -4,7 +4,7 @@ use super::base::{Mapping, Reflexive, mapped_address};
 use super::requests::{Purpose, Requests, Tag, retransmission_timeout, schedule};
 use super::{FailedServer, GatherEvent, GatherNote, Gatherer, ServerFailure};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Input, Instant, Output, SocketId, Verdict};
 use portolan_stun::Message;
@@ -18,12 +18,15 @@ impl Gatherer {
     pub(super) fn plan(&mut self, cx: &mut Cx<'_>, socket: SocketId, local: SocketAddr) {
         let servers = self.config.servers.iter().copied().filter(|server| server.is_ipv4() == local.is_ipv4());
         for server in servers.collect::<Vec<_>>() {
-            if self.requests.add(Tag { socket, server, purpose: Purpose::Gather }) {
-                self.round.pairs += 1;
-            } else {
+            if !self.requests.add(Tag { socket, server, purpose: Purpose::Gather }) {
                 self.fail(cx, FailedServer { server, base: Some(local), why: ServerFailure::TooMany });
             }
         }
+    }
+
+    /// Counts the pairs of a socket with this address and a server, for the RTO.
+    pub(super) fn count_pairs(&mut self, address: IpAddr) {
+        self.round.pairs += self.config.servers.iter().filter(|server| server.is_ipv4() == address.is_ipv4()).count();
     }
 
     /// Plans the keepalives that are due.
@@ -142,7 +145,7 @@ impl Gatherer {
             Mapping::Redundant => cx.note(|| GatherNote::Redundant { base: local, mapped, server }),
             Mapping::AlreadyKnown => cx.note(|| GatherNote::AlreadyKnown { base: local, mapped, server }),
             Mapping::New(candidate) => {
-                base.reflexive.push(Reflexive { candidate, server, timer: None });
+                base.reflexive.push(Reflexive { candidate, server, timer: None, failures: 0 });
                 self.out.push(Output::Event(GatherEvent::Candidate(candidate)));
                 self.set_timer(cx.now(), tag.socket, server);
             }
@@ -155,6 +158,9 @@ impl Gatherer {
         let Some(base) = self.bases.get_mut(&tag.socket) else { return };
         let Some(index) = base.reflexive.iter().position(|reflexive| reflexive.server == server) else { return };
         let Some(stale) = base.reflexive.get(index).map(|reflexive| reflexive.candidate) else { return };
+        if let Some(reflexive) = base.reflexive.get_mut(index) {
+            reflexive.failures = 0;
+        }
         if stale.address != mapped {
             // The stale candidate is still in the list, so that the new one gets another preference.
             let candidate = match base.map(tag.socket, mode, mapped, server.ip()) {
@@ -172,13 +178,16 @@ impl Gatherer {
         self.set_timer(cx.now(), tag.socket, server);
     }
 
-    /// Sets the time of the next keepalive of a candidate.
+    /// Sets the time of the next keepalive of a candidate. The interval doubles with each failure in a row, so that a
+    /// dead server gets few requests.
     fn set_timer(&mut self, now: Instant, socket: SocketId, server: SocketAddr) {
-        if !self.keeps_alive {
-            return;
-        }
-        if let Some(reflexive) = self.bases.get_mut(&socket).and_then(|base| base.of_server(server)) {
-            reflexive.timer = Some(self.timers.insert(now + self.config.keepalive, (socket, server)));
+        let reflexive = self.bases.get_mut(&socket).and_then(|base| base.of_server(server));
+        let Some(reflexive) = reflexive.filter(|_| self.keeps_alive) else { return };
+        let factor = 1_u32.checked_shl(reflexive.failures).unwrap_or(u32::MAX);
+        let at = now + self.config.keepalive.saturating_mul(factor);
+        // At the end of time there is no later time.
+        if at > now {
+            reflexive.timer = Some(self.timers.insert(at, (socket, server)));
         }
     }
 
@@ -190,6 +199,9 @@ impl Gatherer {
             Purpose::Gather => self.fail(cx, failed),
             Purpose::Keepalive => {
                 cx.note(|| GatherNote::KeepaliveFailed(failed));
+                if let Some(reflexive) = self.bases.get_mut(&tag.socket).and_then(|base| base.of_server(tag.server)) {
+                    reflexive.failures = reflexive.failures.saturating_add(1);
+                }
                 self.set_timer(cx.now(), tag.socket, tag.server);
             }
         }

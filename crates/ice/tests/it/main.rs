@@ -4,5 +4,6 @@
 #![expect(clippy::indexing_slicing, reason = "a panic reports the failed test")]
 
 mod candidates;
+mod gather;
 mod lab;
 mod stories;

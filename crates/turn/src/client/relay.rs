@@ -72,14 +72,35 @@ impl Client {
         allocation.open(datagram.payload).ok().filter(|_| is_active)
     }
 
+    /// Takes bytes of a stream as [`stream`](portolan_machine::Machine::stream) does, but handles one whole frame at most.
+    ///
+    /// An owner that drains the client after each frame gets the events of each frame before the next frame changes the
+    /// state of the client ([`allocations`](Self::allocations)).
+    pub fn stream_frame(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        self.stream_frames(cx, chunk, 1)
+    }
+
+    /// Takes bytes of a stream, with this number of whole frames at most.
+    pub(super) fn stream_frames(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>, most: usize) -> Option<usize> {
+        let number = self.on_socket(chunk.socket)?.number;
+        // Due timers run before the first byte, so that the outputs do not depend on the chunks.
+        let _verdict = self.timeout(cx);
+        self.settle(cx);
+        let taken = self.chunk(cx, number, chunk, most);
+        self.settle(cx);
+        Some(taken)
+    }
+
     /// Handles bytes of a stream: whole frames, while the queue has space for the outputs of one frame.
-    pub(super) fn chunk(&mut self, cx: &mut Cx<'_>, number: u32, chunk: Datagram<'_>) -> usize {
+    fn chunk(&mut self, cx: &mut Cx<'_>, number: u32, chunk: Datagram<'_>, most: usize) -> usize {
         /// The space for the outputs of one frame: the requests of a window of peers, and a few events and orders.
         const SPACE: usize = 64;
         let Some(allocation) = self.allocation_mut(number) else { return chunk.payload.len() };
         let mut framer = core::mem::replace(&mut allocation.framer, allocation::framer());
+        let mut left = most;
         let taken = framer.feed_while(chunk.payload, |frame| {
-            let has_space = self.out.room() >= SPACE;
+            let has_space = left > 0 && self.out.room() >= SPACE;
+            left = left.saturating_sub(1);
             has_space && self.allocation(number).is_some() && self.frame(cx, number, chunk.with_payload(frame))
         });
         let Some(allocation) = self.allocation_mut(number) else { return chunk.payload.len() };

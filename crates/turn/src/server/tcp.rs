@@ -281,6 +281,24 @@ impl Server {
         Ok(())
     }
 
+    /// The address of the control connection that a ConnectionBind request belongs to. A nonce of this address is valid
+    /// for the request too.
+    ///
+    /// The client has one user and one IP address for both connections. A connection is bound once, so a recorded
+    /// request cannot be repeated with success.
+    pub(super) fn control_address(&self, client: &Client, admitted: &Admitted<'_>) -> Option<SocketAddr> {
+        let message = &admitted.message;
+        if message.method() != Method::CONNECTION_BIND {
+            return None;
+        }
+        let connection = self.connections.connections.get(&message.connection_id()?)?;
+        let allocation = self.table.get(connection.slot)?;
+        let is_of_client = matches!(connection.state, State::Unbound)
+            && *allocation.user == *admitted.username
+            && allocation.client.remote.ip() == client.remote.ip();
+        is_of_client.then_some(allocation.client.remote)
+    }
+
     /// A ConnectionBind request (§5.4): the stream of its client becomes the data stream of a connection.
     pub(super) fn connection_bind(
         &mut self,

@@ -1,7 +1,7 @@
 //! TCP allocations (RFC 6062): connections with peers, their data streams, timers and limits.
 
 use crate::streams::{StreamClient, accept, chunk, end, is_closed, padded, world};
-use crate::world::{Client, Host, OTHER_PEER, PEER, SERVER, World, addr, config, indication, seconds};
+use crate::world::{Client, Host, OTHER_PEER, PEER, Reply, SERVER, World, addr, config, indication, seconds};
 use portolan_machine::{
     Closure, Input, Instant, Open, Protocol, Refusal, SocketEvent, SocketId, SocketOrder, Transmit, Verdict, WhenFull,
 };
@@ -260,6 +260,74 @@ fn a_connection_is_bound_once_and_only_by_its_user() {
     assert_eq!(code, None);
     assert_eq!(bind(&mut world, "192.0.2.77:40002", "alice", id).1, Some(400), "bound already");
     assert_eq!(from_peer(&mut world, to_peer, b"x").socket, data.id);
+}
+
+#[test]
+fn a_connection_is_bound_with_the_nonce_of_its_control_connection() {
+    let mut world = world(&config());
+    let mut alice = alice(&mut world);
+    let (id, to_peer) = connect(&mut world, &mut alice, PEER);
+    let mut data = StreamClient::new(&mut world, "192.0.2.77:40001", "alice");
+    data.client.nonce = alice.client.nonce.clone();
+    let bound = data.ask(&mut world, Method::CONNECTION_BIND, &[Attribute::ConnectionId(id)]);
+    assert_eq!((bound.code(), bound.message().connection_id()), (None, Some(id)));
+    assert_eq!(from_peer(&mut world, to_peer, b"x").socket, data.id);
+
+    // A connection that a peer began.
+    let (stream, sent) = attempt(&mut world, &alice.client.relayed.to_string(), "203.0.113.9:6000");
+    let id = Message::decode(&sent[0].payload).unwrap().connection_id().unwrap();
+    let mut data = StreamClient::new(&mut world, "192.0.2.77:40002", "alice");
+    data.client.nonce = alice.client.nonce.clone();
+    assert_eq!(data.ask(&mut world, Method::CONNECTION_BIND, &[Attribute::ConnectionId(id)]).code(), None);
+    let (taken, sent) = chunk(&mut world, stream, addr("203.0.113.9:6000"), b"y");
+    assert_eq!((taken, sent[0].socket), (Some(1), data.id));
+}
+
+#[test]
+fn the_nonce_of_a_control_connection_is_stale_for_everything_but_its_own_connection_bind() {
+    let mut world = world(&config());
+    let mut alice = alice(&mut world);
+    let (id, to_peer) = connect(&mut world, &mut alice, PEER);
+    let mut other = StreamClient::new(&mut world, "192.0.2.77:41000", "alice");
+    assert_eq!(other.allocate_with(&mut world, &[TCP]), None);
+    assert_eq!(other.ask(&mut world, Method::CREATE_PERMISSION, &[peer(PEER)]).code(), None);
+    let (foreign, _) = connect(&mut world, &mut other, OTHER_PEER);
+    let own = [Attribute::ConnectionId(id)];
+    let mut stale = |remote: &str, user: &str, method, attributes: &[Attribute<'_>], after: &[u8]| {
+        let mut data = StreamClient::new(&mut world, remote, user);
+        data.client.nonce = alice.client.nonce.clone();
+        let transaction = data.client.id();
+        let request = data.client.signed_and(method, transaction, attributes, after);
+        let reply = Reply::only(data.write(&mut world, &request));
+        assert_eq!(reply.code(), Some(438), "{remote} {user} {method:?} {attributes:?}");
+        end(&mut world, data.id);
+    };
+    stale("192.0.2.78:40001", "alice", Method::CONNECTION_BIND, &own, &[]);
+    stale("[2001:db8::77]:40001", "alice", Method::CONNECTION_BIND, &own, &[]);
+    stale("192.0.2.77:40001", "bob", Method::CONNECTION_BIND, &own, &[]);
+    stale("192.0.2.77:40001", "alice", Method::CONNECTION_BIND, &[Attribute::ConnectionId(foreign)], &[]);
+    stale("192.0.2.77:40001", "alice", Method::CONNECTION_BIND, &[Attribute::ConnectionId(id ^ 1)], &[]);
+    let after = [&[0, 0x2a, 0, 4], &id.to_be_bytes()[..]].concat();
+    stale("192.0.2.77:40001", "alice", Method::CONNECTION_BIND, &[], &after);
+    for method in [Method::ALLOCATE, Method::REFRESH, Method::CONNECT, Method::CREATE_PERMISSION] {
+        let attributes = [Attribute::ConnectionId(id), TCP, peer("203.0.113.9:7000")];
+        stale("192.0.2.77:40001", "alice", method, &attributes, &[]);
+    }
+    let (data, code) = bind(&mut world, "192.0.2.77:40001", "alice", id);
+    assert_eq!(code, None, "nothing was bound");
+    assert_eq!(from_peer(&mut world, to_peer, b"x").socket, data.id);
+
+    // A recorded ConnectionBind cannot be repeated.
+    let (id, _) = connect(&mut world, &mut alice, "203.0.113.9:7000");
+    let mut data = StreamClient::new(&mut world, "192.0.2.77:40002", "alice");
+    data.client.nonce = alice.client.nonce.clone();
+    let transaction = data.client.id();
+    let request = data.client.signed(Method::CONNECTION_BIND, transaction, &[Attribute::ConnectionId(id)]);
+    let mut write = |remote: &str| {
+        let stream = StreamClient::new(&mut world, remote, "alice");
+        Reply::only(stream.write(&mut world, &request)).code()
+    };
+    assert_eq!((write("192.0.2.77:40003"), write("192.0.2.77:40004")), (None, Some(438)));
 }
 
 #[test]

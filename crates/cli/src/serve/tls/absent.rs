@@ -16,8 +16,21 @@ impl Certificate {
     pub(super) fn read(_: &Path, _: &Path) -> Result<Self, CertificateError> {
         Err(CertificateError)
     }
+}
 
-    pub(super) fn add_to(&self, _: DriverConfig) -> Result<DriverConfig, CertificateError> {
+/// The TLS settings, which this build never has.
+pub(super) struct TlsSettings(Infallible);
+
+impl TlsSettings {
+    pub(super) fn new(certificate: Certificate) -> Result<Self, CertificateError> {
+        match certificate.0 {}
+    }
+
+    pub(super) fn add_to(&self, _: DriverConfig) -> DriverConfig {
+        match self.0 {}
+    }
+
+    pub(super) fn replace(&self, _: Certificate) {
         match self.0 {}
     }
 }

@@ -180,3 +180,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_nonce_of_a_related_address_is_valid_only_for_a_message_with_a_correct_integrity() {
+    const OTHER: &str = "192.0.2.1:40001";
+    let authenticator = long_term();
+    let nonce = nonce(&authenticator, 0, OTHER);
+    let judge = |seconds, bytes: &[u8], related: Option<&str>| {
+        let mut calls = 0;
+        let message = Message::decode(bytes).unwrap();
+        let judged = authenticator.judge_related(at(seconds), addr(CLIENT), &message, |admitted| {
+            assert_eq!(&*admitted.username, USER);
+            calls += 1;
+            related.map(addr)
+        });
+        let kind = match judged {
+            Judgement::Admitted(_) => None,
+            Judgement::Rejected(why) | Judgement::Discarded(why) => Some(why.kind),
+        };
+        (kind, calls)
+    };
+    for draft in [Draft::complete(&nonce), Draft::rfc5389(&nonce)] {
+        let mut bytes = draft.bytes();
+        assert_eq!(judge(599, &bytes, Some(OTHER)), (None, 1));
+        assert_eq!(judge(600, &bytes, Some(OTHER)), (Some(RejectionKind::Nonce(NonceError::Expired)), 1));
+        for related in [None, Some(CLIENT), Some("192.0.2.1:40002"), Some("192.0.2.2:40001")] {
+            assert_eq!(judge(1, &bytes, related), (Some(RejectionKind::Nonce(NonceError::NotOurs)), 1), "{related:?}");
+        }
+        *bytes.last_mut().unwrap() ^= 1;
+        let (kind, calls) = judge(1, &bytes, Some(OTHER));
+        assert!(matches!(kind, Some(RejectionKind::Integrity(_))) && calls == 0, "{kind:?} {calls}");
+    }
+    // The owner is not asked about a nonce of the source, nor about one of the source that has expired.
+    let own = self::nonce(&authenticator, 0, CLIENT);
+    let bytes = Draft::complete(&own).bytes();
+    assert_eq!(judge(1, &bytes, None), (None, 0));
+    assert_eq!(judge(600, &bytes, Some(OTHER)), (Some(RejectionKind::Nonce(NonceError::Expired)), 0));
+}

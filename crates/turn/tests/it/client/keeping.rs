@@ -5,8 +5,9 @@ use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 use core::time::Duration;
+use portolan_machine::{Machine as _, Script as _};
 use portolan_stun::{Attribute, Method};
-use portolan_turn::{ClientConfig, ClientEvent, ClientFailure, ClientState, LossReason};
+use portolan_turn::{ClientCommand, ClientConfig, ClientError, ClientEvent, ClientFailure, ClientState, LossReason};
 use proptest::prelude::*;
 
 fn sent_after(world: &World, method: Method, from: u64) -> Vec<u64> {
@@ -26,6 +27,116 @@ fn an_allocation_is_refreshed_a_minute_before_its_end() {
     world.run(1_800_000);
     assert_eq!(sent_after(&world, Method::REFRESH, 0), [540_040, 1_080_060, 1_620_080]);
     assert_eq!(world.events.len(), 1, "{:?}", world.events);
+}
+
+/// The command, as a recording holds it.
+fn refresh(world: &mut World) -> Result<(), ClientError> {
+    let command = ClientCommand::read("refresh").unwrap();
+    assert_eq!(command, ClientCommand::Refresh);
+    world.with(|client, cx| client.command(cx, command))
+}
+
+fn refreshed(at: u64, seconds: u64) -> (u64, ClientEvent) {
+    (at, ClientEvent::Refreshed { lifetime: Duration::from_secs(seconds) })
+}
+
+#[test]
+fn the_command_refreshes_at_once_and_reports_the_new_lifetime_once() {
+    let mut world = World::allocated(config().lifetime(Duration::from_secs(900)));
+    world.script = Box::new(|message, _| match message.method() {
+        Method::REFRESH => {
+            assert_eq!(message.lifetime(), Some(900), "the lifetime that the owner wants");
+            Reply::With(vec![Attribute::Lifetime(900)])
+        }
+        _ => Reply::Success,
+    });
+    world.take_events();
+    world.run(100_000);
+    assert_eq!(refresh(&mut world), Ok(()));
+    world.run(839_999);
+    assert_eq!(sent_after(&world, Method::REFRESH, 0), [100_000], "the scheduled Refresh is canceled");
+    world.run(2_000_000);
+    assert_eq!(sent_after(&world, Method::REFRESH, 0), [100_000, 940_020, 1_780_040]);
+    assert_eq!(world.events, [refreshed(100_020, 900)], "the client's own Refresh is not reported");
+}
+
+#[test]
+fn a_refused_refresh_is_reported_by_its_step_and_the_next_command_asks_again() {
+    let mut world = World::allocated(config());
+    world.take_events();
+    world.script = Box::new(|message, _| match message.method() {
+        Method::REFRESH => Reply::Error(403),
+        _ => Reply::Success,
+    });
+    world.run(1_000);
+    assert_eq!(refresh(&mut world), Ok(()));
+    world.run(2_000);
+    let events = world.take_events();
+    let [ClientEvent::RefreshFailed { step }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((step.method, step.sends), (Method::REFRESH, 1));
+    assert_eq!(step.outcome.code(), Some(403), "{step:?}");
+    assert_eq!((world.client.state(), world.client.relayed()), (ClientState::Allocated, &[addr(RELAYED)][..]));
+
+    world.script = Box::new(|_, _| Reply::Success);
+    world.events.clear();
+    assert_eq!(refresh(&mut world), Ok(()));
+    world.run(3_000);
+    assert_eq!(world.events, [refreshed(2_020, 600)]);
+}
+
+#[test]
+fn a_refresh_that_the_server_loses_is_sent_again_and_reported_when_it_succeeds() {
+    let mut world = World::allocated(config());
+    world.take_events();
+    world.run(1_000);
+    let mut lost = 0;
+    world.script = Box::new(move |message, _| match message.method() {
+        // One whole schedule, seven sends, is lost, and the first send of the next one.
+        Method::REFRESH if lost < 8 => {
+            lost += 1;
+            Reply::Silence
+        }
+        _ => Reply::Success,
+    });
+    assert_eq!(refresh(&mut world), Ok(()));
+    world.run(100_000);
+    assert_eq!(sent_after(&world, Method::REFRESH, 0).len(), 9);
+    assert_eq!(world.events, [refreshed(1_000 + 39_500 + 500 + 20, 600)]);
+}
+
+#[test]
+fn a_refresh_of_an_allocation_that_the_server_does_not_know_is_a_loss() {
+    let mut world = World::allocated(config());
+    world.take_events();
+    world.run(60_000);
+    world.script = Box::new(|message, _| match message.method() {
+        Method::REFRESH => Reply::Error(437),
+        _ => Reply::Success,
+    });
+    assert_eq!(refresh(&mut world), Ok(()));
+    world.run(61_000);
+    let events = world.take_events();
+    let [ClientEvent::Lost { why: LossReason::Mismatch, .. }, ClientEvent::Replaced { .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    world.script = Box::new(|_, _| Reply::Success);
+    world.run(1_000_000);
+    assert!(world.take_events().is_empty(), "the Refresh of the new allocation was not ordered");
+}
+
+#[test]
+fn a_refresh_without_an_allocation_is_an_error_and_sends_nothing() {
+    let mut world = World::new();
+    assert_eq!(refresh(&mut world), Err(ClientError::NotRunning));
+    world.with(|client, cx| client.start(cx, config())).unwrap();
+    assert_eq!(refresh(&mut world), Err(ClientError::NotAllocated));
+    world.run(1_000);
+    assert_eq!(world.take_events().len(), 1);
+    world.with(|client, cx| client.close(cx)).unwrap();
+    let sent = world.sent.len();
+    assert_eq!(refresh(&mut world), Err(ClientError::NotRunning));
+    world.run(100_000);
+    assert_eq!((refresh(&mut world), world.sent.len()), (Err(ClientError::NotRunning), sent));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Data to and from peers.
 
-use super::world::{PEER, SERVER, World, addr, config, data_indication, encode};
-use portolan_machine::{Datagram, SocketId};
+use super::world::{PEER, RELAYED, Reply, SERVER, World, addr, config, data_indication, encode};
+use portolan_machine::{Datagram, Protocol, SocketId};
 use portolan_stun::attribute::Icmp;
 use portolan_stun::demux::ChannelData;
 use portolan_stun::{Attribute, Class, Method};
-use portolan_turn::{ClientError, ClientEvent, Indication, IndicationKind};
+use portolan_turn::{ClientError, ClientEvent, Indication, IndicationKind, PermissionState};
 
 #[test]
 fn data_goes_by_indication_with_a_permission_and_by_channel_with_a_channel() {
@@ -113,4 +113,77 @@ fn an_icmp_error_of_a_permitted_peer_is_an_event() {
     world.take_events();
     world.datagram(&indication);
     assert_eq!(world.take_events(), [ClientEvent::PeerUnreachable { peer: addr(PEER), icmp }]);
+}
+
+#[test]
+fn each_allocation_has_the_permissions_of_its_own() {
+    let mut world = World::allocated(config());
+    let peer = addr(PEER);
+    let state = |world: &World| world.client.allocations().next().unwrap().permission(peer.ip());
+    let denied = |world: &World| world.client.allocations().next().unwrap().denied().collect::<Vec<_>>();
+    let current = world.client.allocations().next().unwrap();
+    assert_eq!((current.relayed(), current.server(), current.is_current()), (&[addr(RELAYED)][..], addr(SERVER), true));
+    assert_eq!((Some(current.socket()), Some(current.mapped())), (world.client.socket(), world.client.mapped()));
+    assert!(world.client.has_socket(current.socket()) && !world.client.has_socket(SocketId(99)));
+    assert_eq!(state(&world), PermissionState::Absent);
+
+    world.script = Box::new(|_, _| Reply::Error(403));
+    world.with(|client, cx| client.add_channel(cx, peer)).unwrap();
+    assert_eq!(state(&world), PermissionState::Pending);
+    world.run(200);
+    assert_eq!(state(&world), PermissionState::Absent, "a refused channel says nothing about the permission");
+    world.with(|client, cx| client.add_permission(cx, peer.ip())).unwrap();
+    world.run(300);
+    assert_eq!((state(&world), denied(&world)), (PermissionState::Denied, vec![peer.ip()]));
+
+    world.script = Box::new(|_, _| Reply::Success);
+    world.with(|client, cx| client.add_channel(cx, peer)).unwrap();
+    world.run(400);
+    assert_eq!((state(&world), denied(&world)), (PermissionState::Granted, vec![]), "a channel is a permission");
+    world.with(|client, cx| client.remove_permission(cx, peer.ip())).unwrap();
+    assert_eq!(state(&world), PermissionState::Absent);
+}
+
+#[test]
+fn a_replaced_allocation_relays_until_the_end_of_the_overlap() {
+    let mut world = World::allocated(config());
+    world.with(|client, cx| client.add_permission(cx, addr(PEER).ip())).unwrap();
+    world.run(200);
+    let old = world.client.socket().unwrap();
+    let credential = portolan_stun_agent::Credential::long_term("ann", "secret");
+    world.with(|client, cx| client.set_credential(cx, credential, None)).unwrap();
+    assert_eq!(world.client.allocations().count(), 1, "the next allocation does not relay yet");
+    world.run(400);
+    let new = world.client.socket().unwrap();
+    let listed: Vec<_> = world.client.allocations().map(|one| (one.socket(), one.is_current())).collect();
+    assert_eq!(listed, [(old, false), (new, true)]);
+    let seal = |world: &mut World, socket| {
+        world.with(|client, cx| client.seal_on(cx, socket, addr(PEER), b"data").map(|sealed| sealed.socket))
+    };
+    assert_eq!((seal(&mut world, old), seal(&mut world, new)), (Ok(old), Ok(new)));
+    world.run(11_000);
+    assert_eq!((seal(&mut world, old), seal(&mut world, new)), (Err(ClientError::NotAllocated), Ok(new)));
+    assert_eq!(world.client.allocations().count(), 1);
+}
+
+#[test]
+fn an_owner_can_take_a_stream_frame_by_frame() {
+    let mut world = World::allocated(config().protocol(Protocol::Tcp));
+    world.with(|client, cx| client.add_channel(cx, addr(PEER))).unwrap();
+    world.run(200);
+    world.take_events();
+    let (socket, local, server) = (world.client.socket().unwrap(), addr("10.0.0.7:40000"), addr(SERVER));
+    let frame = [&[0x40, 0, 0, 2][..], b"hi", &[0, 0]].concat();
+    let two = [&frame[..], &frame].concat();
+    let take = |world: &mut World, payload: &[u8]| {
+        let chunk = Datagram::new(socket, local, server, payload);
+        let taken = world.with(|client, cx| client.stream_frame(cx, chunk));
+        (taken, world.take_events().len())
+    };
+    assert_eq!(take(&mut world, &two), (Some(8), 1));
+    assert_eq!(take(&mut world, &two[8..13]), (Some(5), 0), "the beginning of a frame");
+    assert_eq!(take(&mut world, &[&two[13..], &two[..3]].concat()), (Some(6), 1), "and the beginning of the next one");
+    assert_eq!(take(&mut world, &[&two[3..8], &two[..]].concat()), (Some(5), 1));
+    let foreign = Datagram::new(SocketId(99), local, server, &two);
+    assert_eq!(world.with(|client, cx| client.stream_frame(cx, foreign)), None);
 }

@@ -1,0 +1,244 @@
+//! `portolan ice` on loopback: two processes, and this test as their signalling.
+
+use crate::process::{Finished, Process};
+use crate::relay_server::{self, RelayServer};
+use crate::{TIMEOUT, assert_refused, binary, run};
+use core::time::Duration;
+use portolan_machine::Protocol;
+use portolan_turn::PeerPolicy;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{ChildStdin, Stdio};
+
+/// A running command in JSON format.
+struct Peer {
+    process: Process,
+    input: Option<ChildStdin>,
+    /// All messages so far.
+    messages: Vec<Value>,
+    /// The number of messages that were passed on to the other side.
+    signalled: usize,
+}
+
+impl Peer {
+    fn start(extra: &[&str]) -> Self {
+        let arguments = [&["ice", "--format", "json", "--address", "127.0.0.1"], extra].concat();
+        let mut command = binary::portolan(&arguments).expect("loopback only");
+        command.stdin(Stdio::piped());
+        let mut process = Process::start(command).expect("the process starts");
+        let input = process.take_input();
+        Self { process, input, messages: vec![], signalled: 0 }
+    }
+
+    fn tell(&mut self, message: &Value) {
+        self.write(&format!("{message}\n"));
+    }
+
+    fn write(&mut self, text: &str) {
+        let input = self.input.as_mut().expect("an open input");
+        input.write_all(text.as_bytes()).and_then(|()| input.flush()).expect("the process reads");
+    }
+
+    /// Reads the messages that arrive within this time.
+    fn read(&mut self, within: Duration) {
+        while let Ok(line) = self.process.wait_for("{\"type\"", within) {
+            self.messages.push(serde_json::from_str(&line).expect("each line is a JSON object"));
+        }
+    }
+
+    fn has(&self, is_it: impl Fn(&Value) -> bool) -> bool {
+        self.messages.iter().any(is_it)
+    }
+
+    /// Whether the last state is this one.
+    fn is(&self, state: &str) -> bool {
+        self.messages.iter().rev().find(|message| message["type"] == "state").is_some_and(|last| last["ice"] == state)
+    }
+
+    fn end(mut self) -> Finished {
+        drop(self.input.take());
+        self.process.finish(TIMEOUT).expect("the process ends")
+    }
+}
+
+/// Passes signalling between two commands until both fulfil the condition.
+fn signal(peers: &mut [Peer; 2], mut is_done: impl FnMut(&[Peer; 2]) -> bool) {
+    let end = std::time::Instant::now() + TIMEOUT;
+    while !is_done(peers) {
+        assert!(std::time::Instant::now() < end, "{:?} {:?}", peers[0].messages, peers[1].messages);
+        for from in 0..2 {
+            peers[from].read(Duration::from_millis(20));
+            let new = peers[from].messages[peers[from].signalled..].to_vec();
+            peers[from].signalled = peers[from].messages.len();
+            let is_signalling = |message: &&Value| {
+                let kind = message["type"].as_str().unwrap_or_default();
+                matches!(kind, "offer" | "answer" | "candidate" | "end-of-candidates")
+            };
+            for message in new.iter().filter(is_signalling) {
+                peers[1 - from].tell(message);
+            }
+        }
+    }
+}
+
+fn pair(extra: &[&str], start: &Value) -> [Peer; 2] {
+    let mut peers = [Peer::start(extra), Peer::start(extra)];
+    for (peer, role) in peers.iter_mut().zip(["answer", "offer"]) {
+        let mut start = start.clone();
+        start["type"] = "start".into();
+        start["role"] = role.into();
+        peer.tell(&start);
+    }
+    peers
+}
+
+fn are_completed(peers: &[Peer; 2]) -> bool {
+    peers.iter().all(|peer| peer.is("completed"))
+}
+
+/// Sends a line in each direction, and waits for it.
+fn exchange(peers: &mut [Peer; 2], text: &str) {
+    for peer in peers.iter_mut() {
+        peer.tell(&json!({"type": "send", "data": text}));
+    }
+    let expected = json!({"type": "message", "data": text});
+    signal(peers, |peers| peers.iter().all(|peer| peer.has(|message| *message == expected)));
+}
+
+#[test]
+fn two_commands_connect_exchange_data_and_restart_from_each_side() {
+    for trickle in [true, false] {
+        let mut peers = pair(&[], &json!({"trickle": trickle}));
+        signal(&mut peers, are_completed);
+        exchange(&mut peers, "hello");
+        for side in 0..2 {
+            peers.iter_mut().for_each(|peer| peer.messages.clear());
+            peers.iter_mut().for_each(|peer| peer.signalled = 0);
+            peers[side].tell(&json!({"type": "restart"}));
+            signal(&mut peers, are_completed);
+            assert!(peers[side].has(|message| message["type"] == "offer"));
+            assert!(peers[1 - side].has(|message| message["type"] == "answer"));
+            exchange(&mut peers, &format!("after restart {side}"));
+        }
+        let pair = json!({"localType": "host", "remoteType": "host"});
+        let state = peers[0].messages.iter().find(|message| message["ice"] == "completed").expect("completed");
+        assert_eq!(state["pair"]["localType"], pair["localType"], "{state}");
+        for peer in peers {
+            let finished = peer.end();
+            assert_eq!(finished.code, Some(0), "{finished:?}");
+        }
+    }
+}
+
+#[test]
+fn relayed_candidates_alone_connect_through_the_own_server_over_udp_and_tcp() {
+    for protocol in [Protocol::Udp, Protocol::TcpListen] {
+        let server = RelayServer::start_over(
+            relay_server::config().policy(PeerPolicy::default().allow("127.0.0.0/8".parse().expect("a network"))),
+            protocol,
+        );
+        let transport = if protocol == Protocol::Udp { "udp" } else { "tcp" };
+        let url = format!("turn:{}?transport={transport}", server.host());
+        let servers = json!([{"urls": [url], "username": "alice", "credential": "secret of alice"}]);
+        let mut peers = pair(&[], &json!({"iceServers": servers, "iceTransportPolicy": "relay"}));
+        signal(&mut peers, are_completed);
+        exchange(&mut peers, "relayed");
+        for peer in &peers {
+            let is_relayed = |message: &Value| message["ice"] == "completed" && message["pair"]["localType"] == "relay";
+            assert!(peer.has(is_relayed), "{:?}", peer.messages);
+            assert!(!peer.has(|message| message["candidate"].as_str().is_some_and(|text| text.contains("typ host"))));
+        }
+    }
+}
+
+/// Each bad line gives one error, and the session goes on.
+#[test]
+fn a_bad_line_gives_one_error_and_the_session_continues() {
+    let mut peers = pair(&[], &json!({}));
+    let bad = [
+        ("no json\n", "the line is not a message"),
+        ("{\"type\":\"offer\",\"sdp\":\"x\"}\n", "the description cannot be read"),
+        ("{\"type\":\"candidate\",\"candidate\":\"candidate:1\"}\n", "the candidate cannot be read"),
+        ("{\"type\":\"answer\",\"sdp\":\"x\"}\n", "this side has made no offer"),
+        ("{\"type\":\"send\",\"data\":\"early\"}\n", "no path at the moment"),
+        ("{\"type\":\"start\",\"role\":\"offer\"}\n", "was started before"),
+    ];
+    for (line, _) in bad {
+        peers[0].write(line);
+    }
+    peers[0].write("{\"type\":\"unknown\",\"x\":1}\n\n");
+    signal(&mut peers, are_completed);
+    exchange(&mut peers, "works");
+    let errors: Vec<&str> = peers[0]
+        .messages
+        .iter()
+        .filter(|message| message["type"] == "error")
+        .filter_map(|error| error["message"].as_str())
+        .collect();
+    assert_eq!(errors.len(), bad.len(), "{errors:?}");
+    for ((_, expected), error) in bad.iter().zip(&errors) {
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn a_stop_message_and_the_end_of_the_input_end_the_command_in_time() {
+    for text in ["{\"type\":\"stop\"}\n", ""] {
+        for start in ["", "{\"type\":\"start\",\"role\":\"offer\"}\n"] {
+            let mut peer = Peer::start(&[]);
+            peer.write(start);
+            peer.write(text);
+            let finished = peer.end();
+            assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_start_message_each_other_message_is_an_error() {
+    let mut peer = Peer::start(&[]);
+    peer.tell(&json!({"type": "end-of-candidates"}));
+    let line = peer.process.wait_for("error", TIMEOUT).expect("an error");
+    assert!(line.contains("send a start message first"), "{line}");
+}
+
+/// The human format: the line that a person pastes is the same message, and text is sent as it is.
+#[test]
+fn two_people_paste_lines_and_talk() {
+    let start = |extra: &[&str]| {
+        let arguments = [&["ice", "--address", "127.0.0.1"], extra].concat();
+        let mut command = binary::portolan(&arguments).expect("loopback only");
+        command.stdin(Stdio::piped());
+        let mut process = Process::start(command).expect("the process starts");
+        let input = process.take_input().expect("a pipe");
+        (process, input)
+    };
+    let (mut first, mut first_input) = start(&[]);
+    let (mut second, mut second_input) = start(&["--answer"]);
+    let offer = first.wait_for("{\"type\":\"offer\"", TIMEOUT).expect("the offer");
+    second_input.write_all(offer.as_bytes()).expect("the second reads");
+    let answer = second.wait_for("{\"type\":\"answer\"", TIMEOUT).expect("the answer");
+    first_input.write_all(answer.as_bytes()).expect("the first reads");
+    first.wait_for("completed: host", TIMEOUT).expect("completed");
+    second.wait_for("completed: host", TIMEOUT).expect("completed");
+    first_input.write_all(b"how are you?\n").expect("the first reads");
+    second.wait_for("how are you?", TIMEOUT).expect("the text");
+    second_input.write_all(b"fine\n").expect("the second reads");
+    first.wait_for("fine", TIMEOUT).expect("the text");
+    drop((first_input, second_input));
+    for process in [first, second] {
+        assert_eq!(process.finish(TIMEOUT).expect("the process ends").code, Some(0));
+    }
+}
+
+#[test]
+fn bad_arguments_are_one_line_with_the_remedy() {
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let all = [&["ice", "--address", "127.0.0.1"], arguments].concat();
+        assert_refused(&run(&all), words);
+    };
+    refused(&["--turn", "turn:127.0.0.1"], &["--user"]);
+    refused(&["--turn", "turn:127.0.0.1", "--user", "alice"], &["--password-file"]);
+    refused(&["--turn", "turns:127.0.0.1", "--user", "alice", "--password", "x"], &["host name"]);
+    refused(&["--policy", "other"], &["textbook", "browser"]);
+}
