@@ -2,7 +2,8 @@
 //! clause.
 //!
 //! Rules of this file: each kind of note is printed once, where it occurs first. A note without a clause is no rule of an
-//! RFC and is not printed.
+//! RFC and is not printed. Notes about single STUN transactions (RFC 8489) are not printed either: `--explain=packets` has
+//! the packets.
 
 use super::session::{Session, Side};
 use clap::builder::styling::Style;
@@ -44,6 +45,7 @@ fn of(session: &Session) -> Vec<Decision> {
             _ => continue,
         };
         if let Some(clause) = clause
+            && clause.rfc != STUN
             && !codes.contains(&code)
         {
             codes.push(code);
@@ -53,6 +55,9 @@ fn of(session: &Session) -> Vec<Decision> {
     }
     decisions
 }
+
+/// The RFC of STUN.
+const STUN: u16 = 8489;
 
 fn is_peer(actor: &str) -> bool {
     Side::BOTH.iter().any(|side| side.name() == actor)
