@@ -12,7 +12,7 @@ use portolan_connect::{ConnectEvent, Connection};
 use portolan_ice::{AgentState, CandidateKind, Path, Policy, RemoteDescription, Selection, SessionFailure};
 use portolan_machine::{Either, Instant};
 use portolan_sdp::candidate::{CandidateAttribute, CandidateType, ConnectionAddress};
-use portolan_sim::{Ledger, Preset, StoryEntry};
+use portolan_sim::{Preset, StoryEntry};
 
 /// What is simulated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,7 +128,8 @@ pub(super) struct Session {
     pub(super) exchange: Option<Exchange>,
     /// The virtual time at the end.
     pub(super) end: Instant,
-    pub(super) ledger: Ledger,
+    #[cfg(test)]
+    pub(super) ledger: portolan_sim::Ledger,
     /// Empty unless they were recorded.
     pub(super) entries: Vec<StoryEntry>,
 }
@@ -339,6 +340,7 @@ impl Run {
             peers: self.peers,
             exchange: self.exchange,
             end: net.now(),
+            #[cfg(test)]
             ledger: net.ledger(),
             entries: net.story_entries().to_vec(),
         }
