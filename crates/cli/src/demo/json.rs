@@ -6,7 +6,7 @@ use super::session::{Session, Side, Verdict};
 use super::{policy_name, reason};
 use crate::output::milliseconds;
 use portolan_ice::Path;
-use portolan_machine::{Explain, Instant};
+use portolan_machine::Instant;
 use serde_json::{Value, json};
 
 /// Formats the session as one line of JSON.

@@ -27,7 +27,8 @@ fn rfc6544_5_2_tcp_candidates_of_the_peer_are_skipped() {
     lab.start();
     lab.add_host(Side::Left, ONE, "50.0.0.1");
     let credentials = Credentials::new("8hhYabcd", "asd88fgpdd777uzjYhagZg").unwrap();
-    let candidates = ["1 1 TCP 2105458943 50.0.0.2 9 typ host tcptype active", "2 1 UDP 2130706431 50.0.0.2 5000 typ host"];
+    let candidates =
+        ["1 1 TCP 2105458943 50.0.0.2 9 typ host tcptype active", "2 1 UDP 2130706431 50.0.0.2 5000 typ host"];
     let candidates = candidates.map(|text| text.parse().unwrap()).to_vec();
     let description = RemoteDescription::new(credentials).with_candidates(candidates);
     lab.net.with(lab.host(Side::Left), |agent, cx| agent.set_remote(cx, 0, description)).unwrap().unwrap();
