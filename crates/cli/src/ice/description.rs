@@ -5,6 +5,7 @@
 
 use core::fmt::Write as _;
 use portolan_ice::{Credentials, CredentialsError, RemoteDescription};
+use portolan_sdp::attribute::Setup;
 use portolan_sdp::candidate::CandidateAttribute;
 use portolan_sdp::line::Kind;
 use portolan_sdp::value::MediaLine;
@@ -32,6 +33,33 @@ pub(super) struct Read {
     /// The candidates that cannot be read, with the reason.
     pub(super) unreadable: Vec<String>,
     pub(super) layout: Layout,
+    /// The DTLS role of this side, if the peer has decided it.
+    pub(super) dtls: Option<Dtls>,
+}
+
+/// The DTLS role of a side. It is kept through ICE restarts, because the fingerprints stay (RFC 8842 §5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dtls {
+    Client,
+    Server,
+}
+
+impl Dtls {
+    /// Returns the role of this side for the value of the peer.
+    const fn opposite(setup: Setup) -> Option<Self> {
+        match setup {
+            Setup::Active => Some(Self::Server),
+            Setup::Passive => Some(Self::Client),
+            Setup::ActPass | Setup::HoldConn => None,
+        }
+    }
+
+    const fn setup(self) -> Setup {
+        match self {
+            Self::Client => Setup::Active,
+            Self::Server => Setup::Passive,
+        }
+    }
 }
 
 /// The sections of the last offer, which an answer must repeat in their order (RFC 3264 §6).
@@ -75,7 +103,8 @@ pub(super) fn read(sdp: &str) -> Result<Read, DescriptionError> {
     }
     let sections = session.all_media().map(|section| Ok((first_line(&section), section.mid()?.map(str::to_string))));
     let sections = sections.collect::<Result<_, TypedError>>()?;
-    Ok(Read { description, unreadable, layout: Layout { sections, index: u16::try_from(index).unwrap_or(0) } })
+    let layout = Layout { sections, index: u16::try_from(index).unwrap_or(0) };
+    Ok(Read { description, unreadable, layout, dtls: section.setup()?.and_then(Dtls::opposite) })
 }
 
 /// The number of the first data channel section that is not rejected.
@@ -96,7 +125,8 @@ pub(super) struct Own<'a> {
     pub(super) credentials: &'a Credentials,
     pub(super) candidates: &'a [CandidateAttribute],
     pub(super) has_ended: bool,
-    pub(super) is_offer: bool,
+    /// The DTLS role of an answer. An offer has none (RFC 9429 §5.2.2).
+    pub(super) dtls: Option<Dtls>,
     pub(super) layout: &'a Layout,
     /// The number of the session, and of its description (RFC 9429 §5.2.1).
     pub(super) session: u64,
@@ -116,7 +146,7 @@ pub(super) fn write(own: &Own<'_>) -> String {
             let (ufrag, password) = (credentials.ufrag(), credentials.password());
             let _ = write!(sdp, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
             let print: Vec<String> = own.fingerprint.iter().map(|byte| format!("{byte:02X}")).collect();
-            let setup = if own.is_offer { "actpass" } else { "active" };
+            let setup = own.dtls.map_or(Setup::ActPass, Dtls::setup);
             let _ = write!(sdp, "a=fingerprint:sha-256 {}\r\na=setup:{setup}\r\na=sctp-port:5000\r\n", print.join(":"));
             for candidate in own.candidates {
                 let _ = write!(sdp, "a=candidate:{candidate}\r\n");
@@ -145,12 +175,12 @@ const DATA_CHANNEL: &str = "application 9 UDP/DTLS/SCTP webrtc-datachannel";
 mod tests {
     use super::*;
 
-    fn own<'a>(credentials: &'a Credentials, layout: &'a Layout, is_offer: bool) -> Own<'a> {
+    fn own<'a>(credentials: &'a Credentials, layout: &'a Layout, dtls: Option<Dtls>) -> Own<'a> {
         Own {
             credentials,
             candidates: &[],
             has_ended: true,
-            is_offer,
+            dtls,
             layout,
             session: 7,
             version: 1,
@@ -162,7 +192,7 @@ mod tests {
     fn a_strict_reader_accepts_an_offer_and_reads_the_same() {
         let credentials = Credentials::new("8hhYabcd", "asd88fgpdd777uzjYhagZg").unwrap();
         let layout = Layout::default();
-        let mut offer = own(&credentials, &layout, true);
+        let mut offer = own(&credentials, &layout, None);
         let candidates = ["1 1 UDP 2130706431 192.0.2.1 5000 typ host".parse().unwrap()];
         offer.candidates = &candidates;
         let text = write(&offer);
@@ -185,11 +215,28 @@ mod tests {
         let read = read(offer).unwrap();
         assert_eq!((read.layout.index, read.layout.mid(), read.unreadable.len()), (1, "d", 1));
         let credentials = Credentials::new("8hhYabcd", "asd88fgpdd777uzjYhagZg").unwrap();
-        let answer = write(&own(&credentials, &read.layout, false));
+        let answer = write(&own(&credentials, &read.layout, Some(Dtls::Client)));
         assert!(answer.contains("a=group:BUNDLE d\r\n"), "{answer}");
         assert!(answer.contains("m=audio 0 UDP/TLS/RTP/SAVPF 111 0\r\n"), "{answer}");
         assert!(answer.contains("a=setup:active\r\n"), "{answer}");
         assert!(Reader::strict().read(answer.as_bytes()).is_ok(), "{answer}");
+    }
+
+    /// RFC 4145 §4.1: an offer of this side is `actpass`, and an answer is the opposite of `active` or `passive`.
+    #[test]
+    fn the_dtls_role_of_this_side_is_the_opposite_of_the_role_of_the_peer() {
+        let credentials = Credentials::new("8hhYabcd", "asd88fgpdd777uzjYhagZg").unwrap();
+        let layout = Layout::default();
+        let cases = [
+            (None, "actpass", None),
+            (Some(Dtls::Client), "active", Some(Dtls::Server)),
+            (Some(Dtls::Server), "passive", Some(Dtls::Client)),
+        ];
+        for (written, setup, read_as) in cases {
+            let text = write(&own(&credentials, &layout, written));
+            assert!(text.contains(&format!("a=setup:{setup}\r\n")), "{text}");
+            assert_eq!(read(&text).unwrap().dtls, read_as, "{text}");
+        }
     }
 
     #[test]

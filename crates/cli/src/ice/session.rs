@@ -3,7 +3,7 @@
 //! Rules of this file: a message that cannot be used gives one `error` message, and the session continues. Datagrams of the
 //! peer that are not data of this command are dropped: a browser sends DTLS, which this command does not have.
 
-use super::description::{self, Layout, Own};
+use super::description::{self, Dtls, Layout, Own};
 use super::message::{Incoming, Outgoing, Role, Start, TransportPolicy};
 use super::servers::{self, ServerError, Servers};
 use bytes::Bytes;
@@ -75,6 +75,10 @@ pub(super) struct Session {
     session: u64,
     version: u64,
     fingerprint: [u8; 32],
+    /// Whether this side has restarted ICE, and the description of the peer has not arrived.
+    awaits_description: bool,
+    /// The DTLS role of this side: the client, unless the peer decides it first.
+    dtls: Option<Dtls>,
     state: AgentState,
     out: Vec<Outgoing>,
 }
@@ -117,6 +121,8 @@ impl Session {
             session: u64::from_be_bytes(number) >> 2,
             version: 1,
             fingerprint,
+            awaits_description: false,
+            dtls: None,
             state: AgentState::New,
             out: Vec::new(),
         };
@@ -143,6 +149,10 @@ impl Session {
 
     /// Handles a message.
     pub(super) fn message(&mut self, message: Incoming) -> Result<(), SessionError> {
+        if self.awaits_description && matches!(message, Incoming::Candidate { .. } | Incoming::EndOfCandidates) {
+            self.out.push(Outgoing::log("a candidate of the peer from before the restart is not used"));
+            return Ok(());
+        }
         match message {
             Incoming::Start(_) => return Err(SessionError::Started),
             Incoming::Offer { sdp } => {
@@ -173,6 +183,7 @@ impl Session {
             Incoming::Restart => {
                 self.renew();
                 self.driver.with(Connection::restart)?;
+                self.awaits_description = true;
                 self.describe(Role::Offer);
             }
             Incoming::Send { data } => self.send(&data)?,
@@ -183,13 +194,15 @@ impl Session {
 
     /// Reads a description of the peer. New credentials are a restart of the peer.
     fn read(&mut self, sdp: &str) -> Result<(), SessionError> {
-        let description::Read { description, unreadable, layout } = description::read(sdp)?;
+        let description::Read { description, unreadable, layout, dtls } = description::read(sdp)?;
         self.layout = layout;
+        self.dtls = dtls.or(self.dtls);
         for why in unreadable {
             self.out.push(Outgoing::error(format_args!("a candidate of the description cannot be read: {why}")));
         }
         let before = self.credentials();
         self.driver.with(|connection, cx| connection.set_remote(cx, 0, description))?;
+        self.awaits_description = false;
         if self.credentials() != before {
             // The peer has restarted ICE. The candidates of this side follow again.
             self.renew();
@@ -228,11 +241,12 @@ impl Session {
         let Some(credentials) = self.credentials() else { return };
         self.due = None;
         self.is_described = true;
+        let dtls = (role == Role::Answer).then(|| *self.dtls.get_or_insert(Dtls::Client));
         let sdp = description::write(&Own {
             credentials: &credentials,
             candidates: &self.candidates,
             has_ended: self.has_ended,
-            is_offer: role == Role::Offer,
+            dtls,
             layout: &self.layout,
             session: self.session,
             version: self.version,

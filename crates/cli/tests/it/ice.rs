@@ -1,93 +1,33 @@
 //! `portolan ice` on loopback: two processes, and this test as their signalling.
 
-use crate::process::{Finished, Process};
+use crate::process::Process;
 use crate::relay_server::{self, RelayServer};
+use crate::signalling::{self, Peer};
 use crate::{TIMEOUT, assert_refused, binary, run};
-use core::time::Duration;
 use portolan_machine::Protocol;
 use portolan_turn::PeerPolicy;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::process::{ChildStdin, Stdio};
+use std::process::Stdio;
 
-/// A running command in JSON format.
-struct Peer {
-    process: Process,
-    input: Option<ChildStdin>,
-    /// All messages so far.
-    messages: Vec<Value>,
-    /// The number of messages that were passed on to the other side.
-    signalled: usize,
-}
-
-impl Peer {
-    fn start(extra: &[&str]) -> Self {
-        let arguments = [&["ice", "--format", "json", "--address", "127.0.0.1"], extra].concat();
-        let mut command = binary::portolan(&arguments).expect("loopback only");
-        command.stdin(Stdio::piped());
-        let mut process = Process::start(command).expect("the process starts");
-        let input = process.take_input();
-        Self { process, input, messages: vec![], signalled: 0 }
-    }
-
-    fn tell(&mut self, message: &Value) {
-        self.write(&format!("{message}\n"));
-    }
-
-    fn write(&mut self, text: &str) {
-        let input = self.input.as_mut().expect("an open input");
-        input.write_all(text.as_bytes()).and_then(|()| input.flush()).expect("the process reads");
-    }
-
-    /// Reads the messages that arrive within this time.
-    fn read(&mut self, within: Duration) {
-        while let Ok(line) = self.process.wait_for("{\"type\"", within) {
-            self.messages.push(serde_json::from_str(&line).expect("each line is a JSON object"));
-        }
-    }
-
-    fn has(&self, is_it: impl Fn(&Value) -> bool) -> bool {
-        self.messages.iter().any(is_it)
-    }
-
-    /// Whether the last state is this one.
-    fn is(&self, state: &str) -> bool {
-        self.messages.iter().rev().find(|message| message["type"] == "state").is_some_and(|last| last["ice"] == state)
-    }
-
-    fn end(mut self) -> Finished {
-        drop(self.input.take());
-        self.process.finish(TIMEOUT).expect("the process ends")
-    }
+/// Starts a command in JSON format.
+fn command(extra: &[&str]) -> Peer {
+    let arguments = [&["ice", "--format", "json", "--address", "127.0.0.1"], extra].concat();
+    Peer::start(binary::portolan(&arguments).expect("loopback only")).expect("the process starts")
 }
 
 /// Passes signalling between two commands until both fulfil the condition.
-fn signal(peers: &mut [Peer; 2], mut is_done: impl FnMut(&[Peer; 2]) -> bool) {
-    let end = std::time::Instant::now() + TIMEOUT;
-    while !is_done(peers) {
-        assert!(std::time::Instant::now() < end, "{:?} {:?}", peers[0].messages, peers[1].messages);
-        for from in 0..2 {
-            peers[from].read(Duration::from_millis(20));
-            let new = peers[from].messages[peers[from].signalled..].to_vec();
-            peers[from].signalled = peers[from].messages.len();
-            let is_signalling = |message: &&Value| {
-                let kind = message["type"].as_str().unwrap_or_default();
-                matches!(kind, "offer" | "answer" | "candidate" | "end-of-candidates")
-            };
-            for message in new.iter().filter(is_signalling) {
-                peers[1 - from].tell(message);
-            }
-        }
-    }
+fn signal(peers: &mut [Peer; 2], is_done: impl FnMut(&[Peer; 2]) -> bool) {
+    signalling::signal(peers, TIMEOUT, is_done).expect("the condition in time");
 }
 
 fn pair(extra: &[&str], start: &Value) -> [Peer; 2] {
-    let mut peers = [Peer::start(extra), Peer::start(extra)];
+    let mut peers = [command(extra), command(extra)];
     for (peer, role) in peers.iter_mut().zip(["answer", "offer"]) {
         let mut start = start.clone();
         start["type"] = "start".into();
         start["role"] = role.into();
-        peer.tell(&start);
+        peer.tell(&start).expect("the process reads");
     }
     peers
 }
@@ -99,7 +39,7 @@ fn are_completed(peers: &[Peer; 2]) -> bool {
 /// Sends a line in each direction, and waits for it.
 fn exchange(peers: &mut [Peer; 2], text: &str) {
     for peer in peers.iter_mut() {
-        peer.tell(&json!({"type": "send", "data": text}));
+        peer.tell(&json!({"type": "send", "data": text})).expect("the process reads");
     }
     let expected = json!({"type": "message", "data": text});
     signal(peers, |peers| peers.iter().all(|peer| peer.has(|message| *message == expected)));
@@ -112,19 +52,29 @@ fn two_commands_connect_exchange_data_and_restart_from_each_side() {
         signal(&mut peers, are_completed);
         exchange(&mut peers, "hello");
         for side in 0..2 {
-            peers.iter_mut().for_each(|peer| peer.messages.clear());
-            peers.iter_mut().for_each(|peer| peer.signalled = 0);
-            peers[side].tell(&json!({"type": "restart"}));
+            peers.iter_mut().for_each(Peer::forget);
+            peers[side].tell(&json!({"type": "restart"})).expect("the process reads");
+            // Candidates of the session before can follow.
+            let old = json!({"type": "candidate", "candidate": "candidate:1 1 UDP 1 127.0.0.1 9 typ host", "sdpMid": "0"});
+            for late in [old, json!({"type": "end-of-candidates"})] {
+                peers[side].tell(&late).expect("the process reads");
+            }
             signal(&mut peers, are_completed);
             assert!(peers[side].has(|message| message["type"] == "offer"));
-            assert!(peers[1 - side].has(|message| message["type"] == "answer"));
+            // The side that answered first stays the DTLS client.
+            let setup = ["a=setup:passive\r\n", "a=setup:active\r\n"][side];
+            let is_answer = |message: &Value| {
+                message["type"] == "answer" && message["sdp"].as_str().is_some_and(|sdp| sdp.contains(setup))
+            };
+            assert!(peers[1 - side].has(is_answer), "{setup}: {:?}", peers[1 - side].messages);
             exchange(&mut peers, &format!("after restart {side}"));
+            assert!(!peers[side].has(|message| message["type"] == "error"), "{:?}", peers[side].messages);
         }
         let pair = json!({"localType": "host", "remoteType": "host"});
         let state = peers[0].messages.iter().find(|message| message["ice"] == "completed").expect("completed");
         assert_eq!(state["pair"]["localType"], pair["localType"], "{state}");
         for peer in peers {
-            let finished = peer.end();
+            let finished = peer.end(TIMEOUT).expect("the process ends");
             assert_eq!(finished.code, Some(0), "{finished:?}");
         }
     }
@@ -164,9 +114,9 @@ fn a_bad_line_gives_one_error_and_the_session_continues() {
         ("{\"type\":\"start\",\"role\":\"offer\"}\n", "was started before"),
     ];
     for (line, _) in bad {
-        peers[0].write(line);
+        peers[0].write(line).expect("the process reads");
     }
-    peers[0].write("{\"type\":\"unknown\",\"x\":1}\n\n");
+    peers[0].write("{\"type\":\"unknown\",\"x\":1}\n\n").expect("the process reads");
     signal(&mut peers, are_completed);
     exchange(&mut peers, "works");
     let errors: Vec<&str> = peers[0]
@@ -185,10 +135,10 @@ fn a_bad_line_gives_one_error_and_the_session_continues() {
 fn a_stop_message_and_the_end_of_the_input_end_the_command_in_time() {
     for text in ["{\"type\":\"stop\"}\n", ""] {
         for start in ["", "{\"type\":\"start\",\"role\":\"offer\"}\n"] {
-            let mut peer = Peer::start(&[]);
-            peer.write(start);
-            peer.write(text);
-            let finished = peer.end();
+            let mut peer = command(&[]);
+            peer.write(start).expect("the process reads");
+            peer.write(text).expect("the process reads");
+            let finished = peer.end(TIMEOUT).expect("the process ends");
             assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
         }
     }
@@ -196,8 +146,8 @@ fn a_stop_message_and_the_end_of_the_input_end_the_command_in_time() {
 
 #[test]
 fn without_a_start_message_each_other_message_is_an_error() {
-    let mut peer = Peer::start(&[]);
-    peer.tell(&json!({"type": "end-of-candidates"}));
+    let mut peer = command(&[]);
+    peer.tell(&json!({"type": "end-of-candidates"})).expect("the process reads");
     let line = peer.process.wait_for("error", TIMEOUT).expect("an error");
     assert!(line.contains("send a start message first"), "{line}");
 }

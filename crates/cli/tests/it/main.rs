@@ -27,6 +27,8 @@ mod refusal;
 mod relay_server;
 mod sdp;
 mod serve;
+#[path = "../support/signalling.rs"]
+mod signalling;
 mod stun;
 #[cfg(feature = "tls")]
 mod tls;

@@ -15,6 +15,8 @@ mod lab;
 #[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]
+mod pairs;
+#[cfg(target_os = "linux")]
 mod probe;
 #[cfg(target_os = "linux")]
 #[path = "../support/process.rs"]
@@ -25,6 +27,9 @@ mod reports;
 mod rules;
 #[cfg(target_os = "linux")]
 mod serving;
+#[cfg(target_os = "linux")]
+#[path = "../support/signalling.rs"]
+mod signalling;
 #[cfg(target_os = "linux")]
 mod topology;
 #[cfg(target_os = "linux")]

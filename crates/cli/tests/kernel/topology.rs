@@ -14,6 +14,10 @@
 //!        client 192.168.1.2        (198.51.100.77 or 2001:db8:113::77 without a router)
 //! ```
 
+mod pair;
+
+pub(crate) use pair::PairTopology;
+
 use core::fmt::Write as _;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -57,93 +61,124 @@ pub(crate) struct Plan {
 
 impl Topology {
     /// Creates a network of this kind.
-    pub(crate) fn build(kind: &Kind) -> Outcome<Self> {
+    pub(crate) fn build(kind: &'static Kind) -> Outcome<Self> {
         let layout = Layout::of(kind);
         let plan = layout.plan()?;
         let number = next_number();
         let public = Namespace::new(number, "public")?;
         let servers = Namespace::new(number, "servers")?;
         let second = Namespace::new(number, "second")?;
-        let client = Namespace::new(number, "client")?;
-        let mut routers = vec![];
-        for place in 0..kind.routers.len() {
-            routers.push(Namespace::new(number, &format!("router{place}"))?);
-        }
-        for host in [&public, &servers, &second, &client].into_iter().chain(&routers) {
+        let access = AccessNetwork::new(number, "", kind, layout)?;
+        for host in [&public, &servers, &second].into_iter().chain(access.hosts()) {
             prepare(host, kind.family)?;
         }
-        connect(&public, &servers, &second, &client, &routers)?;
+        let mut batch = String::new();
+        link(&mut batch, ("servers", &public), ("eth0", &servers));
+        link(&mut batch, ("second", &public), ("eth0", &second));
+        access.link(&mut batch, ("wan", &public));
+        run(tool("ip").args(["-batch", "-"]), &batch)?;
 
-        public.ip("link add name link0 type bridge forward_delay 0 mcast_snooping 0\nlink set link0 up\n\
-             link set servers master link0 up\nlink set second master link0 up\nlink set wan master link0 up\n")?;
-        servers.ip(&format!(
-            "{}{}{}",
-            addresses("eth0", &[layout.primary, layout.alternate]),
-            default_route("eth0", kind.family, None),
-            layout.return_route
-        ))?;
-        second.ip(&format!(
-            "{}{}{}",
-            addresses("eth0", &[layout.second]),
-            default_route("eth0", kind.family, None),
-            layout.return_route
-        ))?;
-        client.ip(&format!(
-            "{}{}",
-            addresses("eth0", &[layout.client]),
-            default_route("eth0", kind.family, layout.gateway())
-        ))?;
-        let places: Vec<RouterPosition> =
-            (0..routers.len()).map(|n| layout.router(n, n + 1 == routers.len())).collect();
-        for (router, place) in routers.iter().zip(&places) {
-            configure_router(router, place)?;
+        public.ip(&bridge(&["servers", "second", "wan"]))?;
+        let layout = &access.layout;
+        for (host, list) in [(&servers, &[layout.primary, layout.alternate][..]), (&second, &[layout.second])] {
+            let (addresses, route) = (addresses("eth0", list), default_route("eth0", kind.family, None));
+            host.ip(&format!("{addresses}{route}{}", layout.return_route))?;
         }
-        // A new link loses packets for a while. Each link must have carried a packet before the rules are loaded.
-        let mut inside = (&client, layout.client);
-        for (router, place) in routers.iter().zip(&places) {
-            wait_until_reachable(inside, (router, place.lan))?;
-            inside = (router, place.wan[0]);
-        }
-        for address in [layout.primary, layout.alternate] {
-            wait_until_reachable(inside, (&servers, address))?;
-        }
-        wait_until_reachable(inside, (&second, layout.second))?;
-        for ((router, place), rules) in routers.iter().zip(&places).zip(kind.routers) {
-            load_rules(router, rules, place)?;
-        }
+        access.configure("")?;
+        let others = [(&servers, layout.primary), (&servers, layout.alternate), (&second, layout.second)];
+        access.wait_until_reachable(&others)?;
+        access.load_rules()?;
+        let AccessNetwork { client, routers, .. } = access;
         Ok(Self { servers, second, client, plan, _routers: routers, _public: public })
     }
 }
 
-/// Links the hosts: public hosts to the bridge, the others in a row.
-fn connect(
-    public: &Namespace,
-    servers: &Namespace,
-    second: &Namespace,
-    client: &Namespace,
-    routers: &[Namespace],
-) -> Outcome {
-    let mut batch = String::new();
-    let mut pair = |one: (&str, &Namespace), other: (&str, &Namespace)| {
-        let _ = writeln!(
-            batch,
-            "link add name {} netns {} type veth peer name {} netns {}",
-            one.0,
-            one.1.name(),
-            other.0,
-            other.1.name()
-        );
-    };
-    pair(("servers", public), ("eth0", servers));
-    pair(("second", public), ("eth0", second));
-    let mut inside = ("eth0", client);
-    for router in routers {
-        pair(("lan", router), inside);
-        inside = ("wan", router);
+/// A client and the routers of its kind, which end at the public link.
+struct AccessNetwork {
+    kind: &'static Kind,
+    layout: Layout,
+    client: Namespace,
+    /// The routers, from the client outwards.
+    routers: Vec<Namespace>,
+}
+
+impl AccessNetwork {
+    /// Creates the namespaces. The suffix is a part of their names.
+    fn new(number: u32, suffix: &str, kind: &'static Kind, layout: Layout) -> Outcome<Self> {
+        let client = Namespace::new(number, &format!("client{suffix}"))?;
+        let routers = (0..kind.routers.len()).map(|n| Namespace::new(number, &format!("router{suffix}{n}")));
+        Ok(Self { kind, layout, client, routers: routers.collect::<Outcome<_>>()? })
     }
-    pair(("wan", public), inside);
-    run(tool("ip").args(["-batch", "-"]), &batch)?;
-    Ok(())
+
+    /// All namespaces.
+    fn hosts(&self) -> impl Iterator<Item = &Namespace> {
+        core::iter::once(&self.client).chain(&self.routers)
+    }
+
+    /// Adds the commands that link the hosts in a row, up to a device of the public link.
+    fn link(&self, batch: &mut String, outermost: (&str, &Namespace)) {
+        let mut inside = ("eth0", &self.client);
+        for router in &self.routers {
+            link(batch, ("lan", router), inside);
+            inside = ("wan", router);
+        }
+        link(batch, outermost, inside);
+    }
+
+    fn positions(&self) -> impl Iterator<Item = RouterPosition> {
+        (0..self.routers.len()).map(|n| self.layout.router(n, n + 1 == self.routers.len()))
+    }
+
+    /// Configures the client and the routers. The host on the public link gets these routes too.
+    fn configure(&self, routes: &str) -> Outcome {
+        let (layout, family) = (&self.layout, self.kind.family);
+        let client =
+            format!("{}{}", addresses("eth0", &[layout.client]), default_route("eth0", family, layout.gateway()));
+        self.client.ip(&client)?;
+        for (router, place) in self.routers.iter().zip(self.positions()) {
+            configure_router(router, &place)?;
+        }
+        self.routers.last().unwrap_or(&self.client).ip(routes)
+    }
+
+    /// Waits until each link has carried a packet, because a new link loses packets for a while. Must run before the rules
+    /// are loaded.
+    fn wait_until_reachable(&self, others: &[(&Namespace, &str)]) -> Outcome {
+        let mut inside = (&self.client, self.layout.client);
+        for (router, place) in self.routers.iter().zip(self.positions()) {
+            wait_until_reachable(inside, (router, place.lan))?;
+            let [external, _] = place.wan;
+            inside = (router, external);
+        }
+        others.iter().try_for_each(|other| wait_until_reachable(inside, *other))
+    }
+
+    fn load_rules(&self) -> Outcome {
+        for ((router, place), rules) in self.routers.iter().zip(self.positions()).zip(self.kind.routers) {
+            load_rules(router, rules, &place)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds the command that links two devices of two hosts.
+fn link(batch: &mut String, one: (&str, &Namespace), other: (&str, &Namespace)) {
+    let ((device, host), (other_device, other_host)) = (one, other);
+    let _ = writeln!(
+        batch,
+        "link add name {device} netns {} type veth peer name {other_device} netns {}",
+        host.name(),
+        other_host.name()
+    );
+}
+
+/// Returns the `ip` commands that make the public link of these devices.
+fn bridge(devices: &[&str]) -> String {
+    let mut lines = "link add name link0 type bridge forward_delay 0 mcast_snooping 0\nlink set link0 up\n".to_owned();
+    for device in devices {
+        let _ = writeln!(lines, "link set {device} master link0 up");
+    }
+    lines
 }
 
 /// Sets the variables of the kernel. It must run before any device exists, because a variable decides whether IPv6

@@ -6,6 +6,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::Outcome;
 use crate::kinds::{KINDS, Kind, named};
+use crate::pairs::{self, PAIRS};
 use crate::probe::{self, Probe};
 use crate::reports;
 use crate::serving;
@@ -45,6 +46,10 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     list.add("serve::ends".to_owned(), reports::server_ends);
     list.add("serve::wildcards".to_owned(), serving::wildcards);
     list.add("serve::alternates".to_owned(), serving::alternates);
+    for (class, names) in PAIRS.iter().copied() {
+        let [first, second] = names;
+        list.add(format!("ice::{}_{first}_{second}", class.name()), move || pairs::connects(class, names));
+    }
     list.trials
 }
 
@@ -70,7 +75,7 @@ fn is_required() -> bool {
 }
 
 /// Checks a network against the table, with sockets at both ends.
-fn self_check(kind: &Kind) -> Outcome {
+fn self_check(kind: &'static Kind) -> Outcome {
     let topology = Topology::build(kind)?;
     probe::check_family(kind, &topology)?;
     let probe = Probe::new(kind, &topology)?;

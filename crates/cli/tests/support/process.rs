@@ -63,6 +63,7 @@ impl Process {
     }
 
     /// Sends SIGTERM.
+    #[allow(dead_code, reason = "not each test binary that includes this file ends a process by a signal")]
     pub(crate) fn terminate(&self) -> io::Result<()> {
         self.signal(Signal::TERM)
     }
@@ -97,6 +98,12 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// The standard error that was read so far.
+    #[allow(dead_code, reason = "not each test binary that includes this file prints it")]
+    pub(crate) fn stderr(&self) -> &str {
+        &self.finished.stderr
     }
 
     /// Waits until the process has ended. A process that exceeds the bound is killed, which is an error.

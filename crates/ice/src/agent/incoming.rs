@@ -62,7 +62,11 @@ impl Agent {
                 self.refuse(cx, datagram, &request, code, Some(&key));
             }
             Judgement::Earlier { request, key } => {
-                // The peer keeps its consent on the previous path during the restart (RFC 7675 §5.1).
+                // The peer keeps its consent on the previous path during the restart (RFC 7675 §5.1). A success from another
+                // address would validate a pair of the ended session, which the peer could select.
+                if !self.is_previous_path(from) {
+                    return self.refuse(cx, datagram, &message.exempt(), ErrorCode::UNAUTHENTICATED, None);
+                }
                 let bytes = message::success(&request, from, &key);
                 self.respond(datagram, bytes);
             }
@@ -78,6 +82,11 @@ impl Agent {
                 self.accepted(cx, local, datagram, &request, check, &key);
             }
         }
+    }
+
+    /// Whether a component had selected a path to this address before the restart.
+    fn is_previous_path(&self, remote: SocketAddr) -> bool {
+        self.tracks.iter().any(|track| track.previous.as_ref().is_some_and(|previous| previous.path.remote == remote))
     }
 
     fn accepted(

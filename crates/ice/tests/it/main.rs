@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod candidates;
 mod cases;
+mod earlier;
 mod gather;
 mod lab;
 mod laws;

@@ -1,0 +1,82 @@
+//! Two clients, each behind the routers of its kind, and a server between them on the public link.
+//!
+//! The second client differs in its external addresses, and in all addresses of its home (the carrier side is the same,
+//! because it is behind the outer router). A route to a client without translation exists at all public hosts.
+
+use super::{AccessNetwork, Layout, addresses, bridge, default_route, link, prepare, run, tool, without_prefix};
+use crate::Outcome;
+use crate::kinds::{Family, Kind};
+use crate::namespace::{Namespace, next_number};
+use core::net::IpAddr;
+
+/// A network of two clients. Its namespaces are deleted when it is dropped.
+pub(crate) struct PairTopology {
+    /// The host with the servers.
+    pub(crate) servers: Namespace,
+    /// The address of that host.
+    pub(crate) server: IpAddr,
+    access: [AccessNetwork; 2],
+    /// The public link.
+    _public: Namespace,
+}
+
+impl PairTopology {
+    /// Creates a network with a client of each kind. Both kinds are IPv4.
+    pub(crate) fn build(kinds: [&'static Kind; 2]) -> Outcome<Self> {
+        let number = next_number();
+        let [first, second] = kinds;
+        let layouts = [Layout::of(first), Layout::of(second).at_second_client()];
+        let routes = layouts.each_ref().map(|layout| layout.return_route);
+        let server = layouts[0].primary;
+        let [first_layout, second_layout] = layouts;
+        let public = Namespace::new(number, "public")?;
+        let servers = Namespace::new(number, "servers")?;
+        let access = [
+            AccessNetwork::new(number, "a", first, first_layout)?,
+            AccessNetwork::new(number, "b", second, second_layout)?,
+        ];
+        let hosts = access.iter().flat_map(AccessNetwork::hosts);
+        for host in [&public, &servers].into_iter().chain(hosts) {
+            prepare(host, Family::V4)?;
+        }
+        let mut batch = String::new();
+        link(&mut batch, ("servers", &public), ("eth0", &servers));
+        for (access, device) in access.iter().zip(DEVICES) {
+            access.link(&mut batch, (device, &public));
+        }
+        run(tool("ip").args(["-batch", "-"]), &batch)?;
+        public.ip(&bridge(&["servers", DEVICES[0], DEVICES[1]]))?;
+        let (own, default) = (addresses("eth0", &[server]), default_route("eth0", Family::V4, None));
+        servers.ip(&format!("{own}{default}{}", routes.concat()))?;
+        for (access, route) in access.iter().zip(routes.iter().rev()) {
+            access.configure(route)?;
+        }
+        for access in &access {
+            access.wait_until_reachable(&[(&servers, server)])?;
+        }
+        for access in &access {
+            access.load_rules()?;
+        }
+        Ok(Self { servers, server: without_prefix(server).parse()?, access, _public: public })
+    }
+
+    /// The hosts of the two clients.
+    pub(crate) fn clients(&self) -> [&Namespace; 2] {
+        self.access.each_ref().map(|access| &access.client)
+    }
+}
+
+/// The devices of the public link towards the two clients.
+const DEVICES: [&str; 2] = ["wan0", "wan1"];
+
+impl Layout {
+    /// Returns the layout of the second client.
+    fn at_second_client(self) -> Self {
+        let (client, gateway, return_route) = match (self.gateway.is_empty(), self.return_route.is_empty()) {
+            (true, _) => ("198.51.100.78/24", "", ""),
+            (false, true) => ("192.168.2.2/24", "192.168.2.1/24", ""),
+            (false, false) => ("198.18.2.2/24", "198.18.2.1/24", "route add 198.18.2.0/24 via 198.51.100.3\n"),
+        };
+        Self { client, gateway, return_route, external: ["198.51.100.3/24", "198.51.100.4/24"], ..self }
+    }
+}
