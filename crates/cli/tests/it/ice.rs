@@ -55,7 +55,8 @@ fn two_commands_connect_exchange_data_and_restart_from_each_side() {
             peers.iter_mut().for_each(Peer::forget);
             peers[side].tell(&json!({"type": "restart"})).expect("the process reads");
             // Candidates of the session before can follow.
-            let old = json!({"type": "candidate", "candidate": "candidate:1 1 UDP 1 127.0.0.1 9 typ host", "sdpMid": "0"});
+            let old =
+                json!({"type": "candidate", "candidate": "candidate:1 1 UDP 1 127.0.0.1 9 typ host", "sdpMid": "0"});
             for late in [old, json!({"type": "end-of-candidates"})] {
                 peers[side].tell(&late).expect("the process reads");
             }

@@ -4,6 +4,8 @@
 //! `PORTOLAN_PYTHON`, by default `python3`. Without a package or without Chromium, the trials with this peer are listed as
 //! ignored with the reason; `PORTOLAN_PEERS=require` makes that a failure.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 #[cfg(target_os = "linux")]
 mod aioice;
 #[cfg(target_os = "linux")]
