@@ -1,6 +1,7 @@
 //! The command line: the subcommands, and usage errors as one line.
 
 use crate::audit::AuditArgs;
+use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
 use crate::ice::IceArgs;
@@ -16,7 +17,7 @@ use clap::{ArgAction, Parser, Subcommand};
 /// Measures which NAT is between this host and the Internet, with the confidence and the evidence
 #[derive(Debug, Parser)]
 #[command(name = "portolan", version, max_term_width = 100)]
-#[command(after_help = "Start without any network: portolan lab nat")]
+#[command(after_help = "Start without any network: portolan demo")]
 pub(crate) struct Cli {
     /// Print log messages on standard error; twice for each packet (PORTOLAN_LOG takes a filter of `tracing`)
     #[arg(short, long, action = ArgAction::Count, global = true)]
@@ -29,6 +30,8 @@ pub(crate) struct Cli {
 /// The subcommands. Each owns its arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Connect two simulated peers behind NATs, and explain each step: no packet is sent
+    Demo(DemoArgs),
     /// Measure the NAT or firewall between this host and the Internet
     Nat(NatArgs),
     /// Run a STUN server; with --alternate for the tests of RFC 5780, with --turn a TURN server

@@ -70,8 +70,9 @@ Each finding names its clause: ✓ honoured, ✗ violated, – not supported, ? 
 
 --turn makes three allocations at a TURN server, and runs attacks that are possible from outside:
 denied peers in all forms, requests of others, changed requests, reflection. Then it makes two
-allocations over TCP for Connect requests. It sends about 135 messages, to the server only. It names denied peers in requests: a server that does not deny them
-may send to them. The verdict is the last line: ✓ held, ✗ not held, ? not testable.
+allocations over TCP for Connect requests. It sends about 135 messages, to the server only. It names
+denied peers in requests: a server that does not deny them may send to them. The verdict is the last
+line: ✓ held, ✗ not held, ? not testable.
 
 {}
 

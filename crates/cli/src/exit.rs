@@ -56,7 +56,7 @@ const UNREADABLE: Option<&str> = Some("the input could not be read");
 const UNREADABLE_PAIR: Option<&str> = Some("one of the two inputs could not be read");
 const NOT_SDP: Option<&str> = Some("the input is not a session description");
 
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 22] = [
     Row {
         command: EVERY,
         meanings: [
@@ -64,6 +64,15 @@ const TABLE: [Row; 21] = [
             Some("the command ran, and the result is negative: a requirement is not met, or a fault was found"),
             Some("the command could not run; one line on standard error gives the reason and the remedy"),
             Some("the command ran, but the result is unknown: a missing response is no evidence"),
+        ],
+    },
+    Row {
+        command: "demo",
+        meanings: [
+            Some("the peers are connected, directly or through the TURN server"),
+            Some("the peers are not connected"),
+            Some("could not run: bad arguments"),
+            None,
         ],
     },
     Row {

@@ -7,7 +7,7 @@ mod screen;
 
 use crate::error::{CommandError, Failure};
 use crate::exit::{self, Exit};
-use crate::options::{ExplainLevel, Format, ReportOptions};
+use crate::options::{ExplainLevel, Format, ReportOptions, percent};
 use crate::outcome;
 use crate::output;
 use crate::report::steps::StepDetail;
@@ -95,15 +95,6 @@ Examples:
   portolan lab nat --mapping apdm --filtering apdf --loss 10 --seed 7",
         exit::help("lab nat")
     )
-}
-
-fn percent(text: &str) -> Result<f64, &'static str> {
-    let share: f64 = text.parse().map_err(|_| "a share in percent, such as 5")?;
-    if (0.0..=50.0).contains(&share) {
-        Ok(share)
-    } else {
-        Err("between 0 and 50 percent: more loss makes every result unknown")
-    }
 }
 
 /// Why the simulation has no report.

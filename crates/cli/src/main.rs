@@ -1,8 +1,9 @@
 //! The portolan command: measures which NAT is between this host and the Internet, and explains STUN and SDP.
 //!
-//! Each subcommand has its own file ([`nat`], [`stun`], [`turn`], [`ice`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`], [`generate`]) with
-//! its arguments and errors, and none of them implements a protocol. A command that cannot run prints one line on
-//! standard error with the reason and the remedy. The exit codes are in [`exit`] and in docs/exit-codes.md.
+//! Each subcommand has its own file ([`demo`], [`nat`], [`stun`], [`turn`], [`ice`], [`audit`], [`explain`], [`sdp`],
+//! [`serve`], [`lab`], [`generate`]) with its arguments and errors, and none of them implements a protocol. A command that
+//! cannot run prints one line on standard error with the reason and the remedy. The exit codes are in [`exit`] and in
+//! docs/exit-codes.md.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,7 @@ extern crate alloc;
 mod args;
 mod audit;
 mod credentials;
+mod demo;
 mod error;
 mod exit;
 mod explain;
@@ -87,6 +89,7 @@ fn not_run(error: &clap::Error) -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => in_runtime(serve::run(&args)),
         Command::Nat(args) => in_runtime(nat::run(&args)),
         Command::Stun(args) => in_runtime(stun::run(&args)),

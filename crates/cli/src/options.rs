@@ -54,6 +54,16 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
+/// Parses a share of packets in percent, at most 50.
+pub(crate) fn percent(text: &str) -> Result<f64, &'static str> {
+    let share: f64 = text.parse().map_err(|_| "a share in percent, such as 5")?;
+    if (0.0..=50.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("between 0 and 50 percent: more loss makes every result unknown")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,7 +48,7 @@ use crate::link::WireStats;
 use crate::map::Map;
 use crate::packet::{Origin, Packet, Pool};
 use crate::server::ServerState;
-use crate::story::Story;
+use crate::story::{Story, StoryEntry};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -270,6 +270,13 @@ impl<M: Machine> Net<M> {
     #[must_use]
     pub fn story(&self) -> &str {
         self.story.as_ref().map_or("", Story::as_str)
+    }
+
+    /// The entries of the story so far: each packet, each mapping and each note. Empty without
+    /// [`record_story`](Self::record_story).
+    #[must_use]
+    pub fn story_entries(&self) -> &[StoryEntry] {
+        self.story.as_ref().map_or(&[], Story::entries)
     }
 
     /// The NAT or firewall of a segment's gateway, for IPv4 or IPv6.

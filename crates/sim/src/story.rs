@@ -19,7 +19,13 @@
 //! assert_eq!(story.as_str(), "0.050s home         drops it\n");
 //! ```
 
-use alloc::string::String;
+mod entry;
+
+pub use entry::{EntryKind, NoteRecord, PacketFate, PacketRecord, StoryEntry, StrandedReason};
+
+use crate::packet::Packet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use portolan_machine::{Explain, Instant, Scope, Trace};
 use portolan_stun::{Attribute, AttributeType, Message};
@@ -28,13 +34,14 @@ use portolan_stun::{Attribute, AttributeType, Message};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Story {
     text: String,
+    entries: Vec<StoryEntry>,
 }
 
 impl Story {
     /// Creates an empty story.
     #[must_use]
     pub const fn new() -> Self {
-        Self { text: String::new() }
+        Self { text: String::new(), entries: Vec::new() }
     }
 
     /// All lines so far, each with its line end.
@@ -43,14 +50,37 @@ impl Story {
         &self.text
     }
 
+    /// The packets, the mappings and the notes so far, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[StoryEntry] {
+        &self.entries
+    }
+
     /// Adds a line: the time, the actor, and the event.
     pub fn add_line(&mut self, at: Instant, actor: &str, what: impl fmt::Display) {
         // Writing to a string cannot fail.
         let _ok = writeln!(self.text, "{at} {actor:<12} {what}");
     }
 
+    /// Adds an entry, without a line.
+    pub(crate) fn add_entry(&mut self, at: Instant, actor: &str, what: EntryKind) {
+        self.entries.push(StoryEntry { at, actor: actor.into(), what });
+    }
+
+    /// Adds the entry of a datagram.
+    pub(crate) fn add_packet(&mut self, at: Instant, actor: &str, packet: &Packet, fate: PacketFate) {
+        let record = PacketRecord {
+            source: packet.source,
+            destination: packet.destination,
+            payload: packet.bytes().into(),
+            fate,
+        };
+        self.add_entry(at, actor, EntryKind::Packet(record));
+    }
+
     pub(crate) fn clear(&mut self) {
         self.text.clear();
+        self.entries.clear();
     }
 }
 
@@ -69,6 +99,14 @@ pub(crate) struct Notes<'a> {
 
 impl Trace for Notes<'_> {
     fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain) {
+        let record = NoteRecord {
+            scope: scope.to_string().into_boxed_str(),
+            code: note.code(),
+            text: note.to_string().into_boxed_str(),
+            clause: note.rfc(),
+            is_routine: note.is_routine(),
+        };
+        self.story.add_entry(at, self.host, EntryKind::Note(record));
         let clause = Cited(note);
         if scope.parent().is_some() {
             self.story.add_line(at, self.host, format_args!("  {scope}: {clause}"));

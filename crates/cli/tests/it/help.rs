@@ -12,10 +12,12 @@ fn assert_help(arguments: &[&str], pinned: &str) {
 #[test]
 fn the_help_of_each_command_is_pinned() {
     assert_help(&["--help"], include_str!("help/portolan.txt"));
+    assert_help(&["demo", "--help"], include_str!("help/demo.txt"));
     assert_help(&["nat", "--help"], include_str!("help/nat.txt"));
     assert_help(&["serve", "--help"], include_str!("help/serve.txt"));
     assert_help(&["stun", "--help"], include_str!("help/stun.txt"));
     assert_help(&["turn", "--help"], include_str!("help/turn.txt"));
+    assert_help(&["ice", "--help"], include_str!("help/ice.txt"));
     assert_help(&["audit", "--help"], include_str!("help/audit.txt"));
     assert_help(&["explain", "--help"], include_str!("help/explain.txt"));
     assert_help(&["sdp", "--help"], include_str!("help/sdp.txt"));
@@ -47,7 +49,7 @@ fn the_help_of_each_command_shows_its_exit_codes() {
         .filter(|line| line.starts_with("| `"))
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect();
-    assert_eq!(rows.len(), 19, "one row for each command, one for --watch, one for --strict, and one for --turn");
+    assert_eq!(rows.len(), 21, "one row for each command, one for --watch, one for --strict, and one for --turn");
     for row in rows {
         let [command, meanings @ ..] = row.as_slice() else { panic!("a row has cells") };
         let command: Vec<&str> = command.trim_matches('`').split(' ').filter(|word| !word.starts_with("--")).collect();

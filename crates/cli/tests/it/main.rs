@@ -9,6 +9,7 @@ mod audit;
 #[path = "../support/binary.rs"]
 mod binary;
 mod credentials;
+mod demo;
 #[cfg(unix)]
 mod descriptors;
 mod explain;

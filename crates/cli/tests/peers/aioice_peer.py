@@ -1,4 +1,4 @@
-"""An ICE peer made of aioice. It speaks the signalling of `portolan ice --format json` on its standard streams.
+"""An ICE peer made of aioice. It uses the signalling of `portolan ice --format json` on its standard streams.
 
 One message is of this script alone: the field `iceTransportPolicy` of `start` may be `relay`, which needs the first of
 `iceServers` to be a TURN server on a literal address. Candidates are not trickled. The host address is 127.0.0.1,

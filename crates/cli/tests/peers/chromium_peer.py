@@ -1,4 +1,4 @@
-"""An ICE peer made of Chromium. It speaks the signalling of `portolan ice --format json` on its standard streams.
+"""An ICE peer made of Chromium. It uses the signalling of `portolan ice --format json` on its standard streams.
 
 The argument is the path of Chromium. The page has one RTCPeerConnection with a data channel; with `"audio": true` in
 `start` an offer has audio too. Each `state` message has the candidates and the user fragments of the selected pair.

@@ -1,6 +1,6 @@
 //! `portolan ice` with other implementations of ICE on loopback: aioice, and the WebRTC of Chromium.
 //!
-//! Each peer is a Python script beside this file that speaks the signalling of docs/ice.md. The interpreter is
+//! Each peer is a Python script in this folder that uses the signalling of docs/ice.md. The interpreter is
 //! `PORTOLAN_PYTHON`, by default `python3`. Without a package or without Chromium, the trials with this peer are listed as
 //! ignored with the reason; `PORTOLAN_PEERS=require` makes that a failure.
 

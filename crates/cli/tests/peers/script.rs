@@ -24,7 +24,7 @@ pub(crate) fn trials(list: Vec<Named>, missing: Option<String>) -> Vec<Trial> {
             None => {
                 let started = Instant::now();
                 let line = work()?;
-                eprintln!("{name}: {line}; {:.1} s in all", started.elapsed().as_secs_f64());
+                eprintln!("{name}: {line}; the trial took {:.1} s", started.elapsed().as_secs_f64());
                 Ok(Completion::Completed)
             }
             Some(why) if is_required => Err(Failed::from(format!("PORTOLAN_PEERS=require, but {why}"))),

@@ -115,7 +115,7 @@ fn named_servers(arguments: &[&OsStr]) -> Vec<String> {
             is_value = OPTIONS_WITH_VALUE.contains(&&*word);
         }
     }
-    if arguments.iter().any(|word| *word == "ice") {
+    if arguments.iter().any(|word| *word == "ice") && !arguments.iter().any(|word| *word == "--help") {
         found.extend(addresses_of_ice(arguments));
     }
     let mut rest = arguments.iter();

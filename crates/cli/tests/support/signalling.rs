@@ -1,4 +1,4 @@
-//! A peer that speaks the signalling of `portolan ice --format json` (docs/ice.md): the command itself, or a program of a
+//! A peer that uses the signalling of `portolan ice --format json` (docs/ice.md): the command itself, or a program of a
 //! trial. The test passes the messages of one peer on to the other.
 
 #![allow(clippy::indexing_slicing, reason = "a missing field of a JSON value is null")]

@@ -1,6 +1,8 @@
 //! Priorities of candidates.
 
+use crate::lab::{Lab, ONE, Side, ms};
 use portolan_ice::candidate::priority;
+use portolan_ice::{AgentConfig, Credentials, RemoteDescription};
 
 /// The values that deployed endpoints send for the recommended preferences.
 #[test]
@@ -16,4 +18,21 @@ fn rfc8445_5_1_2_1_the_priority_formula() {
     for ((kind, local, component), expected) in cases {
         assert_eq!(priority(kind, local, component), expected, "{kind} {local} {component}");
     }
+}
+
+#[test]
+fn rfc6544_5_2_tcp_candidates_of_the_peer_are_skipped() {
+    let mut lab = Lab::direct(1, AgentConfig::new(), AgentConfig::new());
+    lab.net.record_story();
+    lab.start();
+    lab.add_host(Side::Left, ONE, "50.0.0.1");
+    let credentials = Credentials::new("8hhYabcd", "asd88fgpdd777uzjYhagZg").unwrap();
+    let candidates =
+        ["1 1 TCP 2105458943 50.0.0.2 9 typ host tcptype active", "2 1 UDP 2130706431 50.0.0.2 5000 typ host"];
+    let candidates = candidates.map(|text| text.parse().unwrap()).to_vec();
+    let description = RemoteDescription::new(credentials).with_candidates(candidates);
+    lab.net.with(lab.host(Side::Left), |agent, cx| agent.set_remote(cx, 0, description)).unwrap().unwrap();
+    lab.run(ms(10));
+    assert_eq!(lab.agent(Side::Left).pairs().count(), 1);
+    assert!(lab.net.story().contains("the transport protocol is not supported"), "{}", lab.net.story());
 }

@@ -6,8 +6,9 @@
 use super::{DelayedCall, HostId, Net, Wake};
 use crate::clock::{instant, nanos};
 use crate::host::Host;
+use crate::map::Owner;
 use crate::packet::{Origin, Packet, Place};
-use crate::story::{Heading, Notes, Story};
+use crate::story::{Heading, Notes, PacketFate, Story, StrandedReason};
 use alloc::boxed::Box;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -143,6 +144,8 @@ impl<M: Machine> Net<M> {
         let Some(host) = self.hosts.get(number) else { return };
         if host.routing.are_readdressed && self.interface_of(number, packet.destination.ip()).is_none() {
             self.transit.ledger.stranded += 1;
+            let fate = PacketFate::Stranded(StrandedReason::NoAddress);
+            self.record(Some(Owner::Host(number)), &packet, || fate);
             self.log(number, format_args!("has lost the address of {} → {}", packet.source, packet.destination));
             return self.transit.pool.recycle(packet);
         }
@@ -150,6 +153,8 @@ impl<M: Machine> Net<M> {
         let Some(socket) = host.sockets.receiver(packet.destination, false) else {
             let rejects = host.system.rejects;
             self.transit.ledger.stranded += 1;
+            let fate = PacketFate::Stranded(StrandedReason::NoSocket);
+            self.record(Some(Owner::Host(number)), &packet, || fate);
             self.log(number, format_args!("has no socket for {} → {}", packet.source, packet.destination));
             if rejects {
                 self.send_icmp_error(&packet, Unreachability::Port);
@@ -159,6 +164,7 @@ impl<M: Machine> Net<M> {
         if let Some(story) = &mut self.story {
             let (from, to) = (packet.source, packet.destination);
             story.add_line(now, &host.name, format_args!("receives {from} → {to} {}", Heading(packet.bytes())));
+            story.add_packet(now, &host.name, &packet, PacketFate::Delivered);
         }
         self.transit.ledger.delivered += 1;
         let input = Input::Datagram(Datagram::new(socket, packet.destination, packet.source, packet.bytes()));
@@ -329,6 +335,7 @@ impl<M: Machine> Net<M> {
         packet.origin = Some(Origin { host: number, socket: id, remote });
         packet.share(payload);
         self.transit.ledger.sent += 1;
+        self.record(Some(Owner::Host(number)), &packet, || PacketFate::Sent);
         self.transit.ready.push_back(packet);
     }
 

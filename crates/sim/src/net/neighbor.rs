@@ -10,8 +10,9 @@
 //! This behavior was measured between two Linux hosts. Of 500 small datagrams in that second, the last 256 arrived.
 
 use super::{Net, SegmentId, Wake};
-use crate::clock::Nanos;
+use crate::clock::{Nanos, instant};
 use crate::packet::{Packet, Place};
+use crate::story::PacketFate;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use core::net::IpAddr;
@@ -141,6 +142,7 @@ impl<M: Machine> Net<M> {
             && let Some(oldest) = packets.pop_front()
         {
             self.transit.ledger.lost += 1;
+            self.record(None, &oldest, || PacketFate::Lost);
             self.transit.pool.recycle(oldest);
         }
         None
@@ -200,12 +202,19 @@ impl<M: Machine> Net<M> {
 
     /// Removes the exchanges of an interface that went down or has new addresses. Queued packets are lost.
     pub(super) fn forget_neighbors(&mut self, interface: usize) {
+        let now = instant(self.clock.now());
+        let story = &mut self.story;
         let super::Transit { neighbors, ledger, pool, .. } = &mut self.transit;
         neighbors.exchanges.retain(|pair, exchange| {
             let is_gone = pair.both.contains(&Neighbor::Interface(interface));
             if is_gone && let Exchange::Waiting { packets, .. } = exchange {
                 ledger.lost += packets.len() as u64;
-                packets.drain(..).for_each(|packet| pool.recycle(packet));
+                for packet in packets.drain(..) {
+                    if let Some(story) = story.as_mut() {
+                        story.add_packet(now, "internet", &packet, PacketFate::Lost);
+                    }
+                    pool.recycle(packet);
+                }
             }
             !is_gone
         });

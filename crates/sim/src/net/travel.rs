@@ -5,13 +5,14 @@
 
 use super::{MAX_OPERATIONS, Net, Transit, Wake};
 use crate::clock::{Nanos, instant};
-use crate::gateway::Way;
+use crate::gateway::{DropCause, Way};
 use crate::link::Carried;
 use crate::map::Owner;
 use crate::packet::{Origin, Packet, Place};
-use crate::story::{Cited, Story, Summary};
+use crate::story::{Cited, EntryKind, PacketFate, Story, StrandedReason, Summary};
 use alloc::boxed::Box;
-use portolan_machine::{Instant, Machine, SocketEvent, Unreachability};
+use alloc::string::ToString;
+use portolan_machine::{Explain, Instant, Machine, SocketEvent, Unreachability};
 
 impl<M: Machine> Net<M> {
     /// Moves all ready packets until none is left.
@@ -19,6 +20,7 @@ impl<M: Machine> Net<M> {
         while let Some(packet) = self.transit.ready.pop_front() {
             if self.transit.operations >= MAX_OPERATIONS {
                 self.transit.ledger.stranded += 1;
+                self.record(None, &packet, || PacketFate::Stranded(StrandedReason::Stalled));
                 self.transit.pool.recycle(packet);
                 continue;
             }
@@ -66,7 +68,9 @@ impl<M: Machine> Net<M> {
     fn carry(&mut self, packet: &Packet, at: usize) -> Option<(Nanos, Place)> {
         let interface = self.map.interfaces.get(at)?;
         if !interface.is_up {
+            let owner = interface.owner;
             self.transit.ledger.lost += 1;
+            self.record(Some(owner), packet, || PacketFate::Lost);
             return None;
         }
         if let (Some(_), Place::Up(_), Owner::Host(_) | Owner::Server(_)) = (&self.story, packet.place, interface.owner)
@@ -87,12 +91,14 @@ impl<M: Machine> Net<M> {
                 self.transit.ledger.doubled += 1;
                 let mut copy = self.transit.pool.duplicate(packet);
                 copy.place = end;
+                self.record_at(at, packet, || PacketFate::Doubled);
                 self.clock.schedule(again, Wake::Flight(copy));
                 Some((out, end))
             }
             carried @ (Carried::Lost | Carried::TailDropped) => {
                 let what = if carried == Carried::Lost { "loses" } else { "has a full queue: drops" };
                 self.transit.ledger.lost += 1;
+                self.record_at(at, packet, || PacketFate::Lost);
                 self.log_for_interface(at, |story, now, name| {
                     let (from, to) = (packet.source, packet.destination);
                     story.add_line(now, name, format_args!("{what} {from} → {to}"));
@@ -108,6 +114,8 @@ impl<M: Machine> Net<M> {
         packet.hop_limit = packet.hop_limit.saturating_sub(1);
         if packet.hop_limit == 0 {
             self.transit.ledger.stranded += 1;
+            let owner = self.map.segments.get(segment).and_then(|segment| segment.gateway).map(Owner::Gateway);
+            self.record(owner, packet, || PacketFate::Stranded(StrandedReason::HopLimit));
             self.send_icmp_error(packet, Unreachability::HopLimit);
             return None;
         }
@@ -117,6 +125,7 @@ impl<M: Machine> Net<M> {
         }
         let Some(number) = place.gateway else {
             self.transit.ledger.stranded += 1;
+            self.record(None, packet, || PacketFate::Stranded(StrandedReason::NoRoute));
             self.send_icmp_error(packet, Unreachability::Network);
             return None;
         };
@@ -127,6 +136,7 @@ impl<M: Machine> Net<M> {
                 if created {
                     let seen = packet.source;
                     self.log_for_interface(interface, |story, now, name| {
+                        story.add_entry(now, name, EntryKind::Mapping { internal: source, external: seen });
                         let what = if source == seen { "lets answers in to" } else { "new mapping" };
                         if source == seen {
                             story.add_line(now, name, format_args!("{what} {source}"));
@@ -146,6 +156,7 @@ impl<M: Machine> Net<M> {
             }
             Err(why) => {
                 self.transit.ledger.dropped += 1;
+                self.record(Some(Owner::Gateway(number)), packet, || dropped(&why));
                 let (from, to) = (packet.source, packet.destination);
                 self.log_for_interface(interface, |story, now, name| {
                     story.add_line(now, name, format_args!("drops {from} → {to}: {}", Cited(&why)));
@@ -159,12 +170,13 @@ impl<M: Machine> Net<M> {
     }
 
     /// Moves a packet through a gateway from outside.
-    fn enter(&mut self, packet: &mut Packet, gateway: usize) -> Option<Place> {
+    fn enter(&mut self, packet: &mut Packet, number: usize) -> Option<Place> {
         let now = self.clock.now();
-        let gateway = self.map.gateways.get_mut(gateway)?;
+        let gateway = self.map.gateways.get_mut(number)?;
         let (inside, interface) = (gateway.inside, gateway.interface);
         if let Err(why) = gateway.inbound(instant(now), packet) {
             self.transit.ledger.dropped += 1;
+            self.record(Some(Owner::Gateway(number)), packet, || dropped(&why));
             let (from, to) = (packet.source, packet.destination);
             self.log_for_interface(interface, |story, now, name| {
                 story.add_line(now, name, format_args!("drops {from} → {to}: {}", Cited(&why)));
@@ -175,19 +187,27 @@ impl<M: Machine> Net<M> {
         let known = self.map.segments.get(inside)?.route(packet.destination.ip());
         if known.is_none() {
             self.transit.ledger.stranded += 1;
+            self.record(Some(Owner::Gateway(number)), packet, || PacketFate::Stranded(StrandedReason::NoRoute));
         }
         known.map(Place::Down)
     }
 
     /// Delivers a packet to a server.
-    fn serve(&mut self, packet: Box<Packet>, server: usize) {
-        let Self { clock, servers, transit: Transit { pool, ready, ledger, .. }, .. } = self;
+    fn serve(&mut self, packet: Box<Packet>, number: usize) {
+        let Self { clock, servers, story, transit: Transit { pool, ready, ledger, .. }, .. } = self;
         let now = clock.now();
-        let Some(server) = servers.get_mut(server) else { return };
+        let Some(server) = servers.get_mut(number) else { return };
         if server.listens_on(packet.destination) {
             ledger.served += 1;
+            let name = story.as_ref().map(|_| server.config.name.clone()).unwrap_or_default();
+            if let Some(story) = story {
+                story.add_packet(instant(now), &name, &packet, PacketFate::Served);
+            }
             server.serve(&packet, now, pool, &mut |after, reply| {
                 ledger.sent += 1;
+                if let Some(story) = story {
+                    story.add_packet(instant(now), &name, &reply, PacketFate::Sent);
+                }
                 match after {
                     0 => ready.push_back(reply),
                     _ => clock.schedule(now.saturating_add(after), Wake::Flight(reply)),
@@ -195,6 +215,7 @@ impl<M: Machine> Net<M> {
             });
         } else {
             self.transit.ledger.stranded += 1;
+            self.record(Some(Owner::Server(number)), &packet, || PacketFate::Stranded(StrandedReason::NoSocket));
             self.send_icmp_error(&packet, Unreachability::Port);
         }
         self.transit.pool.recycle(packet);
@@ -216,6 +237,32 @@ impl<M: Machine> Net<M> {
         }
     }
 
+    /// Adds the entry of a packet to the story, if one is recorded, under the name of an interface's owner.
+    fn record_at(&mut self, interface: usize, packet: &Packet, fate: impl FnOnce() -> PacketFate) {
+        let owner = self.map.interfaces.get(interface).map(|interface| interface.owner);
+        self.record(owner, packet, fate);
+    }
+
+    /// Adds the entry of a packet to the story, if one is recorded. Without an owner its actor is the Internet.
+    pub(super) fn record(&mut self, owner: Option<Owner>, packet: &Packet, fate: impl FnOnce() -> PacketFate) {
+        if self.story.is_none() {
+            return;
+        }
+        let now = instant(self.clock.now());
+        let Some(mut story) = self.story.take() else { return };
+        story.add_packet(now, owner.map_or("internet", |owner| self.name_of(owner)), packet, fate());
+        self.story = Some(story);
+    }
+
+    fn name_of(&self, owner: Owner) -> &str {
+        let name = match owner {
+            Owner::Host(host) => self.hosts.get(host).map(|host| &host.name),
+            Owner::Server(server) => self.servers.get(server).map(|server| &server.config.name),
+            Owner::Gateway(gateway) => self.map.gateways.get(gateway).map(|gateway| &gateway.config.name),
+        };
+        name.map_or("", |name| name)
+    }
+
     /// Adds a line to the story, if one is recorded, under the name of an interface's owner.
     pub(super) fn log_for_interface(&mut self, interface: usize, what: impl FnOnce(&mut Story, Instant, &str)) {
         let Some(story) = &mut self.story else { return };
@@ -227,4 +274,9 @@ impl<M: Machine> Net<M> {
         };
         what(story, instant(self.clock.now()), name.map_or("", |name| name));
     }
+}
+
+/// The fate of a packet that a gateway drops.
+fn dropped(why: &DropCause) -> PacketFate {
+    PacketFate::Dropped { code: why.code(), why: why.to_string().into_boxed_str(), clause: why.rfc() }
 }

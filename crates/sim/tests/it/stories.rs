@@ -6,7 +6,7 @@ use core::time::Duration;
 use portolan_machine::Protocol;
 use portolan_nat::behavior::{Mapping, PortAllocation};
 use portolan_nat::translator::TranslatorConfig;
-use portolan_sim::{HostId, Link, Net};
+use portolan_sim::{EntryKind, HostId, Ledger, Link, Net, PacketFate};
 use portolan_stun::ChangeRequest;
 
 fn send_requests(net: &mut Net<Probe>, host: HostId, to: &[&str], change: Option<ChangeRequest>) {
@@ -65,4 +65,52 @@ fn a_mapping_for_each_destination_and_a_packet_lost() {
     0.050s client       s1 198.51.100.9:53 unreachable: no route to the network
     0.050s client       event: s1 198.51.100.9:53 unreachable: no route to the network
     ");
+}
+
+/// Counts the entries of packets by fate.
+fn count_entries(net: &Net<Probe>) -> Ledger {
+    let mut counts = Ledger::default();
+    for entry in net.story_entries() {
+        let EntryKind::Packet(packet) = &entry.what else { continue };
+        match packet.fate {
+            PacketFate::Sent => counts.sent += 1,
+            PacketFate::Doubled => counts.doubled += 1,
+            PacketFate::Delivered => counts.delivered += 1,
+            PacketFate::Served => counts.served += 1,
+            PacketFate::Lost => counts.lost += 1,
+            PacketFate::Dropped { .. } => counts.dropped += 1,
+            PacketFate::Stranded(_) => counts.stranded += 1,
+            _ => panic!("another fate"),
+        }
+    }
+    counts
+}
+
+#[test]
+fn each_count_of_the_ledger_has_its_entry() {
+    let link = Link::delay(Duration::from_millis(25)).loss(0.2).duplication(0.2);
+    let mut all = [0; 7];
+    for seed in 0..20 {
+        for change in [None, Some(ChangeRequest::IP_AND_PORT)] {
+            let (mut net, host, _) = host_behind(TranslatorConfig::home(), &link, seed);
+            net.record_story();
+            send_requests(&mut net, host, &["192.0.2.1:3478", "192.0.2.1:9", "198.51.100.9:53"], change);
+            let _end = net.run_for(Duration::from_secs(1));
+            let ledger = net.ledger();
+            assert_eq!(count_entries(&net), ledger, "seed {seed}");
+            let Ledger { sent, doubled, delivered, served, lost, dropped, stranded } = ledger;
+            for (sum, count) in all.iter_mut().zip([sent, doubled, delivered, served, lost, dropped, stranded]) {
+                *sum += count;
+            }
+        }
+    }
+    assert!(all.iter().all(|sum| *sum > 0), "each kind of end occurs: {all:?}");
+}
+
+#[test]
+fn a_net_without_a_story_has_no_entries() {
+    let (mut net, host, _) = host_behind(TranslatorConfig::home(), &Link::PERFECT, 1);
+    send_requests(&mut net, host, &["192.0.2.1:3478"], None);
+    let _end = net.run_for(Duration::from_secs(1));
+    assert!(net.ledger().sent > 0 && net.story_entries().is_empty());
 }
