@@ -70,7 +70,8 @@ use track::Track;
 ///   for 79 × RTO: 39.5 s with up to 10 open pairs, 395 s with 100 open pairs (RFC 8445 §14.3);
 /// * if all responses are lost but requests arrive, a pair counts as pending for two of these times from its first check;
 /// * a controlled agent that gets no nomination fails 79 s after the remote description, or after its last check;
-/// * after the selection it fails 30 s after the last consent response (RFC 7675 §5.1).
+/// * after the selection it fails 30 s after the last consent response (RFC 7675 §5.1). A lite agent sends no consent
+///   requests, so it does not fail then.
 ///
 /// # Idle traffic
 ///

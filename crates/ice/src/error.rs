@@ -44,7 +44,4 @@ pub enum AgentError {
     /// No candidate waits for this name.
     #[error("no remote candidate has the name {0}")]
     Name(Box<str>),
-    /// Both agents are lite, and this agent would be controlled by a lite agent without checks.
-    #[error("a lite agent cannot restart as a full agent")]
-    Lite,
 }

@@ -85,7 +85,7 @@ impl Agent {
         self.set.trigger(id);
     }
 
-    pub(super) fn mark_valid(&mut self, cx: &Cx<'_>, list: u16, number: u16, _: PairId) {
+    pub(super) fn mark_valid(&mut self, cx: &Cx<'_>, list: u16, number: u16) {
         let now = cx.now();
         if let Some(track) = self.track_mut(ComponentId::new(list, number)) {
             track.first_valid.get_or_insert(now);
@@ -385,8 +385,7 @@ impl Agent {
             return SessionFailure::NotNominated(component);
         }
         let failure = |id: PairId| self.set.record(id).and_then(|record| record.failure);
-        if let Some((first, why)) = pairs.iter().find_map(|(id, _)| Some((id, failure(*id)?))) {
-            let _ = first;
+        if let Some(why) = pairs.iter().find_map(|(id, _)| failure(*id)) {
             let heard = |(id, _): &(PairId, &Pair)| {
                 self.set.record(*id).is_some_and(|record| record.counters.requests_received > 0)
             };

@@ -111,7 +111,7 @@ impl Agent {
         if let Some(path) = self.path_of(valid).filter(|_| !was_valid) {
             cx.note(|| AgentNote::Valid { path, rtt });
         }
-        self.mark_valid(cx, list, number, valid);
+        self.mark_valid(cx, list, number);
         self.apply_nomination(cx, check, valid);
     }
 
