@@ -16,7 +16,7 @@ mod text;
 
 /// Returns 0, or the number of the first check that failed.
 fn prove() -> u8 {
-    let proofs: [fn() -> bool; 11] = [
+    let proofs: [fn() -> bool; 12] = [
         codec::prove,
         text::prove,
         machines::prove_contract,
