@@ -219,7 +219,7 @@ fn assert_refused((finished, report): &(Finished, Value), stage: &str, code: u16
 
 fn wrong_password() {
     let server = Coturn::start(&[]);
-    for user in ["alice:guess", "nobody:secret"] {
+    for user in ["alice:guess", "unknown:secret"] {
         for options in [&[][..], &["--tcp"]] {
             assert_refused(&turn(server.plain, user, options), "allocate", 401);
         }

@@ -27,7 +27,7 @@ impl Agent {
                     side.has_ended |= has_ended;
                 }
             }
-            // The peer has this agent's credentials: its description belongs to this session, and an earlier one was old.
+            // The peer has the agent's current credentials, so its description is current, and the earlier one was old.
             Some(false) if is_answer => self.replace_remote(stream),
             Some(false) => self.begin_restart(cx, true),
             None => {}
