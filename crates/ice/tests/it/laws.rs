@@ -151,7 +151,7 @@ fn laws_config() -> LawsConfig<Agent> {
     let mut config = LawsConfig { cases: 32, longest: 120, peer, ..LawsConfig::for_sockets(&SOCKETS) };
     config.context.terminal = |event| matches!(event, AgentEvent::Closed);
     config.context.state = Some(|agent| format!("{agent:?}"));
-    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 200_000, tables: 4_000 }));
+    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 200_000, tables: 12_000 }));
     config
 }
 
