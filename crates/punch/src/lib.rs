@@ -1,0 +1,4 @@
+//! UDP hole punching, sans-IO.
+
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Peers, NATs and the introducer in virtual time.
