@@ -108,15 +108,28 @@ pub struct RemoteDescription {
     /// The candidates that are known so far.
     pub candidates: Vec<CandidateAttribute>,
     /// The username fragment of the receiver that the peer had when it chose these credentials. An answer of SDP has it.
-    /// So a description that answers the current session does not restart it.
+    /// So a description that answers the current session does not restart it, and one that answers an earlier session is
+    /// not taken for the answer to the current one.
     pub answers: Option<Box<str>>,
+    /// The order of the descriptions of the peer, if the signalling has one. With it the session does not depend on the order
+    /// in which descriptions arrive.
+    pub generation: Option<Generation>,
+}
+
+/// The number of a session of an agent, and what the agent knew of the other one when it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Generation {
+    /// The number of the agent's session: 1 at the start, and one more after each restart.
+    pub number: u64,
+    /// The largest number in a description of the other agent so far, 0 without one.
+    pub seen: u64,
 }
 
 impl RemoteDescription {
     /// The description of a full agent that has no candidates yet.
     #[must_use]
     pub const fn new(credentials: Credentials) -> Self {
-        Self { credentials, is_lite: false, has_ended: false, candidates: Vec::new(), answers: None }
+        Self { credentials, is_lite: false, has_ended: false, candidates: Vec::new(), answers: None, generation: None }
     }
 
     /// Returns the same description with these candidates.
@@ -130,6 +143,13 @@ impl RemoteDescription {
     #[must_use]
     pub fn answering(mut self, ufrag: &str) -> Self {
         self.answers = Some(ufrag.into());
+        self
+    }
+
+    /// Returns the same description with its place in the order of descriptions.
+    #[must_use]
+    pub const fn generation(mut self, generation: Generation) -> Self {
+        self.generation = Some(generation);
         self
     }
 

@@ -1,6 +1,6 @@
 //! The commands of an agent, and their text.
 
-use crate::agent::RemoteDescription;
+use crate::agent::{Generation, RemoteDescription};
 use crate::candidate::{CandidateKind, ComponentId, LocalCandidate, Transport};
 use crate::credentials::Credentials;
 use alloc::boxed::Box;
@@ -79,12 +79,16 @@ impl Script for AgentCommand {
             Self::RemoveLocal(socket) => write!(out, "remove-local {}", socket.0),
             Self::EndLocal => out.write_str("end-local"),
             Self::SetRemote { stream, description } => {
-                let RemoteDescription { credentials, is_lite, has_ended, candidates, answers } = &**description;
+                let RemoteDescription { credentials, is_lite, has_ended, candidates, answers, generation } =
+                    &**description;
                 write!(out, "set-remote {stream} {} {}", credentials.ufrag(), credentials.password())?;
                 out.write_str(if *is_lite { " lite" } else { "" })?;
                 out.write_str(if *has_ended { " ended" } else { "" })?;
                 if let Some(ufrag) = answers {
                     write!(out, " answers={ufrag}")?;
+                }
+                if let Some(Generation { number, seen }) = generation {
+                    write!(out, " generation={number}/{seen}")?;
                 }
                 candidates.iter().try_for_each(|candidate| write!(out, " | {candidate}"))
             }
@@ -128,7 +132,7 @@ const CANDIDATE: ScriptError = ScriptError::new("a stream and a candidate");
 const LOCAL: ScriptError =
     ScriptError::new("component, kind, transport, socket, address, base, preference, server and related address");
 const DESCRIPTION: ScriptError =
-    ScriptError::new("a stream, credentials, `lite`, `ended` or `answers=UFRAG`, and candidates with `|` before each");
+    ScriptError::new("a stream, credentials, `lite`, `ended`, `answers=`, `generation=`, and candidates after `|`");
 
 fn number<T: FromStr>(text: &str) -> Result<T, ScriptError> {
     text.parse().map_err(|_| ScriptError::new("a number"))
@@ -198,9 +202,13 @@ fn read_description(text: &str) -> Result<AgentCommand, ScriptError> {
         match flag {
             "lite" => description.is_lite = true,
             "ended" => description.has_ended = true,
-            _ => match flag.strip_prefix("answers=") {
-                Some(ufrag) => description.answers = Some(ufrag.into()),
-                None => return Err(DESCRIPTION),
+            _ => match flag.split_once('=') {
+                Some(("answers", ufrag)) => description.answers = Some(ufrag.into()),
+                Some(("generation", text)) => {
+                    let (own, seen) = text.split_once('/').ok_or(DESCRIPTION)?;
+                    description.generation = Some(Generation { number: number(own)?, seen: number(seen)? });
+                }
+                _ => return Err(DESCRIPTION),
             },
         }
     }

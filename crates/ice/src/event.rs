@@ -39,7 +39,8 @@ pub enum AgentEvent {
     State(AgentState),
     /// The role was changed by a role conflict (RFC 8445 §7.3.1.1).
     Role(Role),
-    /// The peer has restarted ICE, and so has this agent: its new credentials and candidates must be signalled.
+    /// The peer has restarted ICE, and this agent too. The new description ([`Agent::description`](crate::Agent::description))
+    /// must be signalled, and the candidates that follow.
     Restarted(Credentials),
     /// A pair was selected. Data of the component uses only its path.
     Selected(Box<Selection>),

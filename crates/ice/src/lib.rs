@@ -40,7 +40,7 @@ pub mod reason;
 mod remote;
 pub mod role;
 
-pub use agent::{Agent, PairInfo, RemoteDescription};
+pub use agent::{Agent, Generation, PairInfo, RemoteDescription};
 pub use candidate::{CandidateKind, ComponentId, LocalCandidate, Transport};
 pub use checklist::ChecklistState;
 pub use command::AgentCommand;

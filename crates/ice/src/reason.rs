@@ -104,7 +104,7 @@ pub enum PairFailure {
     Error(u16),
     /// The socket of the local candidate was closed, or the candidate was removed.
     LocalRemoved,
-    /// The nominating check failed.
+    /// The peer nominated the pair, and the check of this agent failed.
     Nomination,
 }
 
@@ -131,7 +131,7 @@ impl PairFailure {
             Self::NotSymmetric => Clause::new(8445, "7.2.5.2.1"),
             Self::Error(_) => Clause::new(8445, "7.2.5.2.4"),
             Self::LocalRemoved => Clause::new(8445, "8.3"),
-            Self::Nomination => Clause::new(8445, "7.2.5.3.4"),
+            Self::Nomination => Clause::new(8445, "7.3.1.5"),
         })
     }
 }
@@ -144,7 +144,7 @@ impl fmt::Display for PairFailure {
             Self::NotSymmetric => f.write_str("the response came from another address"),
             Self::Error(code) => write!(f, "the peer responded with error {code}"),
             Self::LocalRemoved => f.write_str("the local candidate was removed"),
-            Self::Nomination => f.write_str("the nominating check failed"),
+            Self::Nomination => f.write_str("the peer nominated the pair, and the check of this agent failed"),
         }
     }
 }

@@ -47,7 +47,8 @@ impl Agent {
                 None => false,
             };
             let expects = self.expects_candidates(component.stream);
-            match nominate::decide(self.pairs_of(component), first_valid, expects, cx.now()) {
+            let first_check = |id| self.set.record(id).and_then(|record| record.first_check);
+            match nominate::decide(self.pairs_of(component), first_check, first_valid, expects, cx.now()) {
                 Decision::Nominate(_, why) if is_better_sought && why != NominationReason::Direct => {}
                 Decision::Nominate(id, _) if is_better_sought => {
                     self.start_nomination(cx, id, NominationReason::Better)
@@ -212,8 +213,10 @@ impl Agent {
         for flag in [Flags::VALID, Flags::USE_CANDIDATE, Flags::NOMINATE_ON_SUCCESS] {
             self.set.flag(id, flag, false);
         }
+        // The success response to the nomination was wrong, so the next request of the peer on this pair is refused.
+        let cannot_follow = pair.flags.has(Flags::NOMINATE_ON_SUCCESS);
         if let Some(record) = self.set.record_mut(id) {
-            record.failure = Some(why);
+            record.failure = Some(if cannot_follow { PairFailure::Nomination } else { why });
         }
         let Some(track) = self.track_mut(component) else { return };
         let was_nominating = track.nominating.take_if(|(nominating, _)| *nominating == id).is_some();
@@ -233,7 +236,7 @@ impl Agent {
                 }
             };
             self.lose_path(cx, component, lost);
-        } else if !has_nominated && (was_nominating || pair.flags.has(Flags::NOMINATE_ON_SUCCESS)) {
+        } else if !has_nominated && (was_nominating || cannot_follow) {
             self.nomination_failed(cx, component, id, why);
         }
         self.refill(cx);

@@ -13,7 +13,7 @@ use crate::local::LocalId;
 use crate::message;
 use crate::note::{AgentDropped, AgentNote};
 use crate::pair::{Flags, PairId, PairState};
-use crate::reason::NominationReason;
+use crate::reason::{NominationReason, PairFailure};
 use crate::remote::RemoteId;
 use crate::role::RoleDecision;
 use alloc::boxed::Box;
@@ -101,6 +101,9 @@ impl Agent {
         let Some(component) = self.locals.get(local).map(|local| local.candidate.component) else { return };
         let remote = datagram.remote;
         let id = request.transaction_id();
+        if self.cannot_follow(local, remote, component) {
+            return self.refuse(cx, datagram, request, ErrorCode::FORBIDDEN, Some(key));
+        }
         if check.use_candidate && !self.follows(local, remote, component, check) {
             return self.refuse(cx, datagram, request, ErrorCode::BAD_REQUEST, Some(key));
         }
@@ -315,6 +318,15 @@ impl Agent {
             remote_id.and_then(|id| self.remotes.get(id)).map_or(check.priority, |remote| remote.priority);
         let local_priority = self.locals.get(local).map_or(0, |local| local.priority);
         self.pair_priority(local_priority, remote_priority) > pair.priority
+    }
+
+    /// Whether the peer has nominated this pair, and the own check of the pair failed. Error 403 revokes the consent of the
+    /// peer (RFC 7675 §5.2), so the peer does not go on with a pair that this agent cannot use.
+    fn cannot_follow(&self, local: LocalId, remote: SocketAddr, component: ComponentId) -> bool {
+        let pair = self.remotes.find(component, remote).and_then(|remote| self.set.find(local, remote));
+        let record = pair.and_then(|pair| self.set.record(pair));
+        !self.session.role.is_controlling()
+            && record.is_some_and(|record| record.failure == Some(PairFailure::Nomination))
     }
 
     /// A lite agent has no checks: the nominated pair is valid at once (§7.3.2).

@@ -1,8 +1,9 @@
 //! What an owner reads from an agent: paths, pairs and counters.
 
-use super::Agent;
+use super::pairing::attribute;
 use super::session::Stage;
-use crate::candidate::ComponentId;
+use super::{Agent, RemoteDescription};
+use crate::candidate::{CandidateKind, ComponentId, LocalCandidate};
 use crate::config::AgentConfig;
 use crate::credentials::Credentials;
 use crate::event::{AgentState, Path};
@@ -77,9 +78,27 @@ impl Agent {
         self.session.local.as_ref().map(|keys| &keys.credentials)
     }
 
-    /// The credentials of the peer for a stream. `None`: the agent waits for the description of the peer. A description
-    /// for the peer that has its username fragment ([`RemoteDescription::answering`](super::RemoteDescription::answering))
-    /// is not taken for a new restart.
+    /// The description of this agent for a stream, which the owner signals to the peer: with the candidates so far, and with
+    /// the session of the peer that it answers. `None`: the agent was not started, or the session has no such stream.
+    #[must_use]
+    pub fn description(&self, stream: u16) -> Option<RemoteDescription> {
+        let credentials = self.credentials().filter(|_| self.check_stream(stream).is_ok())?.clone();
+        let answers = self.remote_credentials(stream).map(|peer| peer.ufrag().into());
+        let is_signalled = |candidate: &LocalCandidate| {
+            candidate.component.stream == stream && candidate.kind != CandidateKind::PeerReflexive
+        };
+        let candidates = self.locals.iter().filter(|(_, local)| is_signalled(&local.candidate));
+        Some(RemoteDescription {
+            credentials,
+            is_lite: self.config.is_lite,
+            has_ended: self.session.has_ended,
+            candidates: candidates.map(|(_, local)| attribute(local)).collect(),
+            answers,
+            generation: Some(self.session.generation),
+        })
+    }
+
+    /// The credentials of the peer for a stream. `None`: the agent waits for the description of the peer.
     #[must_use]
     pub fn remote_credentials(&self, stream: u16) -> Option<&Credentials> {
         self.session.remote(stream).map(|side| &side.keys.credentials)

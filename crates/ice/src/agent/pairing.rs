@@ -359,7 +359,7 @@ const fn is_link_local_v6(ip: Ipv6Addr) -> bool {
 }
 
 /// The candidate as it is signalled (RFC 8839 §5.1).
-fn attribute(local: &Local) -> CandidateAttribute {
+pub(super) fn attribute(local: &Local) -> CandidateAttribute {
     let candidate = &local.candidate;
     let (transport, tcp_type) = match candidate.transport {
         Transport::Udp => (portolan_sdp::candidate::Transport::Udp, None),

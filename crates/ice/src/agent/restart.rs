@@ -15,12 +15,15 @@ use portolan_machine::{Cx, Output};
 
 impl Agent {
     pub(super) fn accept_description(&mut self, cx: &mut Cx<'_>, stream: u16, description: RemoteDescription) {
-        let RemoteDescription { credentials, is_lite, has_ended, candidates, answers } = description;
-        let is_answer = self.is_answer(credentials.ufrag(), answers.as_deref());
-        let known = self.session.remote(stream).map(|side| side.keys.credentials == credentials);
-        if known != Some(true) && self.session.is_past(credentials.ufrag()) {
+        let known = self.session.remote(stream).map(|side| side.keys.credentials == description.credentials);
+        if known != Some(true) && self.is_old(known.is_none(), &description) {
             return cx.note(|| AgentNote::OldDescription);
         }
+        let is_answer = self.is_answer(&description);
+        let is_restart = self.is_restart(&description);
+        let RemoteDescription { credentials, is_lite, has_ended, candidates, answers: _, generation } = description;
+        let seen = &mut self.session.generation.seen;
+        *seen = generation.map_or(*seen, |peer| peer.number.max(*seen));
         match known {
             Some(true) => {
                 if let Some(Some(side)) = self.session.remotes.get_mut(usize::from(stream)) {
@@ -30,6 +33,7 @@ impl Agent {
             // The peer has the agent's current credentials, so its description is current, and the earlier one was old.
             Some(false) if is_answer => self.replace_remote(stream),
             Some(false) => self.begin_restart(cx, true),
+            None if is_restart => self.begin_restart(cx, true),
             None => {}
         }
         if known != Some(true) {
@@ -48,14 +52,36 @@ impl Agent {
         self.process_early(cx, stream);
     }
 
+    /// Whether the peer says that it had the current credentials of this agent.
+    fn answers_current(&self, description: &RemoteDescription) -> bool {
+        let local = self.session.local.as_ref().map(|keys| keys.credentials.ufrag());
+        description.answers.is_some() && description.answers.as_deref() == local
+    }
+
     /// Whether the peer chose these credentials when it had the current ones of this agent: the description says so, or a
     /// check has arrived that has both. Then two agents that restart at the same time do not restart again (§9).
-    fn is_answer(&self, ufrag: &str, answers: Option<&str>) -> bool {
-        let local = self.session.local.as_ref().map(|keys| keys.credentials.ufrag());
+    fn is_answer(&self, description: &RemoteDescription) -> bool {
         // Both agents restarted, and neither had the credentials of the other. The controlled agent restarts once more when
         // it gets those of this agent; if both did so, the restarts would not end.
-        let crossed = self.session.role.is_controlling() && answers.is_some();
-        answers.is_some() && answers == local || crossed || self.has_early(ufrag)
+        let crossed = self.session.role.is_controlling() && description.answers.is_some();
+        crossed || self.answers_current(description) || self.has_early(description.credentials.ufrag())
+    }
+
+    /// Whether the description belongs to an earlier session: of the peer, or of this agent while it waits for the answer to
+    /// its current description. In the second case the peer restarts when it gets the current description.
+    fn is_old(&self, is_awaited: bool, description: &RemoteDescription) -> bool {
+        let RemoteDescription { credentials, answers, generation, .. } = description;
+        let is_current = self.answers_current(description) || self.has_early(credentials.ufrag());
+        let is_earlier_answer = is_awaited && answers.is_some() && !is_current;
+        let is_earlier_of_peer = generation.is_some_and(|peer| peer.number < self.session.generation.seen);
+        is_earlier_of_peer || is_earlier_answer || self.session.is_past(credentials.ufrag()) && !is_current
+    }
+
+    /// Whether the peer knew the current credentials of this agent, and has restarted since. So the peer has forgotten them,
+    /// although this agent has got no description with which they were used.
+    fn is_restart(&self, description: &RemoteDescription) -> bool {
+        let knew = description.generation.is_some_and(|peer| peer.seen == self.session.generation.number);
+        knew && description.answers.is_none()
     }
 
     /// Forgets the peer's side of a stream, which was an old one. The local credentials and the selected paths stay.

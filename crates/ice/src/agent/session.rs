@@ -1,5 +1,6 @@
 //! The session of an agent: stage, role, credentials of both sides, and its deadlines.
 
+use super::Generation;
 use crate::config::AgentConfig;
 use crate::credentials::Credentials;
 use crate::event::AgentState;
@@ -64,6 +65,7 @@ pub(super) struct Session {
     pub(super) has_ended: bool,
     pub(super) state: AgentState,
     pub(super) clock: Clock,
+    pub(super) generation: Generation,
 }
 
 /// The deadlines of a session.
@@ -91,6 +93,7 @@ impl Session {
             has_ended: false,
             state: AgentState::New,
             clock: Clock { pacer: Pacer::new(config.times.ta), description: None, pac: None, nomination: None },
+            generation: Generation::default(),
         }
     }
 
@@ -158,6 +161,7 @@ impl Session {
         self.clock.pac = None;
         self.clock.nomination = None;
         self.clock.description = Some(cx.now() + description);
+        self.generation.number += 1;
         self.stage = Stage::Running;
     }
 }

@@ -258,6 +258,122 @@ fn rfc8445_7_2_5_3_4_a_failed_nomination_has_the_outcome_of_its_policy() {
     }
 }
 
+/// Case 1: the own check of a nominated pair gets no response, although the checks of the peer arrive. The success response to
+/// the nomination was wrong. So the consent of the peer is revoked, and both sides use another pair, or one has failed.
+#[test]
+fn rfc8445_7_3_1_5_a_nomination_whose_own_check_fails_is_revoked() {
+    for is_renewed in [false, true] {
+        for policy in POLICIES {
+            let mut lab = two_paths(3, policy, true, false);
+            if is_renewed {
+                // The relayed pair is nominated first.
+                lab.with(Side::Left, |shim, _| {
+                    shim.set_filter(|now, datagram| {
+                        now < Instant::from_millis(2_000) && datagram.local.ip().to_string().starts_with("50.0.")
+                    });
+                });
+            }
+            lab.with(Side::Right, |shim, _| {
+                shim.set_filter(|_, datagram| {
+                    let is_direct = |ip: core::net::IpAddr| ip.to_string().starts_with("50.0.");
+                    let is_on_it = is_direct(datagram.local.ip()) && is_direct(datagram.remote.ip());
+                    is_on_it && kind(datagram.payload) == Kind::Success
+                });
+            });
+            lab.exchange();
+            lab.run(100 * S);
+            let context = format!("{policy:?} renewed: {is_renewed}");
+            let is_direct =
+                |event: &AgentEvent| matches!(event, AgentEvent::Selected(selection) if !selection.path.is_relayed());
+            let failure = |event: &AgentEvent| matches!(event, AgentEvent::Failed(SessionFailure::NominationFailed { alive, .. }) if *alive > 0);
+            let revocations = lab.shim(Side::Right).sent.iter().filter(|sent| sent.kind == Kind::Error(403)).count();
+            match policy {
+                Policy::Textbook if is_renewed => assert_eq!(lab.time_of(Side::Left, is_direct), None, "{context}"),
+                Policy::Textbook => assert!(lab.time_of(Side::Right, failure).is_some(), "{context}"),
+                Policy::Browserlike => {
+                    assert!(lab.time_of(Side::Left, is_direct).is_some(), "{context}");
+                    assert!((1..=3).contains(&revocations), "{context} {revocations}");
+                    let revoked =
+                        |event: &AgentEvent| *event == AgentEvent::Failed(SessionFailure::ConsentRevoked(ONE));
+                    // The nomination of a direct pair has removed the relayed one.
+                    assert_eq!(lab.time_of(Side::Left, revoked).is_some(), !is_renewed, "{context}");
+                    if is_renewed {
+                        assert!(lab.agrees(), "{context}");
+                        assert!(lab.selected(Side::Left).unwrap().is_relayed(), "{context}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A relayed pair is valid early, and the good direct pair comes behind these dead pairs.
+fn late_direct(policy: Policy, dead: u16, is_reachable: bool) -> Lab {
+    let mut lab = two_paths(6, policy, true, false);
+    let relayed = |(_, candidate): &(u16, portolan_sdp::candidate::CandidateAttribute)| {
+        candidate.candidate_type == portolan_sdp::candidate::CandidateType::Relayed
+    };
+    let all = lab.pending.clone();
+    for side in Side::BOTH {
+        let first = all[side as usize].iter().filter(|one| relayed(one)).map(|(_, candidate)| candidate.clone());
+        let description = lab.description(side, 0).with_candidates(first.collect());
+        lab.with(side.other(), |agent, cx| agent.set_remote(cx, 0, description)).unwrap();
+    }
+    lab.run(ms(100));
+    for nth in 0..dead {
+        let text = format!("9 1 UDP {} 60.0.1.{} 5000 typ host", 2_130_706_431 - u32::from(nth), nth + 1);
+        lab.with(Side::Left, |agent, cx| agent.add_remote(cx, 0, &text.parse().unwrap())).unwrap();
+    }
+    for (side, (_, candidate)) in Side::BOTH
+        .into_iter()
+        .flat_map(|side| all[side as usize].iter().filter(|one| !relayed(one)).map(move |one| (side, one)))
+    {
+        let candidate = portolan_sdp::candidate::CandidateAttribute { priority: 2_000_000_000, ..candidate.clone() };
+        // The right agent does not know the direct candidate of the left one, so its checks do not help.
+        if side == Side::Right && is_reachable {
+            lab.with(Side::Left, |agent, cx| agent.add_remote(cx, 0, &candidate)).unwrap();
+        }
+    }
+    for side in Side::BOTH {
+        lab.with(side, |agent, cx| agent.end_local(cx)).unwrap();
+        lab.with(side, |agent, cx| agent.end_remote(cx, 0)).unwrap();
+    }
+    lab
+}
+
+fn first_selection(lab: &Lab) -> (Instant, bool) {
+    let is_selected = |event: &AgentEvent| matches!(event, AgentEvent::Selected(_));
+    let is_direct = |event: &AgentEvent| matches!(event, AgentEvent::Selected(one) if !one.path.is_relayed());
+    let at = lab.time_of(Side::Left, is_selected).unwrap();
+    (at, lab.time_of(Side::Left, is_direct) != Some(at))
+}
+
+/// The wait for a direct pair does not end before the direct pair was checked.
+#[test]
+fn rfc8445_8_1_1_a_direct_pair_whose_check_was_not_sent_is_awaited() {
+    for policy in POLICIES {
+        let mut lab = late_direct(policy, 12, true);
+        lab.run(5 * S);
+        let (at, is_relayed) = first_selection(&lab);
+        assert!(!is_relayed, "{policy:?} {at:?}");
+        assert!(lab.agrees(), "{policy:?}");
+    }
+}
+
+/// The wait for direct pairs ends one second after the first valid pair, also when pairs were not checked yet.
+#[test]
+fn rfc8445_8_1_1_the_wait_for_unchecked_direct_pairs_is_bounded() {
+    for policy in POLICIES {
+        let mut lab = late_direct(policy, 60, false);
+        lab.run(5 * S);
+        let connected = lab.time_of(Side::Left, |event| *event == AgentEvent::State(AgentState::Connected)).unwrap();
+        let (at, is_relayed) = first_selection(&lab);
+        assert!(is_relayed, "{policy:?}");
+        let waited = at.since(connected);
+        assert!((S..=S + ms(120 + 50)).contains(&waited), "{policy:?} {waited:?}");
+    }
+}
+
 /// Case 7: ten minutes without data, with good, dead and duplicate pairs.
 #[test]
 fn rfc8445_11_idle_traffic_is_bounded_and_the_pair_does_not_change() {

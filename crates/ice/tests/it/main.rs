@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod candidates;
 mod cases;
+mod clauses;
 mod earlier;
 mod gather;
 mod lab;
@@ -14,5 +15,6 @@ mod laws;
 mod properties;
 mod restarts;
 mod shim;
+mod solo;
 mod stories;
 mod system;
