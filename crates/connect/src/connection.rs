@@ -45,7 +45,8 @@ use core::time::Duration;
 use portolan_ice::gather::{GatherReport, Interface};
 use portolan_ice::{Agent, AgentCommand, AgentState, ComponentId, Gatherer, Path, RemoteDescription};
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Machine, Outbox, Output, Slot, SocketEvent, SocketId, Transmit, Verdict,
+    Closure, Cx, Datagram, Deadline, Input, Machine, Outbox, Output, Slot, SocketEvent, SocketId, SocketOrder,
+    Transmit, Verdict,
 };
 use portolan_sdp::candidate::{CandidateAttribute, ConnectionAddress};
 use portolan_stun_agent::Credential;
@@ -84,6 +85,10 @@ struct RelaySlot {
     server: usize,
     component: ComponentId,
     config: Box<ClientConfig>,
+    /// The sockets to the server, with their local addresses.
+    carriers: Vec<(SocketId, IpAddr)>,
+    /// The number of allocations so far.
+    allocations: u8,
     /// Whether the first allocation exists, or was refused.
     is_settled: bool,
     has_ended: bool,
@@ -95,6 +100,8 @@ struct Progress {
     is_started: bool,
     /// The report of the gatherer, until the end of the candidates was reported.
     report: Option<Box<GatherReport>>,
+    /// The last addresses of the host; `None` before the first ones.
+    addresses: Option<Vec<IpAddr>>,
     is_closing: bool,
     has_ended: bool,
 }
@@ -117,7 +124,10 @@ impl Connection {
             for component in components.iter().copied() {
                 let relay = Slot::new("relay", relays.len() as u32, Relay::new());
                 let config = Box::new(config.clone());
-                relays.push(RelaySlot { relay, server, component, config, is_settled: false, has_ended: false });
+                let carriers = Vec::new();
+                let (allocations, is_settled, has_ended) = (0, false, false);
+                let slot = RelaySlot { relay, server, component, config, carriers, allocations, is_settled, has_ended };
+                relays.push(slot);
             }
         }
         let gatherer = Gatherer::new(gather.components(components))?;
@@ -151,12 +161,40 @@ impl Connection {
 
     /// Sets the addresses of the host, at the start and after each change of the network ([`Gatherer::set_interfaces`]).
     ///
+    /// A TURN client whose local address is gone makes a new allocation at once, at the first of its servers that an
+    /// address of the host reaches. A TURN client that has ended is started again.
+    ///
     /// # Errors
     /// [`ConnectError::Gather`] with the errors of [`Gatherer::set_interfaces`].
     pub fn set_interfaces(&mut self, cx: &mut Cx<'_>, interfaces: Vec<Interface>) -> Result<(), ConnectError> {
+        let addresses: Vec<IpAddr> = interfaces.iter().map(|interface| interface.address.to_canonical()).collect();
         self.gatherer.with(cx, |gatherer, cx| gatherer.set_interfaces(cx, interfaces))?;
+        self.readdress(cx, addresses);
         self.settle(cx);
         Ok(())
+    }
+
+    /// Closes the sockets to TURN servers whose local address is gone, and starts the TURN clients again that have ended.
+    fn readdress(&mut self, cx: &mut Cx<'_>, addresses: Vec<IpAddr>) {
+        let before = self.progress.addresses.replace(addresses);
+        let (Some(before), Some(now)) = (before, &self.progress.addresses) else { return };
+        let has_new = now.iter().any(|address| !before.contains(address));
+        let is_gone = |address: &IpAddr| before.contains(address) && !now.contains(address);
+        for slot in &mut self.relays {
+            let gone: Vec<_> = slot.carriers.extract_if(.., |(_, local)| is_gone(local)).collect();
+            for (socket, _) in gone {
+                let closed = SocketEvent::Closed(Closure::Unspecified);
+                let _mine = slot.relay.handle(cx, Input::Socket(socket, closed));
+                self.out.push(Output::Socket(SocketOrder::Close(socket)));
+            }
+            if slot.has_ended && has_new {
+                *slot.relay.get_mut() = Relay::new();
+                let config = (*slot.config).clone();
+                // The configuration was accepted at the start.
+                slot.has_ended = slot.relay.with(cx, |relay, cx| relay.start(cx, config)).is_err();
+                slot.is_settled = slot.has_ended;
+            }
+        }
     }
 
     /// Sets the description of the peer for a stream ([`Agent::set_remote`]).
@@ -264,6 +302,7 @@ impl Connection {
         }
         let mut result = Ok(());
         for slot in of_server {
+            *slot.config = (*slot.config).clone().with_credential(credential.clone());
             let set = slot.relay.with(cx, |relay, cx| relay.set_credential(cx, credential.clone(), expires));
             if let Err(crate::RelayError::Client(why)) = set {
                 result = Err(ConnectError::Turn(why));
@@ -388,7 +427,15 @@ impl Connection {
 
     fn socket(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) -> Verdict {
         let input = || Input::Socket(socket, event);
-        let mut is_mine = self.relays.iter_mut().any(|slot| slot.relay.handle(cx, input()) == Verdict::Mine);
+        let mut relays = self.relays.iter_mut();
+        let taken = relays.find_map(|slot| (slot.relay.handle(cx, input()) == Verdict::Mine).then_some(slot));
+        let mut is_mine = taken.is_some();
+        if let Some(slot) = taken {
+            slot.carriers.retain(|(known, _)| *known != socket);
+            if let SocketEvent::Opened { local } = event {
+                slot.carriers.push((socket, local.ip().to_canonical()));
+            }
+        }
         if !is_mine {
             is_mine |= self.gatherer.handle(cx, input()) == Verdict::Mine;
             // The agent shares the sockets of the gatherer.

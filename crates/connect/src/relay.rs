@@ -201,6 +201,17 @@ impl Relay {
         Ok(())
     }
 
+    /// Refreshes the allocation now, for example when its peers do not respond any more. If the server has lost the
+    /// allocation, its virtual sockets are closed, and the client makes a new one.
+    ///
+    /// # Errors
+    /// [`RelayError::Client`] with the errors of [`Client::refresh_allocation`].
+    pub fn refresh(&mut self, cx: &mut Cx<'_>) -> Result<(), RelayError> {
+        self.client.with(cx, |client, cx| client.refresh_allocation(cx))?;
+        self.settle(cx, None);
+        Ok(())
+    }
+
     /// Closes the virtual sockets at once, and releases the allocations. [`Ended`](RelayEvent::Ended) comes within the
     /// close timeout of the client.
     ///

@@ -45,7 +45,8 @@ pub enum ConnectEvent {
     State(AgentState),
     /// The role was changed by a role conflict.
     Role(Role),
-    /// The peer has restarted ICE: the new credentials and the candidates that follow must be signalled.
+    /// The peer has restarted ICE. The new description ([`Agent::description`](portolan_ice::Agent::description)) and the
+    /// candidates that follow must be signalled.
     Restarted(Credentials),
     /// A pair was selected. Data of the component uses its path from now on.
     Selected(Box<Selection>),

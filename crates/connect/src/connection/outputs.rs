@@ -8,8 +8,8 @@ use crate::event::RelayEvent;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use portolan_ice::{AgentEvent, CandidateKind, GatherEvent, LocalCandidate, Selection};
-use portolan_machine::{Cx, Datagram, Input, Output, SocketEvent, SocketId, Unreachability};
+use portolan_ice::{AgentEvent, AgentState, CandidateKind, GatherEvent, LocalCandidate, Selection};
+use portolan_machine::{Cx, Datagram, Input, Output, SocketEvent, SocketId, SocketOrder, Unreachability};
 
 impl Connection {
     /// Drains the children.
@@ -32,7 +32,12 @@ impl Connection {
                     match output {
                         Output::Event(event) => self.relayed(cx, at, event),
                         Output::Transmit(transmit) => self.out.push(Output::Transmit(transmit)),
-                        Output::Socket(order) => self.out.push(Output::Socket(order)),
+                        Output::Socket(order) => {
+                            if let (SocketOrder::Close(socket), Some(slot)) = (&order, self.relays.get_mut(at)) {
+                                slot.carriers.retain(|(known, _)| known != socket);
+                            }
+                            self.out.push(Output::Socket(order));
+                        }
                         Output::Wait(_) => {}
                     }
                 }
@@ -80,7 +85,8 @@ impl Connection {
         match event {
             RelayEvent::Opened { socket, local, mapped, server: address } => {
                 slot.is_settled = true;
-                let preference = u16::MAX.saturating_sub(u16::try_from(server).unwrap_or(u16::MAX));
+                let preference = preference(server, slot.allocations);
+                slot.allocations = slot.allocations.saturating_add(1);
                 let candidate = LocalCandidate::relayed(component, socket, local, mapped, address.ip());
                 self.add_local(cx, candidate.with_preference(preference));
                 self.permit_known(cx, at);
@@ -137,6 +143,9 @@ impl Connection {
                 if self.is_completed() {
                     let _stopped = self.gatherer.with(cx, |gatherer, cx| gatherer.stop_keepalives(cx));
                 }
+                if state == AgentState::Disconnected {
+                    self.refresh_selected(cx);
+                }
             }
             AgentEvent::Role(role) => self.push(ConnectEvent::Role(role)),
             AgentEvent::Restarted(credentials) => {
@@ -159,6 +168,17 @@ impl Connection {
         let is_of = |slot: &&mut super::RelaySlot| slot.relay.get().sockets().any(|(socket, _)| socket == path.socket);
         if let Some(slot) = self.relays.iter_mut().find(is_of) {
             let _requested = slot.relay.with(cx, |relay, cx| relay.add_channel(cx, path.remote));
+        }
+    }
+
+    /// The peer is silent on a relayed path: the server may have lost the allocation, and drops all data then.
+    fn refresh_selected(&mut self, cx: &mut Cx<'_>) {
+        for slot in &mut self.relays {
+            let selected = self.agent.get().selected(slot.component).map(|path| path.socket);
+            if slot.relay.get().sockets().any(|(socket, _)| Some(socket) == selected) {
+                // Without an allocation at the moment, the client makes one already.
+                let _refreshed = slot.relay.with(cx, |relay, cx| relay.refresh(cx));
+            }
         }
     }
 
@@ -192,6 +212,13 @@ impl Connection {
             self.push(ConnectEvent::Closed);
         }
     }
+}
+
+/// The local preference of a relayed candidate: the first server and its newest allocation come first. An allocation that
+/// is replaced still has its candidate, and local preferences are unique (RFC 8445 §5.1.2.1).
+fn preference(server: usize, allocations: u8) -> u16 {
+    let server = u16::try_from(server).unwrap_or(u16::MAX).saturating_mul(256);
+    u16::MAX.saturating_sub(server).saturating_sub(u16::from(u8::MAX - allocations))
 }
 
 /// The most rounds of draining after one input.

@@ -47,12 +47,6 @@ fn topology(preset: Preset, loss: f64) -> Topology {
     Topology::preset(preset).rtt(RTT).loss(loss)
 }
 
-/// Both sides have selected mirrored pairs.
-fn agrees(pair: &Pair) -> bool {
-    let (Some(left), Some(right)) = (pair.selected(Side::Left), pair.selected(Side::Right)) else { return false };
-    left.local == right.remote && right.local == left.remote
-}
-
 fn run(left: Preset, right: Preset, seed: u64, loss: f64, setup: &Setup) -> Pair {
     let mut pair = Pair::new(seed, &topology(left, loss), &topology(right, loss), setup);
     pair.start();
@@ -82,7 +76,7 @@ fn every_pair_of_presets_connects_as_its_nats_allow_and_carries_data() {
                 assert!(!pair.is_selected(), "{name}");
                 continue;
             }
-            assert!(agrees(&pair), "{name}");
+            assert!(pair.agrees(), "{name}");
             let is_relayed = pair.selected(Side::Left).unwrap().is_relayed();
             assert_eq!(is_relayed, expected == Expected::Relayed, "{name}");
             // A relayed pair waits 500 ms at most for a direct one.
@@ -99,7 +93,7 @@ fn a_relay_over_tcp_connects_every_pair_with_blocked_udp() {
         for (left, right) in [(Preset::Blocked, other), (other, Preset::Blocked)] {
             let mut pair = run(left, right, 1, 0.0, &setup);
             let name = format!("{left:?} {right:?} {} ms", pair.millis());
-            assert!(agrees(&pair), "{name}");
+            assert!(pair.agrees(), "{name}");
             assert!(pair.selected(Side::Left).unwrap().is_relayed(), "{name}");
             assert!(carries_data(&mut pair), "{name}");
         }
@@ -130,7 +124,7 @@ fn loss_delays_a_connection_and_does_not_change_the_result() {
 fn relay_only_signals_no_other_candidates_and_connects() {
     let setup = Setup { relay_only: true, ..Setup::default() };
     let mut pair = run(Preset::Home, Preset::Open, 1, 0.0, &setup);
-    assert!(agrees(&pair));
+    assert!(pair.agrees());
     for (.., event) in &pair.events {
         let ConnectEvent::LocalCandidate { candidate, .. } = event else { continue };
         assert!(candidate.to_string().contains("typ relay"), "{candidate}");
@@ -168,13 +162,12 @@ fn rfc8863_4_two_symmetric_nats_without_a_relay_fail_with_the_reason() {
 #[test]
 fn rfc8445_12_1_data_flows_through_a_restart() {
     let mut pair = run(Preset::Home, Preset::Home, 1, 0.0, &Setup::default());
-    assert!(agrees(&pair));
-    pair.with(Side::Left, portolan_connect::Connection::restart).unwrap();
-    pair.describe_again(Side::Left);
+    assert!(pair.agrees());
+    pair.restart(Side::Left);
     assert!(carries_data(&mut pair), "the previous path carries data");
     let end = pair.net.now().since_origin() + Duration::from_secs(10);
     pair.run_until(end, Pair::is_selected);
-    assert!(agrees(&pair), "{:?} {:?}", pair.selected(Side::Left), pair.selected(Side::Right));
+    assert!(pair.agrees(), "{:?} {:?}", pair.selected(Side::Left), pair.selected(Side::Right));
 }
 
 /// After the close, no allocation is left at the server.

@@ -7,11 +7,14 @@
 extern crate alloc;
 
 mod connecting;
+mod connection_laws;
 mod direct;
+mod fields;
 mod lab;
 mod laws;
 mod matrix;
 mod pair;
 mod relaying;
 mod replacing;
+mod restarting;
 mod server;

@@ -1,20 +1,22 @@
 //! Two connections behind gateways, a server of STUN and TURN, and signalling between the connections.
 
+use crate::server::{Allocates, Gate};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_connect::{ConnectConfig, ConnectEvent, Connection};
 use portolan_ice::gather::Interface;
-use portolan_ice::{ComponentId, GatherConfig, Path, RemoteDescription};
+use portolan_ice::{ComponentId, GatherConfig, Path};
 use portolan_machine::{Either, Instant, Protocol};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Barrier, Gateway, HostId, Link, Net, SegmentId, Topology};
 use portolan_stun_agent::{Authenticator, Credential, Users};
-use portolan_turn::{ClientConfig, Server, ServerCommand, ServerConfig};
+use portolan_turn::{ClientConfig, ServerCommand, ServerConfig};
 
 pub(crate) const ONE: ComponentId = ComponentId::new(0, 1);
-const SERVER: &str = "50.0.0.1:3478";
+pub(crate) const SERVER: &str = "50.0.0.1:3478";
+pub(crate) const SERVER_V6: &str = "[2a00:50::1]:3478";
 
-pub(crate) type Node = Either<Connection, Server>;
+pub(crate) type Node = Either<Connection, Gate>;
 
 /// The left connection is controlling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,13 @@ pub(crate) struct Setup {
     pub(crate) relay_only: bool,
     pub(crate) signalling: Duration,
     pub(crate) config: ConnectConfig,
+    /// The servers that are asked before the good one.
+    pub(crate) stun: Vec<SocketAddr>,
+    pub(crate) turn: Vec<ClientConfig>,
+    /// The good TURN server, if it is not the IPv4 address alone.
+    pub(crate) good: Option<ClientConfig>,
+    /// Whether the hosts have IPv6 addresses too.
+    pub(crate) is_dual: bool,
 }
 
 impl Default for Setup {
@@ -52,6 +61,10 @@ impl Default for Setup {
             relay_only: false,
             signalling: Duration::ZERO,
             config: ConnectConfig::new(),
+            stun: vec![],
+            turn: vec![],
+            good: None,
+            is_dual: false,
         }
     }
 }
@@ -60,9 +73,14 @@ pub(crate) struct Pair {
     pub(crate) net: Net<Node>,
     pub(crate) server: HostId,
     hosts: [HostId; 2],
-    interfaces: [Vec<Interface>; 2],
+    pub(crate) interfaces: [Vec<Interface>; 2],
+    /// The segments of the hosts.
+    pub(crate) inside: [SegmentId; 2],
     pub(crate) events: Vec<(Instant, Side, ConnectEvent)>,
     signalling: Duration,
+    /// The longest additional delay of a message, and a random number. With a delay messages overtake each other.
+    pub(crate) jitter: Duration,
+    random: u64,
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -71,25 +89,36 @@ fn ip(text: &str) -> IpAddr {
 
 fn server() -> ServerConfig {
     let mut users = Users::long_term("example.org");
-    users.add("ann", "secret").unwrap();
+    users.add("ann", "secret of ann").unwrap();
     let credentials = Authenticator::long_term("example.org", &[7; 32], users).unwrap();
     let address = SERVER.parse().unwrap();
     let config = ServerConfig::new(credentials.nonce_lifetime(Duration::from_secs(1_000_000)));
-    config.listen_udp(address).listen(Protocol::TcpListen, address).relay(ip("50.0.0.1")).rate(None)
+    let config = config.listen_udp(address).listen(Protocol::TcpListen, address).relay(ip("50.0.0.1"));
+    config.listen_udp(SERVER_V6.parse().unwrap()).rate(None)
 }
 
 impl Pair {
     pub(crate) fn new(seed: u64, left: &Topology, right: &Topology, setup: &Setup) -> Self {
         let mut net = Net::new(seed);
         let internet = net.internet();
-        let machine = Either::Second(Server::new(&server()).unwrap());
-        let server = net.add_host(internet, "server", &[ip("50.0.0.1")], &Link::PERFECT, machine);
+        let machine = Either::Second(Gate::new(&server()));
+        let server = net.add_host(internet, "server", &[ip("50.0.0.1"), ip("2a00:50::1")], &Link::PERFECT, machine);
         assert!(net.command(server, Either::Second(ServerCommand::Start)).is_ok());
         let sides = [(left, 1), (right, 2)].map(|(topology, number)| place(&mut net, topology, number, setup));
-        let [(left, left_interface), (right, right_interface)] = sides;
-        let interfaces = [vec![left_interface], vec![right_interface]];
+        let [(left, left_interfaces, left_inside), (right, right_interfaces, right_inside)] = sides;
+        let (interfaces, inside) = ([left_interfaces, right_interfaces], [left_inside, right_inside]);
         let signalling = setup.signalling;
-        Self { net, server, hosts: [left, right], interfaces, events: Vec::new(), signalling }
+        Self {
+            net,
+            server,
+            hosts: [left, right],
+            interfaces,
+            inside,
+            events: Vec::new(),
+            signalling,
+            jitter: Duration::ZERO,
+            random: seed,
+        }
     }
 
     pub(crate) const fn host(&self, side: Side) -> HostId {
@@ -113,34 +142,94 @@ impl Pair {
 
     /// Starts both connections, exchanges the credentials, and gathers. Candidates are trickled.
     pub(crate) fn start(&mut self) {
-        for side in Side::BOTH {
-            self.with(side, |connection, cx| connection.start(cx, side == Side::Left)).unwrap();
-        }
-        for side in Side::BOTH {
-            let credentials = self.connection(side).agent().credentials().unwrap().clone();
-            self.describe(side.other(), RemoteDescription::new(credentials));
-        }
-        for side in Side::BOTH {
-            let interfaces = self.interfaces[side as usize].clone();
-            self.with(side, |connection, cx| connection.set_interfaces(cx, interfaces)).unwrap();
-        }
+        Side::BOTH.into_iter().for_each(|side| self.start_side(side));
+        Side::BOTH.into_iter().for_each(|side| self.describe(side));
+        Side::BOTH.into_iter().for_each(|side| self.gather(side));
     }
 
-    /// Signals the current credentials of a side, which has restarted.
-    pub(crate) fn describe_again(&mut self, from: Side) {
-        let credentials = self.connection(from).agent().credentials().unwrap().clone();
-        self.describe(from.other(), RemoteDescription::new(credentials));
+    /// Starts the left connection, and after this time the right one: the user answers late.
+    pub(crate) fn start_with_answer_after(&mut self, delay: Duration) {
+        self.start_side(Side::Left);
+        self.gather(Side::Left);
+        self.run_for(delay);
+        self.start_side(Side::Right);
+        Side::BOTH.into_iter().for_each(|side| self.describe(side));
+        self.gather(Side::Right);
+    }
+
+    fn start_side(&mut self, side: Side) {
+        self.with(side, |connection, cx| connection.start(cx, side == Side::Left)).unwrap();
+    }
+
+    fn gather(&mut self, side: Side) {
+        let interfaces = self.interfaces[side as usize].clone();
+        self.with(side, |connection, cx| connection.set_interfaces(cx, interfaces)).unwrap();
+    }
+
+    /// Restarts a side, and signals its description.
+    pub(crate) fn restart(&mut self, side: Side) {
+        self.with(side, Connection::restart).unwrap();
+        self.describe(side);
     }
 
     /// The number of allocations at the server.
     pub(crate) fn allocations(&self) -> usize {
-        self.net.machine(self.server).unwrap().as_second().unwrap().allocations().count()
+        self.net.machine(self.server).unwrap().as_second().unwrap().server.allocations().count()
     }
 
-    fn describe(&mut self, to: Side, description: RemoteDescription) {
-        self.net.after(self.host(to), self.signalling, move |node, cx| {
+    /// Signals the current description of a side.
+    fn describe(&mut self, from: Side) {
+        let description = self.connection(from).agent().description(0).unwrap();
+        let delay = self.delay();
+        self.net.after(self.host(from.other()), delay, move |node, cx| {
             node.as_first_mut().unwrap().set_remote(cx, 0, description).unwrap();
         });
+    }
+
+    /// The delay of the next message.
+    fn delay(&mut self) -> Duration {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.signalling + self.jitter.mul_f64((self.random >> 33) as f64 / f64::from(1_u32 << 31))
+    }
+
+    /// Adds a server of TURN and STUN that behaves badly.
+    pub(crate) fn add_server(&mut self, address: SocketAddr, allocates: Allocates) {
+        let mut users = Users::long_term("example.org");
+        users.add("ann", "secret of ann").unwrap();
+        let credentials = Authenticator::long_term("example.org", &[7; 32], users).unwrap();
+        let mut gate = Gate::new(&ServerConfig::new(credentials).listen_udp(address).relay(address.ip()).rate(None));
+        gate.allocates = allocates;
+        let internet = self.net.internet();
+        let name = format!("server {address}");
+        let host = self.net.add_host(internet, &name, &[address.ip()], &Link::PERFECT, Either::Second(gate));
+        assert!(self.net.command(host, Either::Second(ServerCommand::Start)).is_ok());
+    }
+
+    pub(crate) fn with_gate<R>(&mut self, call: impl FnOnce(&mut Gate) -> R) -> R {
+        self.net.with(self.server, |node, _| call(node.as_second_mut().unwrap())).unwrap()
+    }
+
+    /// Replaces the server by a new one, which has no allocation.
+    pub(crate) fn restart_server(&mut self) {
+        let _stopped = self.net.command(self.server, Either::Second(ServerCommand::Stop));
+        let _old = self.net.replace(self.server, Either::Second(Gate::new(&server())));
+        assert!(self.net.command(self.server, Either::Second(ServerCommand::Start)).is_ok());
+    }
+
+    /// Changes the addresses of a host, and tells its connection.
+    pub(crate) fn readdress(&mut self, side: Side, is_kept: impl Fn(IpAddr) -> bool) {
+        let kept: Vec<Interface> =
+            self.interfaces[side as usize].iter().filter(|interface| is_kept(interface.address)).cloned().collect();
+        let addresses: Vec<IpAddr> = kept.iter().map(|interface| interface.address).collect();
+        self.net.set_addresses(self.host(side), 0, &addresses);
+        self.with(side, |connection, cx| connection.set_interfaces(cx, kept)).unwrap();
+    }
+
+    /// Runs for this time, and no longer.
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let end = self.net.now().since_origin() + time;
+        self.net.after(self.host(Side::Left), time, |_, _| {});
+        self.run_until(end, |pair| pair.net.now().since_origin() >= end);
     }
 
     /// Runs until `end`, and carries the signalling.
@@ -162,19 +251,19 @@ impl Pair {
             match &event {
                 ConnectEvent::LocalCandidate { stream, candidate } => {
                     let (stream, candidate) = (*stream, candidate.clone());
-                    self.net.after(other, self.signalling, move |node, cx| {
+                    let delay = self.delay();
+                    self.net.after(other, delay, move |node, cx| {
                         // A candidate may overtake the description after a restart.
                         let _added = node.as_first_mut().unwrap().add_remote(cx, stream, &candidate);
                     });
                 }
                 ConnectEvent::EndOfCandidates(_) => {
-                    self.net.after(other, self.signalling, move |node, cx| {
+                    let delay = self.delay();
+                    self.net.after(other, delay, move |node, cx| {
                         let _ended = node.as_first_mut().unwrap().end_remote(cx, 0);
                     });
                 }
-                ConnectEvent::Restarted(credentials) => {
-                    self.describe(side.other(), RemoteDescription::new(credentials.clone()));
-                }
+                ConnectEvent::Restarted(_) => self.describe(side),
                 _ => {}
             }
             self.events.push((record.at, side, event));
@@ -187,6 +276,12 @@ impl Pair {
 
     pub(crate) fn is_selected(&self) -> bool {
         Side::BOTH.into_iter().all(|side| self.selected(side).is_some())
+    }
+
+    /// Whether both sides have selected mirrored pairs.
+    pub(crate) fn agrees(&self) -> bool {
+        let (Some(left), Some(right)) = (self.selected(Side::Left), self.selected(Side::Right)) else { return false };
+        left.local == right.remote && right.local == left.remote
     }
 
     pub(crate) fn millis(&self) -> u128 {
@@ -210,7 +305,7 @@ impl Pair {
 }
 
 /// Places a connection behind the barriers of a topology.
-fn place(net: &mut Net<Node>, topology: &Topology, number: u8, setup: &Setup) -> (HostId, Interface) {
+fn place(net: &mut Net<Node>, topology: &Topology, number: u8, setup: &Setup) -> (HostId, Vec<Interface>, SegmentId) {
     let mut outside: SegmentId = net.internet();
     for (depth, barrier) in topology.ipv4.iter().rev().enumerate() {
         let depth = u8::try_from(depth).unwrap();
@@ -225,17 +320,26 @@ fn place(net: &mut Net<Node>, topology: &Topology, number: u8, setup: &Setup) ->
     let link = if topology.ipv4.is_empty() { topology.access } else { Link::PERFECT };
     let mut config = setup.config.clone();
     let stun: SocketAddr = SERVER.parse().unwrap();
-    config = config.gather(GatherConfig::new().server(stun));
+    let gather = setup.stun.iter().fold(GatherConfig::new(), |gather, server| gather.server(*server));
+    config = config.gather(gather.server(stun));
+    config = setup.turn.iter().cloned().fold(config, ConnectConfig::turn);
     if setup.has_relay {
-        let credential = Credential::long_term("ann", "secret");
-        config = config.turn(ClientConfig::new(stun, credential).protocol(setup.relay_protocol));
+        let good = || ClientConfig::new(stun, credential()).protocol(setup.relay_protocol);
+        config = config.turn(setup.good.clone().unwrap_or_else(good));
     }
     if setup.relay_only {
         config = config.relay_only();
     }
     let machine = Either::First(Connection::new(config).unwrap());
-    let host = net.add_host(outside, &format!("host {number}"), &[address], &link, machine);
-    (host, Interface::new("eth0", address).default_route())
+    let mut addresses = vec![address];
+    addresses.extend(setup.is_dual.then(|| ip(&format!("2a00:60::{number}"))));
+    let host = net.add_host(outside, &format!("host {number}"), &addresses, &link, machine);
+    let interfaces = addresses.into_iter().map(|address| Interface::new("eth0", address).default_route());
+    (host, interfaces.collect(), outside)
+}
+
+pub(crate) fn credential() -> Credential {
+    Credential::long_term("ann", "secret of ann")
 }
 
 const fn translates(barrier: &Barrier) -> bool {

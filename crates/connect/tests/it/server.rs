@@ -15,11 +15,22 @@ pub(crate) enum Refusal {
     Silence,
 }
 
+/// The reaction to authenticated Allocate requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allocates {
+    Serves,
+    /// An authenticated error response with this code.
+    Code(u16),
+    /// Bytes that are no STUN message, to every datagram.
+    Garbage,
+}
+
 /// A server behind a filter of requests.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) server: Server,
     pub(crate) refused: Vec<(IpAddr, Refusal)>,
+    pub(crate) allocates: Allocates,
     /// The times of the requests for permissions and channels, with their peers.
     pub(crate) requests: Vec<(u64, Method, SocketAddr)>,
     out: Outbox<Never>,
@@ -27,27 +38,45 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(config: &ServerConfig) -> Self {
-        Self { server: Server::new(config).unwrap(), refused: vec![], requests: vec![], out: Outbox::new() }
+        let (server, allocates) = (Server::new(config).unwrap(), Allocates::Serves);
+        Self { server, refused: vec![], allocates, requests: vec![], out: Outbox::new() }
     }
 
     /// Handles a request of a refused peer; returns whether it was one.
     fn refuses(&mut self, cx: &Cx<'_>, datagram: &Datagram<'_>) -> bool {
+        if self.allocates == Allocates::Garbage {
+            let transmit = Transmit::new(datagram.socket, datagram.remote, vec![0xff; 40].into());
+            self.out.push(Output::Transmit(transmit));
+            return true;
+        }
         let Ok(message) = Message::decode(datagram.payload) else { return false };
+        if let Allocates::Code(code) = self.allocates
+            && message.method() == Method::ALLOCATE
+            && message.has(AttributeType::NONCE)
+        {
+            self.refuse(datagram, &message, code);
+            return true;
+        }
         let Some(peer) = message.xor_peer_address().filter(|_| message.class() == Class::Request) else { return false };
         let at = u64::try_from(cx.now().since_origin().as_millis()).unwrap();
         self.requests.push((at, message.method(), peer));
         let Some(&(_, refusal)) = self.refused.iter().find(|(ip, _)| *ip == peer.ip()) else { return false };
         if let Refusal::Code(code) = refusal {
-            let key = IntegrityKey::long_term_sha256("ann", "example.org", "secret of ann");
-            let mut buffer = [0; 500];
-            let (method, id) = (message.method(), message.transaction_id());
-            let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, method, id).unwrap();
-            writer.add(&Attribute::ErrorCode(ErrorCode::recommended(code).unwrap())).unwrap();
-            let response = writer.message_integrity_sha256(&key).unwrap().finish().to_vec();
-            let transmit = Transmit::new(datagram.socket, datagram.remote, response.into());
-            self.out.push(Output::Transmit(transmit));
+            self.refuse(datagram, &message, code);
         }
         true
+    }
+
+    /// Sends an authenticated error response.
+    fn refuse(&mut self, datagram: &Datagram<'_>, message: &Message<'_>, code: u16) {
+        let key = IntegrityKey::long_term_sha256("ann", "example.org", "secret of ann");
+        let mut buffer = [0; 500];
+        let (method, id) = (message.method(), message.transaction_id());
+        let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, method, id).unwrap();
+        writer.add(&Attribute::ErrorCode(ErrorCode::recommended(code).unwrap())).unwrap();
+        let response = writer.message_integrity_sha256(&key).unwrap().finish().to_vec();
+        let transmit = Transmit::new(datagram.socket, datagram.remote, response.into());
+        self.out.push(Output::Transmit(transmit));
     }
 }
 

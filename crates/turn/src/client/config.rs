@@ -113,6 +113,13 @@ impl ClientConfig {
         self
     }
 
+    /// Returns the same configuration with this credential.
+    #[must_use]
+    pub fn with_credential(mut self, credential: Credential) -> Self {
+        self.credential = credential;
+        self
+    }
+
     /// Returns the same configuration over this protocol: `Udp`, `Tcp` or `Tls`.
     #[must_use]
     pub const fn protocol(mut self, protocol: Protocol) -> Self {
