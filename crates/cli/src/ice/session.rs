@@ -69,7 +69,8 @@ pub(super) struct Session {
     has_ended: bool,
     /// The description that is due: it waits for the candidates if they are not trickled.
     due: Option<Role>,
-    has_offered: bool,
+    /// The username fragments of the offers whose answers have not arrived, and of the last offer.
+    offers: Vec<Box<str>>,
     /// Whether the current credentials were written in a description. Candidates before it are in the description.
     is_described: bool,
     session: u64,
@@ -115,7 +116,7 @@ impl Session {
             candidates: Vec::new(),
             has_ended: false,
             due: None,
-            has_offered: false,
+            offers: Vec::new(),
             is_described: false,
             // A number of 62 bits (RFC 9429 §5.2.1).
             session: u64::from_be_bytes(number) >> 2,
@@ -156,14 +157,19 @@ impl Session {
         match message {
             Incoming::Start(_) => return Err(SessionError::Started),
             Incoming::Offer { sdp } => {
-                self.read(&sdp)?;
+                // If the peer offers too, it may not answer the offers of this side.
+                let earlier = self.offers.len().saturating_sub(1);
+                self.offers.drain(..earlier);
+                self.read(&sdp, None)?;
                 self.describe(Role::Answer);
             }
             Incoming::Answer { sdp } => {
-                if !self.has_offered {
-                    return Err(SessionError::NoOffer);
+                // Offers are answered in their order (RFC 3264 §4).
+                let answered = self.offers.first().cloned().ok_or(SessionError::NoOffer)?;
+                if self.offers.len() > 1 {
+                    self.offers.remove(0);
                 }
-                self.read(&sdp)?;
+                self.read(&sdp, Some(&answered))?;
             }
             Incoming::Candidate { candidate, mid, index } => {
                 // An empty candidate is the end of the candidates of a page (RFC 8838 §13).
@@ -192,9 +198,10 @@ impl Session {
         Ok(())
     }
 
-    /// Reads a description of the peer. New credentials are a restart of the peer.
-    fn read(&mut self, sdp: &str) -> Result<(), SessionError> {
-        let description::Read { description, unreadable, layout, dtls } = description::read(sdp)?;
+    /// Reads a description of the peer. New credentials are a restart of the peer. An answer to an earlier offer is not used.
+    fn read(&mut self, sdp: &str, answered: Option<&str>) -> Result<(), SessionError> {
+        let description::Read { mut description, unreadable, layout, dtls } = description::read(sdp)?;
+        description.answers = answered.map(Into::into);
         self.layout = layout;
         self.dtls = dtls.or(self.dtls);
         for why in unreadable {
@@ -202,7 +209,10 @@ impl Session {
         }
         let before = self.credentials();
         self.driver.with(|connection, cx| connection.set_remote(cx, 0, description))?;
-        self.awaits_description = false;
+        self.awaits_description = self.driver.with(|connection, _| connection.agent().remote_credentials(0).is_none());
+        if self.awaits_description {
+            self.out.push(Outgoing::log("an answer to an earlier offer is not used"));
+        }
         if self.credentials() != before {
             // The peer has restarted ICE. The candidates of this side follow again.
             self.renew();
@@ -256,7 +266,9 @@ impl Session {
             Role::Offer => Outgoing::Offer { sdp },
             Role::Answer => Outgoing::Answer { sdp },
         });
-        self.has_offered |= role == Role::Offer;
+        if role == Role::Offer {
+            self.offers.push(credentials.ufrag().into());
+        }
     }
 
     /// Handles an event of the connection. Returns a name to resolve, if there is one.
