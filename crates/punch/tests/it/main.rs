@@ -1,1 +1,3 @@
 //! Peers, NATs and the introducer in virtual time.
+
+mod rendezvous;
