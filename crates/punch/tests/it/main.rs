@@ -7,8 +7,7 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
-extern crate alloc;
-
 mod figures;
 mod oracle;
+mod rendezvous;
 mod world;
