@@ -7,8 +7,7 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
-extern crate alloc;
-
 mod figures;
+mod guesses;
 mod oracle;
 mod world;
