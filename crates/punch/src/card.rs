@@ -183,9 +183,9 @@ fn known_ports(ports: PortAllocation, found: &Conclusion<PortAllocation>) -> Por
         PortAllocation::Random => return Ports::Random,
         PortAllocation::Block { size } => size.max(1),
     };
-    let seen = found.evidence.iter().filter_map(|evidence| match evidence {
-        Evidence::Mapped { external, .. } => Some(external.port()),
-        _ => None,
+    let seen = found.evidence.iter().filter_map(|evidence| {
+        let Evidence::Mapped { external, .. } = evidence else { return None };
+        Some(external.port())
     });
     // The discovery finds blocks that begin at a multiple of their size.
     let block = seen.clone().min().map(|low| low / size * size);

@@ -212,6 +212,16 @@ impl Puncher {
         }
     }
 
+    /// Whether an authentic packet of the peer came in the current attempt.
+    #[must_use]
+    pub const fn is_heard(&self) -> bool {
+        match &self.state {
+            State::Punching(punching) => punching.is_heard,
+            State::Connected(_) => true,
+            State::Idle | State::Waiting | State::Ended => false,
+        }
+    }
+
     fn owns(&self, socket: SocketId) -> bool {
         self.config.sockets.contains(socket) || self.extra.iter().any(|extra| extra.socket == socket)
     }

@@ -46,6 +46,14 @@ impl Puncher {
         if matches!(self.state, State::Punching(_)) {
             self.round = self.round.max(probe.round);
         }
+        if probe.is_heard
+            && probe.round == self.round
+            && let Some(entry) = self.table.get_mut(path)
+            && (entry.sends > 0 || entry.is_heard)
+        {
+            // Packets went to this address, and the peer got one.
+            entry.is_confirmed = true;
+        }
         self.respond(cx, path, probe);
         self.hear(cx, path);
         let State::Punching(punching) = &mut self.state else { return Verdict::Mine };
@@ -115,6 +123,7 @@ impl Puncher {
                 is_response: true,
                 is_first: self.config.is_first,
                 is_selected: false,
+                is_heard: true,
                 round: self.round,
                 ..probe
             };

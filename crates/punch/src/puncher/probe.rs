@@ -6,13 +6,14 @@
 //! ```text
 //!  0                   1                   2                   3
 //! +---------------+---------------+-------------------------------+
-//! | 1: first side | 1: selected   |             round             |
+//! | 1: first side |     flags     |             round             |
 //! +---------------+---------------+-------------------------------+
 //! ```
 //!
 //! * The first byte names the side of the sender. A side drops messages of its own side, so a reflected probe is no
 //!   probe of the peer.
-//! * *Selected* says that the sender has chosen the path. Only the first side chooses.
+//! * Flag 1, *selected*: the sender has chosen the path. Only the first side chooses.
+//! * Flag 2, *heard*: an authentic packet of the peer came to the sender on this path.
 //! * The *round* counts the losses of the path. A higher round says that the sender punches again.
 //!
 //! A response shows that the path of its request works in one direction: only the peer has the key, and the transaction
@@ -38,6 +39,7 @@ pub(super) struct Probe {
     /// Whether the sender is the first side.
     pub(super) is_first: bool,
     pub(super) is_selected: bool,
+    pub(super) is_heard: bool,
     pub(super) round: u16,
 }
 
@@ -61,7 +63,7 @@ impl Probe {
         let class = if self.is_response { Class::SuccessResponse } else { Class::Request };
         let mut writer = Writer::new(&mut buffer, class, METHOD?, self.id).ok()?;
         let [high, low] = self.round.to_be_bytes();
-        let value = [u8::from(self.is_first), u8::from(self.is_selected), high, low];
+        let value = [u8::from(self.is_first), u8::from(self.is_selected) | u8::from(self.is_heard) << 1, high, low];
         writer.add(&Attribute::Unknown { kind: PUNCH, value: &value }).ok()?;
         Some(Bytes::copy_from_slice(writer.message_integrity(key.integrity()).ok()?.finish()))
     }
@@ -81,15 +83,15 @@ impl Probe {
             Class::SuccessResponse => true,
             Class::Indication | Class::ErrorResponse => return Decoded::Invalid,
         };
-        let Some(Ok(Attribute::Unknown { value: &[first, selected, high, low], .. })) = verified.attribute(PUNCH)
-        else {
+        let Some(Ok(Attribute::Unknown { value: &[first, flags, high, low], .. })) = verified.attribute(PUNCH) else {
             return Decoded::Invalid;
         };
         Decoded::Probe(Self {
             id: verified.transaction_id(),
             is_response,
             is_first: first & 1 == 1,
-            is_selected: selected & 1 == 1,
+            is_selected: flags & 1 == 1,
+            is_heard: flags & 2 == 2,
             round: u16::from_be_bytes([high, low]),
         })
     }
@@ -101,14 +103,14 @@ mod tests {
     use portolan_stun::demux::Protocol;
 
     fn probe() -> Probe {
-        Probe { id: [7; 12].into(), is_response: false, is_first: true, is_selected: true, round: 258 }
+        Probe { id: [7; 12].into(), is_response: false, is_first: true, is_selected: true, is_heard: false, round: 258 }
     }
 
     #[test]
     fn a_probe_round_trips_and_begins_like_stun() {
         let key = SessionKey::new(b"secret", &[1; 16]);
-        for is_response in [false, true] {
-            let sent = Probe { is_response, ..probe() };
+        for (is_response, is_selected) in [(false, true), (true, false)] {
+            let sent = Probe { is_response, is_selected, is_heard: is_response, ..probe() };
             let bytes = sent.encode(&key).unwrap();
             assert_eq!((bytes.len(), Protocol::of(&bytes)), (LENGTH, Some(Protocol::Stun)));
             assert_eq!(Probe::decode(&bytes, &key), Decoded::Probe(sent));

@@ -38,7 +38,13 @@ impl Puncher {
     fn open_sockets(&mut self, cx: &mut Cx<'_>) {
         let needed = self.schedule.stages.iter().find_map(|stage| match stage.strategy {
             Strategy::Birthday { hard: Side::Own, sockets, .. } => Some(sockets),
-            _ => None,
+            Strategy::Birthday { hard: Side::Peer, .. }
+            | Strategy::Predict { .. }
+            | Strategy::Ipv6
+            | Strategy::LocalNetwork
+            | Strategy::Reversal
+            | Strategy::Simultaneous
+            | Strategy::AnswerSource => None,
         });
         let remote = self.config.peer.reflexive;
         let any = match remote {
@@ -96,24 +102,29 @@ impl Puncher {
         let (first, packet) = (cx.now() + SOON, packet(&self.config.conditions));
         self.timers.insert(cx.now() + lasts, Timer::Stage);
         match strategy {
-            // Another address would take the next port of the sequence.
-            Strategy::Predict { .. } => self.schedule_probe(first, self.config.peer.reflexive),
-            Strategy::Birthday { .. } => {}
-            _ => {
-                let targets = self.schedule.targets.clone();
-                for (n, remote) in (0..).zip(targets) {
-                    self.schedule_probe(first + STAGGER * n, remote);
+            Strategy::Predict { hard, .. } => {
+                // Another address would take the next port of the sequence.
+                self.schedule_probe(first, self.config.peer.reflexive);
+                if hard == Side::Peer {
+                    self.timers.insert(first, Timer::Spray);
                 }
             }
-        }
-        match strategy {
-            Strategy::Predict { hard: Side::Peer, .. } | Strategy::Birthday { hard: Side::Own, .. } => {
+            Strategy::Birthday { hard: Side::Own, .. } => {
                 self.timers.insert(first, Timer::Spray);
             }
             Strategy::Birthday { hard: Side::Peer, sockets, first: low, last, .. } => {
                 self.timers.insert(first + probe_delay(sockets, PortRange::new(low, last), packet), Timer::Spray);
             }
-            _ => {}
+            Strategy::Ipv6
+            | Strategy::LocalNetwork
+            | Strategy::Reversal
+            | Strategy::Simultaneous
+            | Strategy::AnswerSource => {
+                let targets = self.schedule.targets.clone();
+                for (n, remote) in (0..).zip(targets) {
+                    self.schedule_probe(first + STAGGER * n, remote);
+                }
+            }
         }
     }
 
@@ -232,8 +243,9 @@ impl Puncher {
         let id = entry.id.unwrap_or_default();
         entry.sends = entry.sends.saturating_add(1);
         entry.sent_at = Some(cx.now());
-        let sends = entry.sends;
-        let probe = Probe { id, is_response: false, is_first: self.config.is_first, is_selected, round: self.round };
+        let (sends, is_heard) = (entry.sends, entry.is_heard);
+        let (is_first, round) = (self.config.is_first, self.round);
+        let probe = Probe { id, is_response: false, is_first, is_selected, is_heard, round };
         let Some(payload) = probe.encode(&self.config.key) else { return Ok(()) };
         let mut transmit = Transmit::new(path.socket, path.remote, payload);
         if let (1, Some(hop_limit)) = (sends, self.config.opener_hop_limit) {
@@ -251,24 +263,30 @@ impl Puncher {
         if punching.is_heard {
             return;
         }
+        let n = punching.sprayed;
         let path = match strategy {
-            Strategy::Birthday { hard: Side::Own, sockets, .. } if punching.sprayed < sockets => {
-                match self.extra.get(usize::from(punching.sprayed)) {
-                    Some(extra) if extra.is_open => {
-                        Some(Path { socket: extra.socket, remote: self.config.peer.reflexive })
+            Strategy::Birthday { hard: Side::Own, sockets, .. } if n < sockets => {
+                match self.extra.get(usize::from(n)) {
+                    Some(Extra { socket, is_open: true }) => {
+                        Some(Path { socket: *socket, remote: self.config.peer.reflexive })
                     }
                     Some(_) => None,
                     None => return,
                 }
             }
-            Strategy::Birthday { hard: Side::Peer, probes, first, last, .. } if punching.sprayed < probes => {
-                let port = nth_port(PortRange::new(first, last), punching.order, punching.sprayed.into());
-                self.main_path(port)
+            Strategy::Birthday { hard: Side::Peer, probes, first, last, .. } if n < probes => {
+                self.main_path(nth_port(PortRange::new(first, last), punching.order, n.into()))
             }
-            Strategy::Predict { hard: Side::Peer, step, window } if punching.sprayed < window => {
-                self.main_path(predicted(self.config.peer.reflexive.port(), step, punching.sprayed + 1))
+            Strategy::Predict { hard: Side::Peer, step, window } if n < window => {
+                self.main_path(predicted(self.config.peer.reflexive.port(), step, n + 1))
             }
-            _ => return,
+            Strategy::Birthday { .. }
+            | Strategy::Predict { .. }
+            | Strategy::Ipv6
+            | Strategy::LocalNetwork
+            | Strategy::Reversal
+            | Strategy::Simultaneous
+            | Strategy::AnswerSource => return,
         };
         let sent = path.map_or(Ok(()), |path| self.send(cx, path, false));
         let next = match sent {

@@ -86,7 +86,12 @@ fn guess(strategy: Strategy, conditions: &Conditions) -> Stage {
             let delay = probe_delay(sockets, PortRange::new(first, last), packet);
             delay + packet * u32::from(probes.max(sockets)) + TAIL
         }
-        _ => PREDICT,
+        Strategy::Predict { .. } => PREDICT,
+        Strategy::Ipv6
+        | Strategy::LocalNetwork
+        | Strategy::Reversal
+        | Strategy::Simultaneous
+        | Strategy::AnswerSource => DIRECT,
     };
     Stage { strategy, lasts }
 }
@@ -109,7 +114,12 @@ fn cost(stages: &[Stage], targets: usize, is_hard: bool, conditions: &Conditions
             | Strategy::Predict { hard: Side::Peer, window: more, .. } => {
                 (sessions, probes) = (sessions + more, probes + more);
             }
-            _ => {}
+            Strategy::Predict { hard: Side::Own, .. }
+            | Strategy::Ipv6
+            | Strategy::LocalNetwork
+            | Strategy::Reversal
+            | Strategy::Simultaneous
+            | Strategy::AnswerSource => {}
         }
     }
     let sessions = sessions.min(conditions.budget.sessions);

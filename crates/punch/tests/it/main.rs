@@ -8,6 +8,7 @@
 )]
 
 mod figures;
+mod guesses;
 mod oracle;
 mod rendezvous;
 mod world;

@@ -54,6 +54,8 @@ pub(crate) fn card(nat: &TranslatorConfig) -> Card {
 pub(crate) struct Node {
     pub(crate) socket: Option<SocketId>,
     pub(crate) puncher: Option<Puncher>,
+    /// The time of the first authentic packet of the peer.
+    pub(crate) heard: Option<Instant>,
     /// The mean time between two flows.
     flows: Option<Duration>,
     next_flow: Option<Instant>,
@@ -103,7 +105,11 @@ impl Machine for Node {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         if let Some(puncher) = &mut self.puncher {
-            return puncher.handle(cx, input);
+            let verdict = puncher.handle(cx, input);
+            if puncher.is_heard() {
+                self.heard.get_or_insert(cx.now());
+            }
+            return verdict;
         }
         match input {
             Input::Socket(socket, SocketEvent::Opened { .. }) => {
@@ -167,6 +173,7 @@ pub(crate) struct Run {
     /// The time from the introduction to the connection of each side.
     pub(crate) connected: [Option<Duration>; 2],
     /// The time from the introduction to the first authentic packet of the peer, each side.
+    pub(crate) heard: [Option<Duration>; 2],
     pub(crate) paths: [Option<Path>; 2],
     /// The packets that each side sent since the introduction.
     pub(crate) packets: [u64; 2],
@@ -178,6 +185,11 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn is_connected(&self) -> bool {
         self.connected.iter().all(Option::is_some)
+    }
+
+    /// The time at which each side had a packet of the other.
+    pub(crate) fn punched(&self) -> Option<Duration> {
+        Some(self.heard[0]?.max(self.heard[1]?))
     }
 
     /// The time at which both sides were connected.
@@ -297,6 +309,7 @@ impl World {
         let after = self.counts();
         let mut run = Run {
             connected: [None; 2],
+            heard: self.hosts.map(|host| self.net.machine(host).unwrap().heard.map(|at| at - began)),
             paths: [None; 2],
             packets: [0, 1].map(|n| after[n].0 - before[n].0),
             mappings: [0, 1].map(|n| after[n].1 - before[n].1),
