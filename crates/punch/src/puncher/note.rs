@@ -96,7 +96,7 @@ impl Explain for PunchNote {
             Self::Dropped { why: DropReason::NotAuthentic, .. } => "dropped-not-authentic",
             Self::Dropped { why: DropReason::OwnSide, .. } => "dropped-own-side",
             Self::Dropped { why: DropReason::Unexpected, .. } => "dropped-unexpected",
-            Self::Dropped { why: DropReason::QueueFull, .. } => "dropped-queue-full",
+            Self::Dropped { why: DropReason::QueueFull, .. } => "dropped-data-queue-full",
             Self::Withheld { why: WithholdReason::Entries, .. } => "withheld-entries",
             Self::Withheld { why: WithholdReason::Rate, .. } => "withheld-rate",
             Self::Withheld { why: WithholdReason::QueueFull, .. } => "withheld-queue-full",
