@@ -1,6 +1,6 @@
 //! Failures from the field: changed networks, lost allocations, short-lived mappings and credentials, and bad servers.
 
-use crate::pair::{ONE, Pair, SERVER, SERVER_V6, Setup, Side, credential};
+use crate::pair::{ONE, Pair, SERVERS, Setup, Side, credential};
 use crate::server::{Allocates, Refusal};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -79,7 +79,7 @@ fn rfc8445_5_1_1_4_data_flows_again_by_two_seconds_when_a_family_goes_away_and_c
             for is_v4_kept in [false, true] {
                 let context = format!("{policy:?} relay only: {relay_only}, IPv4 is kept: {is_v4_kept}");
                 // The first server of the relay is that of the family that goes away.
-                let servers = if is_v4_kept { [SERVER_V6, SERVER] } else { [SERVER, SERVER_V6] }.map(addr);
+                let servers = if is_v4_kept { [SERVERS[1], SERVERS[0]] } else { SERVERS }.map(addr);
                 let good = ClientConfig::new(servers[0], credential()).or_server(servers[1]);
                 let signalling = Duration::from_millis(50);
                 let config = with_policy(policy);
@@ -191,7 +191,7 @@ fn rfc8656_3_1_a_late_answer_finds_the_mapping_to_the_server_alive() {
 #[test]
 fn rfc8656_7_new_credentials_before_the_expiry_and_a_restart_lose_no_data() {
     for policy in POLICIES {
-        let good = ClientConfig::new(addr(SERVER), credential()).expires(120 * S);
+        let good = ClientConfig::new(addr(SERVERS[0]), credential()).expires(120 * S);
         let setup = Setup { relay_only: true, good: Some(good), config: with_policy(policy), ..Setup::default() };
         let mut pair = Pair::new(5, &topology(Preset::Home), &topology(Preset::Home), &setup);
         connect(&mut pair);
@@ -303,7 +303,7 @@ fn rfc8445_5_1_1_2_bad_servers_do_not_delay_the_candidates_of_a_good_one() {
         ("50.0.1.3:3478", Some(Allocates::Code(403)), "ann"),
         ("50.0.1.4:3478", Some(Allocates::Code(486)), "ann"),
         ("50.0.1.5:3478", Some(Allocates::Garbage), "ann"),
-        (SERVER_V6, None, "ann"),
+        (SERVERS[1], None, "ann"),
     ];
     let setup = Setup {
         stun: bad.iter().filter(|(_, server, _)| *server != Some(Allocates::Serves)).map(|(at, ..)| addr(at)).collect(),

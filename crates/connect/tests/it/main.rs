@@ -9,6 +9,7 @@ extern crate alloc;
 mod connecting;
 mod connection_laws;
 mod direct;
+mod faults;
 mod fields;
 mod lab;
 mod laws;

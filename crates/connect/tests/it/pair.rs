@@ -13,8 +13,8 @@ use portolan_stun_agent::{Authenticator, Credential, Users};
 use portolan_turn::{ClientConfig, ServerCommand, ServerConfig};
 
 pub(crate) const ONE: ComponentId = ComponentId::new(0, 1);
-pub(crate) const SERVER: &str = "50.0.0.1:3478";
-pub(crate) const SERVER_V6: &str = "[2a00:50::1]:3478";
+/// The address of the server, IPv4 and IPv6.
+pub(crate) const SERVERS: [&str; 2] = ["50.0.0.1:3478", "[2600:50::1]:3478"];
 
 pub(crate) type Node = Either<Connection, Gate>;
 
@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) has_relay: bool,
     pub(crate) relay_protocol: Protocol,
     pub(crate) relay_only: bool,
+    /// Whether all addresses are IPv6. The barriers are those of IPv4.
+    pub(crate) is_ipv6: bool,
     pub(crate) signalling: Duration,
     pub(crate) config: ConnectConfig,
     /// The servers that are asked before the good one.
@@ -59,6 +61,7 @@ impl Default for Setup {
             has_relay: true,
             relay_protocol: Protocol::Udp,
             relay_only: false,
+            is_ipv6: false,
             signalling: Duration::ZERO,
             config: ConnectConfig::new(),
             stun: vec![],
@@ -72,6 +75,7 @@ impl Default for Setup {
 pub(crate) struct Pair {
     pub(crate) net: Net<Node>,
     pub(crate) server: HostId,
+    server_config: ServerConfig,
     hosts: [HostId; 2],
     pub(crate) interfaces: [Vec<Interface>; 2],
     /// The segments of the hosts.
@@ -87,22 +91,31 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn server() -> ServerConfig {
+impl Setup {
+    fn server(&self) -> SocketAddr {
+        SERVERS[usize::from(self.is_ipv6)].parse().unwrap()
+    }
+}
+
+/// The configuration of the server: on this address, and on the IPv6 address too.
+fn server(address: SocketAddr, is_dual: bool) -> ServerConfig {
     let mut users = Users::long_term("example.org");
     users.add("ann", "secret of ann").unwrap();
     let credentials = Authenticator::long_term("example.org", &[7; 32], users).unwrap();
-    let address = SERVER.parse().unwrap();
     let config = ServerConfig::new(credentials.nonce_lifetime(Duration::from_secs(1_000_000)));
-    let config = config.listen_udp(address).listen(Protocol::TcpListen, address).relay(ip("50.0.0.1"));
-    config.listen_udp(SERVER_V6.parse().unwrap()).rate(None)
+    let config = config.listen_udp(address).listen(Protocol::TcpListen, address).relay(address.ip()).rate(None);
+    if is_dual { config.listen_udp(SERVERS[1].parse().unwrap()) } else { config }
 }
 
 impl Pair {
     pub(crate) fn new(seed: u64, left: &Topology, right: &Topology, setup: &Setup) -> Self {
         let mut net = Net::new(seed);
         let internet = net.internet();
-        let machine = Either::Second(Gate::new(&server()));
-        let server = net.add_host(internet, "server", &[ip("50.0.0.1"), ip("2a00:50::1")], &Link::PERFECT, machine);
+        let server_config = server(setup.server(), setup.is_dual);
+        let machine = Either::Second(Gate::new(&server_config));
+        let mut addresses = vec![setup.server().ip()];
+        addresses.extend(setup.is_dual.then(|| SERVERS[1].parse::<SocketAddr>().unwrap().ip()));
+        let server = net.add_host(internet, "server", &addresses, &Link::PERFECT, machine);
         assert!(net.command(server, Either::Second(ServerCommand::Start)).is_ok());
         let sides = [(left, 1), (right, 2)].map(|(topology, number)| place(&mut net, topology, number, setup));
         let [(left, left_interfaces, left_inside), (right, right_interfaces, right_inside)] = sides;
@@ -111,6 +124,7 @@ impl Pair {
         Self {
             net,
             server,
+            server_config,
             hosts: [left, right],
             interfaces,
             inside,
@@ -212,7 +226,7 @@ impl Pair {
     /// Replaces the server by a new one, which has no allocation.
     pub(crate) fn restart_server(&mut self) {
         let _stopped = self.net.command(self.server, Either::Second(ServerCommand::Stop));
-        let _old = self.net.replace(self.server, Either::Second(Gate::new(&server())));
+        let _old = self.net.replace(self.server, Either::Second(Gate::new(&self.server_config)));
         assert!(self.net.command(self.server, Either::Second(ServerCommand::Start)).is_ok());
     }
 
@@ -306,33 +320,44 @@ impl Pair {
 
 /// Places a connection behind the barriers of a topology.
 fn place(net: &mut Net<Node>, topology: &Topology, number: u8, setup: &Setup) -> (HostId, Vec<Interface>, SegmentId) {
+    let address = |ipv4: [u8; 4], ipv6: [u16; 4]| {
+        let [network, site, a, b] = ipv6;
+        if setup.is_ipv6 { IpAddr::from([network, site, 0, 0, 0, 0, a, b]) } else { IpAddr::from(ipv4) }
+    };
+    let side = u16::from(number);
     let mut outside: SegmentId = net.internet();
-    for (depth, barrier) in topology.ipv4.iter().rev().enumerate() {
-        let depth = u8::try_from(depth).unwrap();
-        let address = if depth == 0 { [85, 0, 0, number] } else { [100, 64, number, depth] };
+    for (depth, barrier) in (0_u8..).zip(topology.ipv4.iter().rev()) {
+        let own = if depth == 0 {
+            address([85, 0, 0, number], [0x2600, 0x85, 0, side])
+        } else {
+            address([100, 64, number, depth], [0xfd00, 64, side, depth.into()])
+        };
         // The link to the Internet is that of the outermost gateway.
         let link = if depth == 0 { topology.access } else { Link::PERFECT };
-        let gateway = Gateway::new(&format!("nat {number}.{depth}"), [IpAddr::from(address)], *barrier);
+        let gateway = Gateway::new(&format!("nat {number}.{depth}"), [own], *barrier).ipv6(*barrier);
         outside = net.add_gateway(outside, gateway, &link);
     }
-    let is_translated = topology.ipv4.iter().any(translates);
-    let address = IpAddr::from(if is_translated { [10, 0, number, 2] } else { [60, 0, 0, number] });
+    let own = if topology.ipv4.iter().any(translates) {
+        address([10, 0, number, 2], [0xfd00, 10, side, 2])
+    } else {
+        address([60, 0, 0, number], [0x2600, 0x60, 0, side])
+    };
     let link = if topology.ipv4.is_empty() { topology.access } else { Link::PERFECT };
     let mut config = setup.config.clone();
-    let stun: SocketAddr = SERVER.parse().unwrap();
+    let stun = setup.server();
     let gather = setup.stun.iter().fold(GatherConfig::new(), |gather, server| gather.server(*server));
     config = config.gather(gather.server(stun));
     config = setup.turn.iter().cloned().fold(config, ConnectConfig::turn);
     if setup.has_relay {
-        let good = || ClientConfig::new(stun, credential()).protocol(setup.relay_protocol);
+        let good = || ClientConfig::new(stun, credential()).protocol(setup.relay_protocol).dual();
         config = config.turn(setup.good.clone().unwrap_or_else(good));
     }
     if setup.relay_only {
         config = config.relay_only();
     }
     let machine = Either::First(Connection::new(config).unwrap());
-    let mut addresses = vec![address];
-    addresses.extend(setup.is_dual.then(|| ip(&format!("2a00:60::{number}"))));
+    let mut addresses = vec![own];
+    addresses.extend(setup.is_dual.then(|| ip(&format!("2600:60::{number}"))));
     let host = net.add_host(outside, &format!("host {number}"), &addresses, &link, machine);
     let interfaces = addresses.into_iter().map(|address| Interface::new("eth0", address).default_route());
     (host, interfaces.collect(), outside)

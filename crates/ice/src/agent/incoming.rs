@@ -326,7 +326,7 @@ impl Agent {
         let pair = self.remotes.find(component, remote).and_then(|remote| self.set.find(local, remote));
         let record = pair.and_then(|pair| self.set.record(pair));
         !self.session.role.is_controlling()
-            && record.is_some_and(|record| record.failure == Some(PairFailure::Nomination))
+            && record.is_some_and(|record| record.failure == Some(PairFailure::NotFollowed))
     }
 
     /// A lite agent has no checks: the nominated pair is valid at once (§7.3.2).

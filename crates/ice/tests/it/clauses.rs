@@ -296,7 +296,7 @@ fn rfc7675_5_2_requests_on_a_nominated_pair_that_failed_get_403() {
     assert_eq!(solo.request(PEER, &check), Some((Class::SuccessResponse, 0)));
     solo.run(50 * MS);
     solo.respond(PEER, Err(400));
-    assert_eq!(pair(&solo, PEER).unwrap().failure, Some(PairFailure::Nomination));
+    assert_eq!(pair(&solo, PEER).unwrap().failure, Some(PairFailure::NotFollowed));
     for nominates in [false, true] {
         let check = solo.valid_check(2, nominates);
         assert_eq!(solo.request(PEER, &check), Some((Class::ErrorResponse, 403)));
