@@ -321,7 +321,7 @@ fn late_direct(policy: Policy, dead: u16, is_reachable: bool) -> Lab {
     }
     lab.run(ms(100));
     for nth in 0..dead {
-        let text = format!("9 1 UDP {} 60.0.1.{} 5000 typ host", 2_130_706_431 - u32::from(nth), nth + 1);
+        let text = format!("dead{nth} 1 UDP {} 60.0.1.{} 5000 typ host", 2_130_706_431 - u32::from(nth), nth + 1);
         lab.with(Side::Left, |agent, cx| agent.add_remote(cx, 0, &text.parse().unwrap())).unwrap();
     }
     for (side, (_, candidate)) in Side::BOTH

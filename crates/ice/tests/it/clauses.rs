@@ -325,9 +325,13 @@ fn rfc8445_8_1_2_pending_checks_end_with_the_nomination() {
         "2 1 UDP 2130706175 192.0.2.2 5000 typ host",
         "3 1 UDP 2130705919 192.0.2.3 5000 typ host",
     ]);
-    solo.respond(PEER, Ok(addr(LOCAL)));
-    solo.run(50 * MS);
-    solo.respond(PEER, Ok(addr(LOCAL)));
+    // The checks of all pairs are pending.
+    solo.run(100 * MS);
+    assert_eq!(solo.requests(), 3);
+    for _ in 0..2 {
+        solo.respond("192.0.2.3:5000", Ok(addr(LOCAL)));
+        solo.run(50 * MS);
+    }
     assert_eq!(solo.agent.state(), AgentState::Completed);
     solo.sent.clear();
     solo.run(3 * S);
