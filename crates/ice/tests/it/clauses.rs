@@ -386,6 +386,25 @@ fn rfc8445_9_a_restart_changes_both_credentials_and_keeps_role_and_tie_breaker()
     }
 }
 
+/// After a restart the answer to the earlier description arrives, and then the answer to the current one.
+#[test]
+fn rfc8445_9_an_answer_to_an_earlier_description_is_not_used() {
+    let mut solo = Solo::new(true, AgentConfig::new());
+    let credentials = portolan_ice::Credentials::new(UFRAG, PASSWORD).unwrap();
+    let answer = |solo: &Solo| {
+        let ufrag = solo.agent.credentials().unwrap().ufrag().to_string();
+        portolan_ice::RemoteDescription::new(credentials.clone()).answering(&ufrag)
+    };
+    let old = answer(&solo);
+    solo.with(|agent, cx| agent.restart(cx)).unwrap();
+    solo.with(|agent, cx| agent.set_remote(cx, 0, old)).unwrap();
+    assert_eq!(solo.agent.remote_credentials(0), None);
+    assert!(solo.has_note("description-old"));
+    let current = answer(&solo);
+    solo.with(|agent, cx| agent.set_remote(cx, 0, current)).unwrap();
+    assert_eq!(solo.agent.remote_credentials(0), Some(&credentials));
+}
+
 /// The credentials have 8 and 24 random characters of 6 bits.
 #[test]
 fn rfc8445_5_3_the_credentials_have_enough_random_bits() {
