@@ -11,6 +11,7 @@ pub mod explain;
 pub mod lifetime;
 mod peer;
 mod position;
+pub mod rendezvous;
 pub mod responder;
 pub mod sdp_answer;
 pub mod sdp_candidate;
@@ -33,7 +34,7 @@ pub mod turn_server;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 21] = [
+pub const ALL: [Target; 22] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -55,4 +56,5 @@ pub const ALL: [Target; 21] = [
     ("turn_server", turn_server::run),
     ("turn_client", turn_client::run),
     ("turn_audit", turn_audit::run),
+    ("rendezvous", rendezvous::run),
 ];
