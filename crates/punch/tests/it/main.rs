@@ -1,3 +1,14 @@
 //! Peers, NATs and the introducer in virtual time.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail by panicking, as the tests do"
+)]
+
+mod figures;
+mod guesses;
+mod oracle;
 mod rendezvous;
+mod world;

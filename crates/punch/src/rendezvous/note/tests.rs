@@ -1,12 +1,11 @@
-//! Checks that every note of the rendezvous has a unique code, and that `docs/notes.md` lists it.
-
-mod notes;
+//! Checks that every note of the crate has a unique code, and that `docs/notes.md` lists it.
 
 use super::{ClientDropped, ClientNote, RequestRefusal, ServerDropped, ServerNote};
+use crate::notes::{self, Table, table};
+use crate::puncher::note::tests::puncher;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
-use notes::{Table, table};
 use portolan_stun::Message;
 use portolan_stun_agent::Mechanism;
 use portolan_stun_agent::authenticator::{Rejection, RejectionKind};
@@ -16,7 +15,7 @@ const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 
 
 #[test]
 fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
-    notes::assert_documented("punch", &[server(), client()]);
+    notes::assert_documented("punch", &[puncher(), server(), client()]);
 }
 
 fn server() -> Table {
