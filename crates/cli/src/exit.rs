@@ -81,9 +81,7 @@ const TABLE: [Row; 23] = [
             MEASURED,
             Some("a --require is not met"),
             Some("could not run: bad arguments, no server, no network, no usable response"),
-            Some(
-                "inconclusive, it is unknown whether a --require is met, a signal ended --lifetime, or a --card is local",
-            ),
+            Some("inconclusive, a --require is unknown, a signal ended --lifetime, or a --card is local"),
         ],
     },
     Row { command: "nat --watch", meanings: [ENDED, None, COULD_NOT_RUN, None] },
