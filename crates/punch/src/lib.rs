@@ -14,3 +14,5 @@ extern crate std;
 pub mod card;
 pub mod forecast;
 pub mod puncher;
+#[cfg(feature = "serde")]
+mod serialize;
