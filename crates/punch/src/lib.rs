@@ -3,6 +3,7 @@
 //! * [`card`]: the properties of a NAT as one line of text.
 //! * [`forecast`]: whether and how two hosts can connect, from their cards.
 //! * [`puncher`]: the machine that opens the path.
+//! * [`rendezvous`]: the introducer, and its client.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,6 +14,9 @@ extern crate std;
 
 pub mod card;
 pub mod forecast;
+#[cfg(test)]
+mod notes;
 pub mod puncher;
+pub mod rendezvous;
 #[cfg(feature = "serde")]
 mod serialize;

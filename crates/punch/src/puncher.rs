@@ -52,7 +52,7 @@ mod config;
 mod error;
 mod event;
 mod hear;
-mod note;
+pub(crate) mod note;
 mod pace;
 mod probe;
 mod run;

@@ -15,4 +15,5 @@ mod figures;
 mod guesses;
 mod laws;
 mod oracle;
+mod rendezvous;
 mod world;

@@ -1,1 +1,0 @@
-../../../../../machine/tests/support/notes.rs
