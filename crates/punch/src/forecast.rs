@@ -163,6 +163,15 @@ pub enum Side {
 }
 
 impl Side {
+    /// The word that reports use: `own` or `peer`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Peer => "peer",
+        }
+    }
+
     /// The other side.
     #[must_use]
     pub const fn other(self) -> Self {
