@@ -119,7 +119,6 @@ impl Agent {
                 Due::TimedOut(check) => self.timed_out(cx, check),
             }
         }
-        self.give_up(cx);
     }
 
     fn timed_out(&mut self, cx: &mut Cx<'_>, check: Check) {
