@@ -108,7 +108,7 @@ pub(crate) enum TurnError {
     #[error("{0} (over {1}, {2}); {3}")]
     NotAllocated(Box<Step>, &'static str, Box<str>, &'static str),
     #[error("{server} did not respond over {transport} within {seconds} s after {}{hint}", output::count(*.sends as usize, "transmission"))]
-    Silent { server: SocketAddr, transport: &'static str, seconds: f64, sends: u32, hint: &'static str },
+    Silent { server: SocketAddr, transport: &'static str, seconds: f64, sends: u32, hint: Box<str> },
     #[error("the client cannot be started: {0}")]
     Command(#[from] ClientError),
     #[error(transparent)]
@@ -227,9 +227,10 @@ impl Session<'_> {
         }
         let transport = self.report.transport;
         if step.outcome == Outcome::TimedOut && step.sends > 0 {
-            let hint = match transport {
-                "udp" => "; check address and port, or try --tcp: a firewall may drop UDP",
-                _ => "; check address and port",
+            let hint = match (step.icmp, transport) {
+                (Some(icmp), _) => format!(" (ICMP: {icmp}); check address and port").into(),
+                (None, "udp") => "; check address and port, or try --tcp: a firewall may drop UDP".into(),
+                (None, _) => "; check address and port".into(),
             };
             let seconds = self.args.timeout.as_secs_f64();
             return Err(TurnError::Silent { server: step.server, transport, seconds, sends: step.sends, hint });

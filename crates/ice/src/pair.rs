@@ -127,6 +127,8 @@ pub struct PairCounters {
 pub(crate) struct Record {
     pub(crate) counters: PairCounters,
     pub(crate) failure: Option<PairFailure>,
+    /// The code of the last error response without MESSAGE-INTEGRITY. It is a reason only, and changes nothing.
+    pub(crate) refused: Option<u16>,
     pub(crate) first_check: Option<Instant>,
     pub(crate) last_check: Instant,
     /// The end of the consent that the last response gave (RFC 7675 §5.1). `None`: no data may be sent.

@@ -96,6 +96,14 @@ pub enum PairFailure {
         /// The number of requests that were sent.
         sends: u32,
     },
+    /// No authenticated response came, but error responses without MESSAGE-INTEGRITY. A peer that does not know the user
+    /// name or the password sends 401 so (RFC 8489 §9.1.3); anyone on the path can send the same.
+    Refused {
+        /// The code of the last one.
+        code: u16,
+        /// The number of requests that were sent.
+        sends: u32,
+    },
     /// A request could not be sent, or ICMP reported that it did not arrive.
     Unreachable(Unreachability),
     /// The response came from another address than the destination of the request, or to another socket.
@@ -104,7 +112,7 @@ pub enum PairFailure {
     Error(u16),
     /// The socket of the local candidate was closed, or the candidate was removed.
     LocalRemoved,
-    /// The nominating check failed.
+    /// An earlier check of the pair succeeded, and the nominating check failed.
     Nomination,
 }
 
@@ -114,6 +122,7 @@ impl PairFailure {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Timeout { .. } => "pair-timeout",
+            Self::Refused { .. } => "pair-refused",
             Self::Unreachable(_) => "pair-unreachable",
             Self::NotSymmetric => "pair-not-symmetric",
             Self::Error(_) => "pair-error",
@@ -122,11 +131,26 @@ impl PairFailure {
         }
     }
 
+    /// How much the reason says about the path: the peer responded, nothing came back, or the request was not delivered.
+    pub(crate) const fn says(&self) -> u8 {
+        match self {
+            Self::Nomination => 7,
+            Self::Error(_) => 6,
+            Self::Refused { .. } => 5,
+            Self::NotSymmetric => 4,
+            Self::Unreachable(Unreachability::Prohibited) => 3,
+            Self::Timeout { .. } => 2,
+            Self::Unreachable(Unreachability::Port) => 1,
+            Self::Unreachable(_) | Self::LocalRemoved => 0,
+        }
+    }
+
     /// Returns the clause behind the reason, if there is one.
     #[must_use]
     pub const fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::Timeout { .. } => Clause::new(8445, "7.2.5.2.3"),
+            Self::Refused { .. } => Clause::new(8489, "9.1.4"),
             Self::Unreachable(_) => Clause::new(8445, "7.2.5.2.2"),
             Self::NotSymmetric => Clause::new(8445, "7.2.5.2.1"),
             Self::Error(_) => Clause::new(8445, "7.2.5.2.4"),
@@ -140,11 +164,15 @@ impl fmt::Display for PairFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout { sends } => write!(f, "no response after {sends} requests"),
+            Self::Refused { code, sends } => write!(
+                f,
+                "no authenticated response after {sends} requests; the peer seems to refuse the credentials (error {code})"
+            ),
             Self::Unreachable(why) => write!(f, "{why}"),
             Self::NotSymmetric => f.write_str("the response came from another address"),
             Self::Error(code) => write!(f, "the peer responded with error {code}"),
             Self::LocalRemoved => f.write_str("the local candidate was removed"),
-            Self::Nomination => f.write_str("the nominating check failed"),
+            Self::Nomination => f.write_str("an earlier check succeeded, and the nominating check failed"),
         }
     }
 }
@@ -231,8 +259,8 @@ pub enum SessionFailure {
         component: ComponentId,
         /// The number of pairs.
         pairs: u16,
-        /// The reason of the pair with the highest priority.
-        first: PairFailure,
+        /// The reason that says most: a response, before no response, before a request that was not delivered.
+        why: PairFailure,
         /// Whether a check of the peer was received.
         heard_peer: bool,
         /// Whether one of the pairs was relayed.
@@ -303,13 +331,12 @@ impl fmt::Display for SessionFailure {
             Self::NoCommonFamily(component) => {
                 write!(f, "the candidates of component {component} have no common address family")
             }
-            Self::AllPairsFailed { component, pairs, first, heard_peer, had_relay } => {
-                write!(f, "all {pairs} pairs of component {component} failed; the best one: {first}; ")?;
-                f.write_str(if *heard_peer {
-                    "checks of the peer arrived, but no response"
-                } else {
-                    "no check of the peer arrived"
-                })?;
+            Self::AllPairsFailed { component, pairs, why, heard_peer, had_relay } => {
+                match pairs {
+                    1 => write!(f, "the only pair of component {component} failed: {why}; ")?,
+                    _ => write!(f, "all {pairs} pairs of component {component} failed, the closest one: {why}; ")?,
+                }
+                f.write_str(if *heard_peer { "checks of the peer arrived" } else { "no check of the peer arrived" })?;
                 f.write_str(if *had_relay { "" } else { "; no pair used a relay" })
             }
             Self::NominationFailed { component, remote, why, alive } => write!(

@@ -434,16 +434,19 @@ impl Client {
     }
 
     fn socket_event(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) {
-        let Some(&Allocation { number, .. }) = self.on_socket(socket) else { return };
+        let Some(&Allocation { number, server, .. }) = self.on_socket(socket) else { return };
         match event {
             SocketEvent::Opened { .. } => self.opened(cx, number),
             SocketEvent::Refused(why) => self.socket_refused(cx, number, why),
             SocketEvent::Closed(why) => self.socket_closed(cx, number, LossReason::Closed(why)),
-            // ICMP is not authenticated, so the schedule of a request decides. A slow stream drops data only.
-            SocketEvent::Unreachable { .. }
-            | SocketEvent::Accepted { .. }
-            | SocketEvent::Full
-            | SocketEvent::Writable => {}
+            // ICMP is not authenticated, so the schedule of a request decides. The step of the request reports it.
+            SocketEvent::Unreachable { remote, why } => {
+                if let Some(allocation) = self.allocation_mut(number).filter(|_| remote == server) {
+                    allocation.icmp = Some(why);
+                }
+            }
+            // A slow stream drops data only.
+            SocketEvent::Accepted { .. } | SocketEvent::Full | SocketEvent::Writable => {}
         }
     }
 

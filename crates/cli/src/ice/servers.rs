@@ -66,7 +66,8 @@ async fn turn(url: &str, server: &IceServer, bound: Duration) -> Result<ClientCo
     let Some((first, others)) = found.split_first() else {
         return Err(ServerError::Unresolved(format!("{url} has no address").into()));
     };
-    let mut config = ClientConfig::new(*first, Credential::long_term(name, password)).protocol(protocol);
+    // A relayed address of each family, for peers of each family. A server without IPv6 gives the IPv4 address alone.
+    let mut config = ClientConfig::new(*first, Credential::long_term(name, password)).protocol(protocol).dual();
     for other in others.iter().take(ClientConfig::SERVERS - 1) {
         config = config.or_server(*other);
     }

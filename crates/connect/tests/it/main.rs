@@ -8,6 +8,7 @@ extern crate alloc;
 
 mod connecting;
 mod direct;
+mod faults;
 mod lab;
 mod laws;
 mod matrix;

@@ -12,7 +12,8 @@ use portolan_stun_agent::{Authenticator, Credential, Users};
 use portolan_turn::{ClientConfig, Server, ServerCommand, ServerConfig};
 
 pub(crate) const ONE: ComponentId = ComponentId::new(0, 1);
-const SERVER: &str = "50.0.0.1:3478";
+/// The address of the server, IPv4 and IPv6.
+const SERVERS: [&str; 2] = ["50.0.0.1", "2600:50::1"];
 
 pub(crate) type Node = Either<Connection, Server>;
 
@@ -40,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) has_relay: bool,
     pub(crate) relay_protocol: Protocol,
     pub(crate) relay_only: bool,
+    /// Whether all addresses are IPv6. The barriers are those of IPv4.
+    pub(crate) is_ipv6: bool,
     pub(crate) signalling: Duration,
     pub(crate) config: ConnectConfig,
 }
@@ -50,6 +53,7 @@ impl Default for Setup {
             has_relay: true,
             relay_protocol: Protocol::Udp,
             relay_only: false,
+            is_ipv6: false,
             signalling: Duration::ZERO,
             config: ConnectConfig::new(),
         }
@@ -69,21 +73,27 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn server() -> ServerConfig {
+impl Setup {
+    fn server(&self) -> SocketAddr {
+        SocketAddr::new(ip(SERVERS[usize::from(self.is_ipv6)]), 3478)
+    }
+}
+
+fn server(address: SocketAddr) -> ServerConfig {
     let mut users = Users::long_term("example.org");
     users.add("ann", "secret").unwrap();
     let credentials = Authenticator::long_term("example.org", &[7; 32], users).unwrap();
-    let address = SERVER.parse().unwrap();
     let config = ServerConfig::new(credentials.nonce_lifetime(Duration::from_secs(1_000_000)));
-    config.listen_udp(address).listen(Protocol::TcpListen, address).relay(ip("50.0.0.1")).rate(None)
+    config.listen_udp(address).listen(Protocol::TcpListen, address).relay(address.ip()).rate(None)
 }
 
 impl Pair {
     pub(crate) fn new(seed: u64, left: &Topology, right: &Topology, setup: &Setup) -> Self {
         let mut net = Net::new(seed);
         let internet = net.internet();
-        let machine = Either::Second(Server::new(&server()).unwrap());
-        let server = net.add_host(internet, "server", &[ip("50.0.0.1")], &Link::PERFECT, machine);
+        let address = setup.server();
+        let machine = Either::Second(Server::new(&server(address)).unwrap());
+        let server = net.add_host(internet, "server", &[address.ip()], &Link::PERFECT, machine);
         assert!(net.command(server, Either::Second(ServerCommand::Start)).is_ok());
         let sides = [(left, 1), (right, 2)].map(|(topology, number)| place(&mut net, topology, number, setup));
         let [(left, left_interface), (right, right_interface)] = sides;
@@ -211,31 +221,42 @@ impl Pair {
 
 /// Places a connection behind the barriers of a topology.
 fn place(net: &mut Net<Node>, topology: &Topology, number: u8, setup: &Setup) -> (HostId, Interface) {
+    let address = |ipv4: [u8; 4], ipv6: [u16; 4]| {
+        let [network, site, a, b] = ipv6;
+        if setup.is_ipv6 { IpAddr::from([network, site, 0, 0, 0, 0, a, b]) } else { IpAddr::from(ipv4) }
+    };
+    let side = u16::from(number);
     let mut outside: SegmentId = net.internet();
-    for (depth, barrier) in topology.ipv4.iter().rev().enumerate() {
-        let depth = u8::try_from(depth).unwrap();
-        let address = if depth == 0 { [85, 0, 0, number] } else { [100, 64, number, depth] };
+    for (depth, barrier) in (0_u8..).zip(topology.ipv4.iter().rev()) {
+        let own = if depth == 0 {
+            address([85, 0, 0, number], [0x2600, 0x85, 0, side])
+        } else {
+            address([100, 64, number, depth], [0xfd00, 64, side, depth.into()])
+        };
         // The link to the Internet is that of the outermost gateway.
         let link = if depth == 0 { topology.access } else { Link::PERFECT };
-        let gateway = Gateway::new(&format!("nat {number}.{depth}"), [IpAddr::from(address)], *barrier);
+        let gateway = Gateway::new(&format!("nat {number}.{depth}"), [own], *barrier).ipv6(*barrier);
         outside = net.add_gateway(outside, gateway, &link);
     }
-    let is_translated = topology.ipv4.iter().any(translates);
-    let address = IpAddr::from(if is_translated { [10, 0, number, 2] } else { [60, 0, 0, number] });
+    let own = if topology.ipv4.iter().any(translates) {
+        address([10, 0, number, 2], [0xfd00, 10, side, 2])
+    } else {
+        address([60, 0, 0, number], [0x2600, 0x60, 0, side])
+    };
     let link = if topology.ipv4.is_empty() { topology.access } else { Link::PERFECT };
     let mut config = setup.config.clone();
-    let stun: SocketAddr = SERVER.parse().unwrap();
+    let stun = setup.server();
     config = config.gather(GatherConfig::new().server(stun));
     if setup.has_relay {
         let credential = Credential::long_term("ann", "secret");
-        config = config.turn(ClientConfig::new(stun, credential).protocol(setup.relay_protocol));
+        config = config.turn(ClientConfig::new(stun, credential).protocol(setup.relay_protocol).dual());
     }
     if setup.relay_only {
         config = config.relay_only();
     }
     let machine = Either::First(Connection::new(config).unwrap());
-    let host = net.add_host(outside, &format!("host {number}"), &[address], &link, machine);
-    (host, Interface::new("eth0", address).default_route())
+    let host = net.add_host(outside, &format!("host {number}"), &[own], &link, machine);
+    (host, Interface::new("eth0", own).default_route())
 }
 
 const fn translates(barrier: &Barrier) -> bool {

@@ -210,12 +210,17 @@ impl Agent {
         }
         let Some(track) = self.track_mut(component) else { return };
         let was_nominating = track.nominating.take_if(|(nominating, _)| *nominating == id).is_some();
+        if was_nominating && let Some(record) = self.set.record_mut(id) {
+            record.failure = Some(PairFailure::Nomination);
+        }
+        let Some(track) = self.track(component) else { return };
         let is_nominated = track.nominated.is_some_and(|(nominated, _)| nominated == id);
         let has_nominated = track.nominated.is_some();
         if is_nominated {
             let lost = match why {
                 PairFailure::LocalRemoved => SessionFailure::LocalRemoved(component),
                 PairFailure::Timeout { .. }
+                | PairFailure::Refused { .. }
                 | PairFailure::Unreachable(_)
                 | PairFailure::NotSymmetric
                 | PairFailure::Error(_)
@@ -378,14 +383,15 @@ impl Agent {
             return SessionFailure::NotNominated(component);
         }
         let failure = |id: PairId| self.set.record(id).and_then(|record| record.failure);
-        if let Some(why) = pairs.iter().find_map(|(id, _)| failure(*id)) {
+        // Of equal reasons, that of the pair with the highest priority.
+        if let Some(why) = pairs.iter().rev().filter_map(|(id, _)| failure(*id)).max_by_key(PairFailure::says) {
             let heard = |(id, _): &(PairId, &Pair)| {
                 self.set.record(*id).is_some_and(|record| record.counters.requests_received > 0)
             };
             return SessionFailure::AllPairsFailed {
                 component,
                 pairs: pairs.len() as u16,
-                first: why,
+                why,
                 heard_peer: pairs.iter().any(heard),
                 had_relay: pairs.iter().any(|(_, pair)| pair.flags.has(Flags::RELAYED)),
             };

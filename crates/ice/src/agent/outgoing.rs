@@ -121,15 +121,21 @@ impl Agent {
         }
     }
 
+    /// The reason of a pair without an authenticated response.
+    pub(super) fn no_response(&self, id: PairId) -> PairFailure {
+        let Some(record) = self.set.record(id) else { return PairFailure::Timeout { sends: 0 } };
+        let sends = record.counters.requests_sent + record.counters.retransmissions_sent;
+        record.refused.map_or(PairFailure::Timeout { sends }, |code| PairFailure::Refused { code, sends })
+    }
+
     fn timed_out(&mut self, cx: &mut Cx<'_>, check: Check) {
         // A check that was cancelled for a triggered check leaves the pair Waiting, or another check pending.
         let is_pending = self.checks.of_pair(check.pair).any(|other| !other.is_cancelled || check.is_cancelled);
         if is_pending || self.set.state(check.pair) != Some(PairState::InProgress) {
             return;
         }
-        let counters = self.set.record(check.pair).map(|record| record.counters);
-        let sends = counters.map_or(0, |counters| counters.requests_sent + counters.retransmissions_sent);
-        self.fail(cx, check.pair, PairFailure::Timeout { sends });
+        let why = self.no_response(check.pair);
+        self.fail(cx, check.pair, why);
     }
 
     /// A check could not be sent, or ICMP reported that it did not arrive (§7.2.5.2.2).

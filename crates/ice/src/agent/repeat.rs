@@ -8,7 +8,6 @@ use super::pairing::Origin;
 use crate::candidate::ComponentId;
 use crate::config::Policy;
 use crate::pair::{Flags, PairId, PairState};
-use crate::reason::PairFailure;
 use alloc::vec::Vec;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant};
@@ -73,10 +72,9 @@ impl Agent {
         loop {
             let due = self.give_ups().find(|(at, _)| *at <= cx.now());
             let Some((_, id)) = due else { return };
-            let counters = self.set.record(id).map(|record| record.counters);
-            let sends = counters.map_or(0, |counters| counters.requests_sent);
+            let why = self.no_response(id);
             self.checks.forget(id);
-            self.fail(cx, id, PairFailure::Timeout { sends });
+            self.fail(cx, id, why);
         }
     }
 

@@ -34,22 +34,27 @@ impl Agent {
         };
         let Some(pair) = self.set.get(check.pair).copied() else { return };
         let Some(side) = self.session.remote(pair.list) else { return };
-        let Ok(message) = message.verify_with(&side.keys.key, Integrity::Sha1) else {
+        let Ok(verified) = message.verify_with(&side.keys.key, Integrity::Sha1) else {
+            // A peer that does not know the user or the password cannot authenticate its 401 (RFC 8489 §9.1.3).
+            let code = message.error_code().filter(|_| message.class() == Class::ErrorResponse);
+            if let (Some(code), Some(record)) = (code, self.set.record_mut(check.pair)) {
+                record.refused = Some(code.code());
+            }
             return cx.note(|| AgentNote::Dropped { from: datagram.remote, why: AgentDropped::Integrity });
         };
         self.checks.remove(id);
         if let Some(record) = self.set.record_mut(check.pair) {
             record.counters.responses_received += 1;
         }
-        if message.class() == Class::ErrorResponse {
-            return self.error_response(cx, check, error_code(&message));
+        if verified.class() == Class::ErrorResponse {
+            return self.error_response(cx, check, error_code(&verified));
         }
         let is_symmetric =
             self.path_of(check.pair).is_some_and(|path| super::is_path(&path, datagram.socket, datagram.remote));
         if !is_symmetric {
             return self.refuted(cx, check, PairFailure::NotSymmetric);
         }
-        let Some(mapped) = message.xor_mapped_address() else {
+        let Some(mapped) = verified.xor_mapped_address() else {
             return self.error_response(cx, check, 0);
         };
         self.succeed(cx, check, mapped);

@@ -39,8 +39,9 @@ const SKIPPED: [SkipReason; 9] = [
     SkipReason::Generation,
 ];
 
-const FAILURES: [PairFailure; 6] = [
+const FAILURES: [PairFailure; 7] = [
     PairFailure::Timeout { sends: 7 },
+    PairFailure::Refused { code: 401, sends: 7 },
     PairFailure::Unreachable(Unreachability::Network),
     PairFailure::NotSymmetric,
     PairFailure::Error(400),

@@ -8,7 +8,7 @@ use crate::{Indication, IndicationKind};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Instant, SocketId, TimerId};
+use portolan_machine::{Instant, SocketId, TimerId, Unreachability};
 use portolan_stun::Method;
 use portolan_stun::attribute::{AddressFamily, Attribute};
 use portolan_stun::demux::ChannelData;
@@ -33,6 +33,8 @@ pub(super) struct Allocation {
     pub(super) clocks: Clocks,
     /// The framing of a stream.
     pub(super) framer: Framer,
+    /// The last ICMP error for the server since its last message.
+    pub(super) icmp: Option<Unreachability>,
 }
 
 /// The part of an allocation in its client.
@@ -98,7 +100,13 @@ pub(super) const fn framer() -> Framer {
 impl Allocation {
     /// The step of a request that failed now.
     pub(super) const fn step(&self, at: Instant, method: Method, sends: u32, outcome: Outcome) -> Step {
-        Step { at, server: self.server, method, sends, outcome }
+        Step { at, server: self.server, method, sends, outcome, icmp: self.icmp }
+    }
+
+    /// A message of the server arrived.
+    pub(super) const fn hear(&mut self, now: Instant) {
+        self.clocks.heard = now;
+        self.icmp = None;
     }
 
     /// The peer and the data of a message of the server.

@@ -41,7 +41,7 @@ impl Client {
             match self.plan.blocked.iter().find(|(blocked, _)| *blocked == server) {
                 Some(&(_, until)) => {
                     let outcome = Outcome::Blocked(until);
-                    self.record(Step { at: now, server, method: Method::ALLOCATE, sends: 0, outcome });
+                    self.record(Step { at: now, server, method: Method::ALLOCATE, sends: 0, outcome, icmp: None });
                     attempt.tried += 1;
                 }
                 None => return self.open_socket(cx, attempt, server, peers),
@@ -102,6 +102,7 @@ impl Client {
             peers,
             clocks,
             framer: framer(),
+            icmp: None,
         };
         self.allocations.push(next);
         Some(number)
@@ -173,7 +174,8 @@ impl Client {
         if let Some(&relayed) = grant.relayed.first() {
             cx.note(|| ClientNote::Allocated { server, relayed });
         }
-        (allocation.clocks.since, allocation.clocks.heard) = (now, now);
+        allocation.hear(now);
+        allocation.clocks.since = now;
         match current {
             Some(peers) => allocation.peers = peers,
             None => {

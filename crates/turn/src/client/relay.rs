@@ -143,7 +143,7 @@ impl Client {
                 Some(_) | None => return cx.note(|| ClientNote::Dropped { from, why }),
             },
         };
-        allocation.clocks.heard = cx.now();
+        allocation.hear(cx.now());
         if !self.out.offer(Output::Event(event)) {
             cx.note(|| ClientNote::Dropped { from, why: ClientDropped::QueueFull });
         }

@@ -128,12 +128,12 @@ impl Client {
         let Some(allocation) = self.allocation_mut(number) else { return };
         let (sends, outcome) = match event {
             TransactionEvent::Answered(answer) => {
-                allocation.clocks.heard = cx.now();
+                allocation.hear(cx.now());
                 return self.answered(cx, number, job, &answer);
             }
             TransactionEvent::Exhausted { sends, .. } => (sends, Outcome::TimedOut),
             TransactionEvent::Unusable { why, .. } => {
-                allocation.clocks.heard = cx.now();
+                allocation.hear(cx.now());
                 (1, Outcome::Unusable(why))
             }
             // A stream that ends is an event of its socket, and the other two events end no request.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Closure, Instant, Refusal};
+use portolan_machine::{Closure, Instant, Refusal, Unreachability};
 use portolan_stun::attribute::{AddressFamily, Icmp};
 use portolan_stun::{Method, attribute::Text};
 use portolan_stun_agent::{ChallengeError, RequestError, Unusable};
@@ -151,11 +151,14 @@ pub struct Step {
     pub sends: u32,
     /// The outcome.
     pub outcome: Outcome,
+    /// The last ICMP error for the server, if one arrived. ICMP is not authenticated: it never ends a request.
+    pub icmp: Option<Unreachability>,
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} to {}: {}", self.at, self.method, self.server, self.outcome)
+        write!(f, "{} {} to {}: {}", self.at, self.method, self.server, self.outcome)?;
+        self.icmp.map_or(Ok(()), |icmp| write!(f, " (ICMP: {icmp})"))
     }
 }
 

@@ -210,7 +210,14 @@ pub(super) mod tests {
     /// One note of each code and clause, in the order of docs/notes.md.
     pub(in crate::note) fn samples() -> Vec<ClientNote> {
         let (server, outcome, socket) = (HERE, Outcome::TimedOut, SocketId(1));
-        let step = Step { at: Instant::ORIGIN, server, method: Method::ALLOCATE, sends: 7, outcome: outcome.clone() };
+        let step = Step {
+            at: Instant::ORIGIN,
+            server,
+            method: Method::ALLOCATE,
+            sends: 7,
+            outcome: outcome.clone(),
+            icmp: None,
+        };
         let failed = |method| ClientNote::PeerFailed { peer: HERE.ip(), method, outcome: outcome.clone() };
         let dropped = |why| ClientNote::Dropped { from: HERE, why };
         [

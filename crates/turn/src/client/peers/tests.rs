@@ -13,7 +13,7 @@ fn peer(n: u32) -> PeerKey {
 
 fn step(seconds: u64, outcome: Outcome) -> Step {
     let at = Instant::ORIGIN + Duration::from_secs(seconds);
-    Step { at, server: SERVER, method: Method::CHANNEL_BIND, sends: 7, outcome }
+    Step { at, server: SERVER, method: Method::CHANNEL_BIND, sends: 7, outcome, icmp: None }
 }
 
 fn refused() -> Outcome {

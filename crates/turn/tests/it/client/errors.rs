@@ -217,7 +217,7 @@ fn refresh_441_is_an_event_and_not_retried() {
     world.take_events();
     world.run(599_000);
     let at = Instant::from_millis(540_060);
-    let step = Step { at, server: addr(SERVER), method: Method::REFRESH, sends: 1, outcome: error(441) };
+    let step = Step { at, server: addr(SERVER), method: Method::REFRESH, sends: 1, outcome: error(441), icmp: None };
     assert_eq!(world.take_events(), [ClientEvent::RefreshFailed { step }]);
     assert_eq!(world.signed(Method::REFRESH).len(), 1);
     // The lifetime ends, and a new allocation follows.

@@ -1,0 +1,1 @@
+../../machine/tests/support/notes.rs
