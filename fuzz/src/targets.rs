@@ -8,9 +8,12 @@ pub mod audit;
 mod credentials;
 pub mod discovery;
 pub mod explain;
+pub mod ice_agent;
+pub mod ice_pair;
 pub mod lifetime;
 mod peer;
 mod position;
+pub mod rendezvous;
 pub mod responder;
 pub mod sdp_answer;
 pub mod sdp_candidate;
@@ -33,7 +36,7 @@ pub mod turn_server;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 21] = [
+pub const ALL: [Target; 24] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -55,4 +58,7 @@ pub const ALL: [Target; 21] = [
     ("turn_server", turn_server::run),
     ("turn_client", turn_client::run),
     ("turn_audit", turn_audit::run),
+    ("rendezvous", rendezvous::run),
+    ("ice_agent", ice_agent::run),
+    ("ice_pair", ice_pair::run),
 ];

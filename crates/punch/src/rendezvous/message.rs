@@ -251,9 +251,9 @@ fn read_card<T>(message: &Message<'_, T>) -> Result<Option<Box<str>>, ()> {
 
 /// All addresses of XOR-PEER-ADDRESS; `None` if one of them is malformed.
 fn read_addresses<T>(message: &Message<'_, T>) -> Option<Vec<SocketAddr>> {
-    let addresses = message.attributes().flatten().filter_map(|attribute| match attribute {
-        Attribute::XorPeerAddress(address) => Some(address),
-        _ => None,
+    let addresses = message.attributes().flatten().filter_map(|attribute| {
+        let Attribute::XorPeerAddress(address) = attribute else { return None };
+        Some(address)
     });
     let addresses: Vec<_> = addresses.collect();
     let present = message.fields().filter(|field| field.kind == AttributeType::XOR_PEER_ADDRESS).count();

@@ -105,18 +105,18 @@ impl Lab {
     pub(crate) fn introductions(&self, client: usize) -> Vec<(Instant, &Introduction)> {
         let of_client = self.events.iter().filter(|(_, known, _)| *known == client);
         of_client
-            .filter_map(|(at, _, event)| match event {
-                ClientEvent::Introduced(introduction) => Some((*at, introduction)),
-                _ => None,
+            .filter_map(|(at, _, event)| {
+                let ClientEvent::Introduced(introduction) = event else { return None };
+                Some((*at, introduction))
             })
             .collect()
     }
 
     /// The end of a client.
     pub(crate) fn end(&self, client: usize) -> Option<(u128, EndReason)> {
-        self.events.iter().filter(|(_, known, _)| *known == client).find_map(|(at, _, event)| match event {
-            ClientEvent::Ended(why) => Some((at.since_origin().as_millis(), *why)),
-            _ => None,
+        self.events.iter().filter(|(_, known, _)| *known == client).find_map(|(at, _, event)| {
+            let ClientEvent::Ended(why) = event else { return None };
+            Some((at.since_origin().as_millis(), *why))
         })
     }
 

@@ -70,12 +70,12 @@ impl World {
         client
     }
 
-    pub(crate) fn to_server(&mut self, from: SocketAddr, payload: &[u8]) -> Verdict {
+    pub(crate) fn pass_to_server(&mut self, from: SocketAddr, payload: &[u8]) -> Verdict {
         let mut cx = Cx::new(self.now, &mut self.rng, &mut self.ids).with_trace(&mut self.codes);
         self.server.handle(&mut cx, Input::Datagram(Datagram::new(SOCKET, addr(SERVER), from, payload)))
     }
 
-    pub(crate) fn to_client(&mut self, client: usize, from: SocketAddr, payload: &[u8]) -> Verdict {
+    pub(crate) fn pass_to_client(&mut self, client: usize, from: SocketAddr, payload: &[u8]) -> Verdict {
         let mut cx = Cx::new(self.now, &mut self.rng, &mut self.ids).with_trace(&mut self.codes);
         let (address, machine) = &mut self.clients[client];
         machine.handle(&mut cx, Input::Datagram(Datagram::new(SOCKET, *address, from, payload)))
@@ -101,7 +101,7 @@ impl World {
                             is_quiet = false;
                             self.sent.push((true, client, transmit.payload.to_vec()));
                             let from = self.clients[client].0;
-                            let _mine = self.to_server(from, &transmit.payload);
+                            let _mine = self.pass_to_server(from, &transmit.payload);
                         }
                         Output::Event(event) => self.events.push((client, event)),
                         Output::Socket(order) => panic!("{order:?}"),
@@ -113,7 +113,7 @@ impl World {
                 let Some(client) = self.clients.iter().position(|(address, _)| *address == to) else { continue };
                 is_quiet = false;
                 self.sent.push((false, client, payload.clone()));
-                let _mine = self.to_client(client, addr(SERVER), &payload);
+                let _mine = self.pass_to_client(client, addr(SERVER), &payload);
             }
             if is_quiet {
                 return;
@@ -124,7 +124,7 @@ impl World {
     /// Advances the time in steps of 10 ms.
     pub(crate) fn pass(&mut self, millis: u64) {
         for _ in 0..millis / 10 {
-            self.now = self.now + ms(10);
+            self.now += ms(10);
             let mut cx = Cx::new(self.now, &mut self.rng, &mut self.ids).with_trace(&mut self.codes);
             let _mine = self.server.handle(&mut cx, Input::Timeout);
             for (_, client) in &mut self.clients {
@@ -195,13 +195,13 @@ fn a_short_request_gets_no_response_and_leaves_no_state() {
     let mut world = World::new(&server_config());
     let mut buffer = [0; 240];
     let mut writer = Writer::new(&mut buffer, Class::Request, METHOD, [1; 12].into()).unwrap();
-    assert_eq!(world.to_server(addr(ONE), &writer_bytes(&mut writer, 0)), Verdict::Mine);
+    assert_eq!(world.pass_to_server(addr(ONE), &writer_bytes(&mut writer, 0)), Verdict::Mine);
     assert_eq!(world.responses(), []);
     assert_eq!(world.server.stats().dropped.too_short, 1);
     // A challenge has 108 bytes.
     let mut writer = Writer::new(&mut buffer, Class::Request, METHOD, [1; 12].into()).unwrap();
     let padded = writer_bytes(&mut writer, 100);
-    let _mine = world.to_server(addr(ONE), &padded);
+    let _mine = world.pass_to_server(addr(ONE), &padded);
     let responses = world.responses();
     assert_eq!(responses.len(), 1);
     assert!(responses[0].1.len() <= padded.len(), "{} for {}", responses[0].1.len(), padded.len());
@@ -228,13 +228,13 @@ fn other_methods_and_classes_are_not_of_the_server_or_of_a_client() {
             let mut buffer = [0; 20];
             let bytes = Writer::new(&mut buffer, class, method, [9; 12].into()).unwrap().finish().to_vec();
             let of_server = class == Class::Request && method == METHOD;
-            assert_eq!(world.to_server(addr(TWO), &bytes) == Verdict::Mine, of_server, "{class} {method}");
+            assert_eq!(world.pass_to_server(addr(TWO), &bytes) == Verdict::Mine, of_server, "{class} {method}");
             let of_client = class != Class::Request && method == METHOD;
-            assert_eq!(world.to_client(0, addr(SERVER), &bytes) == Verdict::Mine, of_client, "{class} {method}");
-            assert_eq!(world.to_client(0, addr(TWO), &bytes), Verdict::NotMine, "{class} {method} of a peer");
+            assert_eq!(world.pass_to_client(0, addr(SERVER), &bytes) == Verdict::Mine, of_client, "{class} {method}");
+            assert_eq!(world.pass_to_client(0, addr(TWO), &bytes), Verdict::NotMine, "{class} {method} of a peer");
         }
     }
-    assert_eq!(world.to_client(0, addr(TWO), b"\x16 a peer"), Verdict::NotMine);
+    assert_eq!(world.pass_to_client(0, addr(TWO), b"\x16 a peer"), Verdict::NotMine);
 }
 
 #[test]
@@ -243,12 +243,12 @@ fn a_captured_registration_is_worthless_at_another_address() {
     world.start(ONE, client_config());
     let captured = world.sent.iter().rev().find(|(to_server, ..)| *to_server).unwrap().2.clone();
     assert_eq!((world.server.registrations(), world.server.stats().refused.total()), (1, 0));
-    let _mine = world.to_server(addr(TWO), &captured);
+    let _mine = world.pass_to_server(addr(TWO), &captured);
     let response = world.responses().remove(0).1;
     assert_eq!(Message::decode(&response).unwrap().error_code().unwrap().code(), 438);
     assert_eq!((world.server.registrations(), world.server.rooms()), (1, 1));
     // From the same address it is the same registration.
-    let _mine = world.to_server(addr(ONE), &captured);
+    let _mine = world.pass_to_server(addr(ONE), &captured);
     assert_eq!(world.server.registrations(), 1);
 }
 
@@ -261,7 +261,7 @@ fn a_changed_registration_is_rejected() {
         let mut changed = captured.clone();
         changed[at] ^= 1;
         let before = world.server.stats();
-        let _mine = world.to_server(addr(ONE), &changed);
+        let _mine = world.pass_to_server(addr(ONE), &changed);
         world.responses();
         let after = world.server.stats();
         let refused = after.rejected.total() + after.dropped.total() - before.rejected.total() - before.dropped.total();
@@ -281,7 +281,7 @@ fn a_replayed_introduction_is_ignored_with_a_note() {
     let replayed: Vec<_> = to_first.into_iter().map(|(.., bytes)| bytes.clone()).collect();
     let before = world.sent.len();
     for bytes in replayed {
-        assert_eq!(world.to_client(0, addr(SERVER), &bytes), Verdict::Mine);
+        assert_eq!(world.pass_to_client(0, addr(SERVER), &bytes), Verdict::Mine);
         world.settle();
     }
     assert_eq!((world.introductions(0), world.sent.len()), (1, before), "no event, and nothing is sent");
@@ -307,7 +307,7 @@ fn an_introduction_that_was_changed_on_the_path_is_not_accepted() {
         for client in 0..2 {
             while let output @ (Output::Transmit(_) | Output::Event(_)) = world.clients[client].1.poll() {
                 match output {
-                    Output::Transmit(sent) => drop(world.to_server(world.clients[client].0, &sent.payload)),
+                    Output::Transmit(sent) => drop(world.pass_to_server(world.clients[client].0, &sent.payload)),
                     Output::Event(event) => world.events.push((client, event)),
                     Output::Socket(_) | Output::Wait(_) => {}
                 }
@@ -322,9 +322,9 @@ fn an_introduction_that_was_changed_on_the_path_is_not_accepted() {
                 payload[at + 6] ^= 1;
                 changed += 1;
             }
-            let _mine = world.to_client(client, addr(SERVER), &payload);
+            let _mine = world.pass_to_client(client, addr(SERVER), &payload);
         }
-        world.now = world.now + ms(50);
+        world.now += ms(50);
         let mut cx = Cx::new(world.now, &mut world.rng, &mut world.ids).with_trace(&mut world.codes);
         let _mine = world.server.handle(&mut cx, Input::Timeout);
         for (_, client) in &mut world.clients {
@@ -349,7 +349,7 @@ fn a_forged_wake_causes_no_request() {
         writer.add(&Attribute::Unknown { kind: AttributeType::new(0xc0f1), value: &[9; 16] }).unwrap();
         let key = IntegrityKey::long_term_sha256(ROOM, "rendezvous", password);
         let wake = writer.message_integrity_sha256(&key).unwrap().finish().to_vec();
-        assert_eq!(world.to_client(0, addr(SERVER), &wake), Verdict::Mine);
+        assert_eq!(world.pass_to_client(0, addr(SERVER), &wake), Verdict::Mine);
         world.pass(300);
     }
     assert_eq!(world.sent.len(), before);
@@ -368,7 +368,7 @@ fn replayed_wakes_cause_at_most_one_request_in_100_ms() {
     let wake = writer.message_integrity_sha256(&key).unwrap().finish().to_vec();
     let before = world.sent.len();
     for _ in 0..100 {
-        assert_eq!(world.to_client(0, addr(SERVER), &wake), Verdict::Mine);
+        assert_eq!(world.pass_to_client(0, addr(SERVER), &wake), Verdict::Mine);
         world.pass(10);
     }
     let requests = world.sent[before..].iter().filter(|(to_server, ..)| *to_server).count();

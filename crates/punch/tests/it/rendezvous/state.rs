@@ -50,11 +50,11 @@ fn responses_without_credentials_are_limited_for_each_source() {
     let bare = world.sent[0].2.clone();
     let mut answered = 0;
     for _ in 0..100 {
-        let _mine = world.to_server(addr("85.0.0.9:1000"), &bare);
+        let _mine = world.pass_to_server(addr("85.0.0.9:1000"), &bare);
         answered += world.responses().len();
     }
     assert_eq!((answered, world.server.stats().dropped.rate_limited), (20, 80));
-    let _mine = world.to_server(addr("85.0.0.10:1000"), &bare);
+    let _mine = world.pass_to_server(addr("85.0.0.10:1000"), &bare);
     assert_eq!(world.responses().len(), 1, "another source");
 }
 
@@ -73,7 +73,7 @@ fn registrations_are_limited_in_total_and_released() {
     assert_eq!(world.events.iter().filter(full).count(), 2);
     assert_eq!((world.server.registrations(), world.server.stats().refused.capacity), (8, 2));
     world.clients.clear();
-    world.now = world.now + ms(61_000);
+    world.now += ms(61_000);
     let mut cx = Cx::new(world.now, &mut world.rng, &mut world.ids);
     assert_eq!(world.server.handle(&mut cx, Input::Timeout), Verdict::Mine);
     assert_eq!((world.server.rooms(), world.server.registrations()), (0, 0));
@@ -89,7 +89,7 @@ fn a_server_that_is_not_drained_drops_requests() {
     world.start("85.0.0.1:4000", client_config());
     let captured = world.sent.iter().rev().find(|(to_server, ..)| *to_server).unwrap().2.clone();
     for _ in 0..1000 {
-        let _mine = world.to_server(addr("85.0.0.1:4000"), &captured);
+        let _mine = world.pass_to_server(addr("85.0.0.1:4000"), &captured);
     }
     let queued = world.responses().len();
     assert!(queued <= 256, "{queued}");
@@ -103,7 +103,13 @@ fn a_dead_peer_gets_at_most_five_wakes() {
     world.start("85.0.0.1:4000", client_config());
     world.pass(1_000);
     world.clients[0].0 = addr("85.0.0.99:1");
-    let _second = world.start("85.0.0.2:4000", client_config());
+    let second = world.start("85.0.0.2:4000", client_config());
+    // A request of the second peer is no proof that the first one is there.
+    let of_second = |(to_server, client, _): &&(bool, usize, Vec<u8>)| *to_server && *client == second;
+    let repeated = world.sent.iter().rev().find(of_second).unwrap().2.clone();
+    assert_eq!(world.pass_to_server(addr("85.0.0.2:4000"), &repeated), Verdict::Mine);
+    world.settle();
+    assert_eq!((world.server.registrations(), world.server.stats().introduced), (2, 0));
     world.pass(10_000);
     assert_eq!((world.server.stats().wakes, world.server.registrations()), (5, 1));
     let config = ClientConfig::new(SOCKET, addr(SERVER), ROOM, &room_password(SECRET, ROOM));
