@@ -25,6 +25,7 @@ mod process;
 #[path = "../support/refusal.rs"]
 mod refusal;
 mod relay_server;
+mod rendezvous;
 mod sdp;
 mod serve;
 #[path = "../support/signalling.rs"]
