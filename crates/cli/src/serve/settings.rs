@@ -371,7 +371,7 @@ mod tests {
             let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else { panic!("serve") };
             assert_eq!(args.turn.given(false), line.split(' ').next());
         }
-        assert_eq!(args("--workers 1").turn.given(), None, "without --turn there is one worker");
+        assert_eq!(args("--workers 1").turn.given(false), None, "without --turn there is one worker");
     }
 
     #[test]
