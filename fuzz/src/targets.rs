@@ -8,6 +8,8 @@ pub mod audit;
 mod credentials;
 pub mod discovery;
 pub mod explain;
+pub mod ice_agent;
+pub mod ice_pair;
 pub mod lifetime;
 mod peer;
 mod position;
@@ -34,7 +36,7 @@ pub mod turn_server;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 22] = [
+pub const ALL: [Target; 24] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -57,4 +59,6 @@ pub const ALL: [Target; 22] = [
     ("turn_client", turn_client::run),
     ("turn_audit", turn_audit::run),
     ("rendezvous", rendezvous::run),
+    ("ice_agent", ice_agent::run),
+    ("ice_pair", ice_pair::run),
 ];

@@ -6,6 +6,8 @@ use std::alloc::System;
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
+/// The bytes that were allocated since [`start`]; a reallocation counts its new size.
+static ALLOCATED: AtomicU64 = AtomicU64::new(0);
 /// The bytes that were released since [`start`].
 static RELEASED: AtomicU64 = AtomicU64::new(0);
 
@@ -15,9 +17,10 @@ struct Counter;
 #[global_allocator]
 static ALLOCATOR: Counter = Counter;
 
-fn count() {
+fn count(size: usize) {
     if COUNTING.load(Relaxed) {
         COUNT.fetch_add(1, Relaxed);
+        ALLOCATED.fetch_add(size as u64, Relaxed);
     }
 }
 
@@ -25,7 +28,7 @@ fn count() {
 // SAFETY: each method passes its arguments to the system's allocator unchanged and returns the result unchanged.
 unsafe impl GlobalAlloc for Counter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller fulfils the requirements of the system's allocator.
         unsafe { System.alloc(layout) }
     }
@@ -39,7 +42,7 @@ unsafe impl GlobalAlloc for Counter {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size);
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -49,6 +52,7 @@ unsafe impl GlobalAlloc for Counter {
 #[allow(dead_code, reason = "not every bench calls it")]
 pub(crate) fn start() {
     COUNT.store(0, Relaxed);
+    ALLOCATED.store(0, Relaxed);
     RELEASED.store(0, Relaxed);
     COUNTING.store(true, Relaxed);
 }
@@ -58,6 +62,12 @@ pub(crate) fn start() {
 pub(crate) fn stop() -> u64 {
     COUNTING.store(false, Relaxed);
     COUNT.load(Relaxed)
+}
+
+/// Returns the number of bytes that were allocated between [`start`] and [`stop`].
+#[allow(dead_code, reason = "not every bench calls it")]
+pub(crate) fn allocated() -> u64 {
+    ALLOCATED.load(Relaxed)
 }
 
 /// Calls `work` and returns its result and the number of allocations.

@@ -3,6 +3,7 @@
 use crate::audit::AuditArgs;
 use crate::demo::DemoArgs;
 use crate::explain::ExplainArgs;
+use crate::forecast::ForecastArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
 use crate::ice::IceArgs;
 use crate::lab::LabCommand;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Turn(TurnArgs),
     /// Connect to a peer by ICE: two people paste a line, or a program or web page does the signalling
     Ice(IceArgs),
+    /// Tell whether two hosts can connect by hole punching, from their NAT cards: no packet is sent
+    Forecast(ForecastArgs),
     /// Check which clauses of RFC 8489 and RFC 5780 a server honours, and measure its amplification
     Audit(AuditArgs),
     /// Explain each byte of a STUN message or of a capture, with the RFC section and the errors

@@ -56,7 +56,7 @@ const UNREADABLE: Option<&str> = Some("the input could not be read");
 const UNREADABLE_PAIR: Option<&str> = Some("one of the two inputs could not be read");
 const NOT_SDP: Option<&str> = Some("the input is not a session description");
 
-const TABLE: [Row; 22] = [
+const TABLE: [Row; 23] = [
     Row {
         command: EVERY,
         meanings: [
@@ -81,7 +81,7 @@ const TABLE: [Row; 22] = [
             MEASURED,
             Some("a --require is not met"),
             Some("could not run: bad arguments, no server, no network, no usable response"),
-            Some("inconclusive, it is unknown whether a --require is met, or a signal ended --lifetime"),
+            Some("inconclusive, a --require is unknown, a signal ended --lifetime, or a --card is local"),
         ],
     },
     Row { command: "nat --watch", meanings: [ENDED, None, COULD_NOT_RUN, None] },
@@ -92,6 +92,15 @@ const TABLE: [Row; 22] = [
             None,
             Some("could not run: bad arguments, or the simulated host has no network"),
             Some("inconclusive"),
+        ],
+    },
+    Row {
+        command: "forecast",
+        meanings: [
+            Some("the hosts can connect, perhaps with guessed ports; or the matrix was written"),
+            Some("the hosts need a relay"),
+            Some("a card could not be read"),
+            Some("the cards do not show it"),
         ],
     },
     Row {

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::outcome;
 use crate::resolve::{Resolver, System};
 use crate::servers;
+use crate::vantage::Vantage;
 use alloc::sync::Arc;
 pub(crate) use args::NatArgs;
 use classify::classify;
@@ -57,5 +58,9 @@ async fn once(plan: &Plan<'_>, printer: &mut Printer, resolver: &mut Resolver) -
     let short = plan.requirements.check(&data.report);
     printer.remarks(&data.report, &short);
     let exit = outcome::exit(&data.report, &short);
-    Ok(if exit == Exit::Success && !is_complete { Exit::Inconclusive } else { exit })
+    let is_local = plan.args.card && data.report.families.iter().filter_map(Vantage::of).max() != Some(Vantage::Public);
+    if is_local {
+        printer.print_diagnostic("no server was on the Internet, so the card shows nothing about the Internet");
+    }
+    Ok(if exit == Exit::Success && (!is_complete || is_local) { Exit::Inconclusive } else { exit })
 }

@@ -356,6 +356,7 @@ impl Agent {
     /// Applies everything that follows from a change: nominations, the next check, failures, and the state.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         if self.session.stage == Stage::Running {
+            self.give_up(cx);
             self.pair_lite(cx);
             self.nominate(cx);
             self.complete(cx);

@@ -10,6 +10,7 @@ mod refill;
 #[cfg(test)]
 mod tests;
 
+use crate::candidate::ComponentId;
 use crate::local::LocalId;
 use crate::pair::{Flags, Pair, PairId, PairState, Record};
 use crate::remote::RemoteId;
@@ -63,6 +64,8 @@ pub(crate) struct ChecklistSet {
     limit: usize,
     /// The number of pairs that are In-Progress.
     pending: u16,
+    /// The number of pairs that are Failed.
+    failed: u16,
     has_fresh: bool,
     /// The last pair that filled a free place (policy of browsers).
     refill_mark: (u64, LocalId, RemoteId),
@@ -115,6 +118,7 @@ impl ChecklistSet {
             turn: 0,
             limit: limit.clamp(1, usize::from(u16::MAX) / 2),
             pending: 0,
+            failed: 0,
             has_fresh: false,
             refill_mark: (u64::MAX, LocalId(0), RemoteId(0)),
             has_discarded: false,
@@ -368,7 +372,8 @@ impl ChecklistSet {
                 self.pending = self.pending.saturating_sub(1);
                 self.groups.add_active(pair.group, -1);
             }
-            PairState::Succeeded | PairState::Failed => {}
+            PairState::Failed => self.failed = self.failed.saturating_sub(1),
+            PairState::Succeeded => {}
         }
     }
 
@@ -385,7 +390,7 @@ impl ChecklistSet {
                 self.groups.add_active(pair.group, 1);
             }
             PairState::Succeeded => self.groups.set_succeeded(pair.group),
-            PairState::Failed => {}
+            PairState::Failed => self.failed += 1,
         }
     }
 
@@ -451,6 +456,15 @@ impl ChecklistSet {
         self.iter().filter_map(|(id, _)| Some((id, self.record(id)?.consent_until?)))
     }
 
+    /// Ends the consent of the pairs of a component: its selected pair has a consent of its own.
+    pub(crate) fn end_consents(&mut self, component: ComponentId) {
+        for (pair, record) in self.pairs.iter().zip(&mut self.records) {
+            if (pair.list, pair.component) == (component.stream, component.number) {
+                record.consent_until = None;
+            }
+        }
+    }
+
     pub(crate) fn record_mut(&mut self, id: PairId) -> Option<&mut Record> {
         self.records.get_mut(usize::from(id.0))
     }
@@ -471,7 +485,7 @@ impl ChecklistSet {
     }
 
     /// The pairs of a checklist by priority, highest first.
-    pub(crate) fn in_order(&self, list: u16) -> impl Iterator<Item = (PairId, &Pair)> {
+    pub(crate) fn in_order(&self, list: u16) -> impl Iterator<Item = (PairId, &Pair)> + Clone {
         let order = self.lists.get(usize::from(list)).map(|list| list.order.as_slice()).unwrap_or_default();
         order.iter().filter_map(|id| Some((*id, self.get(*id)?)))
     }

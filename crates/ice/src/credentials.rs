@@ -87,7 +87,9 @@ impl fmt::Debug for Credentials {
 
 /// Six bits of each byte as a character.
 fn letters(bytes: &[u8]) -> String {
-    bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63))).map(|byte| char::from(*byte)).collect()
+    let mut text = String::with_capacity(bytes.len());
+    text.extend(bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63))).map(|byte| char::from(*byte)));
+    text
 }
 
 /// The characters of RFC 8839 §5.1, `ice-char`.

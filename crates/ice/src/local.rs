@@ -119,6 +119,11 @@ impl LocalTable {
         self.all.get(usize::from(id.0))
     }
 
+    /// The number of places, those of removed candidates included.
+    pub(crate) const fn places(&self) -> usize {
+        self.all.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LocalId, &Local)> {
         self.all
             .iter()

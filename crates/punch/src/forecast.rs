@@ -163,6 +163,15 @@ pub enum Side {
 }
 
 impl Side {
+    /// The word that reports use: `own` or `peer`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Peer => "peer",
+        }
+    }
+
     /// The other side.
     #[must_use]
     pub const fn other(self) -> Self {
@@ -450,8 +459,8 @@ pub(crate) const SPARE: u16 = 16;
 
 /// The time from the first opener to the first probe of a random guess.
 ///
-/// In a known block both sides send at once: it does not matter whether the opener or the probe of a port comes first,
-/// because each of them opens its own filter. In the whole range the sockets are opened first. A router that tracks
+/// In a known block both sides send at once. The opener or the probe of a port may come first: each of them opens its own
+/// filter. In the whole range the sockets are opened first. A router that tracks
 /// probes to ports without a mapping would otherwise not assign these ports.
 pub(crate) fn probe_delay(sockets: u16, ports: PortRange, packet: Duration) -> Duration {
     const BLOCK: u32 = 4096;

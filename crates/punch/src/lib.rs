@@ -18,3 +18,5 @@ pub mod forecast;
 mod notes;
 pub mod puncher;
 pub mod rendezvous;
+#[cfg(feature = "serde")]
+mod serialize;

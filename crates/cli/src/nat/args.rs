@@ -66,6 +66,12 @@ pub(crate) struct NatArgs {
     /// of your router for a few minutes. The report waits for this measurement.
     #[arg(long)]
     pub(crate) ports: bool,
+    /// Print the NAT card instead of the report: one line that `portolan forecast` reads
+    ///
+    /// The card holds mapping, filtering, port allocation and public endpoints. It may be given to the other user. With
+    /// --format json it is an object with the same fields.
+    #[arg(long, conflicts_with_all = ["watch", "explain"])]
+    pub(crate) card: bool,
 }
 
 /// Returns the help after the options.

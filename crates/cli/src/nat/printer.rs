@@ -17,6 +17,8 @@ use core::fmt::Display;
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::lifetime;
 use portolan_nat::profile::Report;
+use portolan_punch::card::Card;
+use serde_json::json;
 
 /// Prints events, the report, and the lines on standard error.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(crate) struct Printer {
     /// The format.
     pub(crate) format: Format,
     explain: Option<ExplainLevel>,
+    card: bool,
     redactor: Option<Redactor>,
     progress: Progress,
     /// Whether events are printed as they occur. Later runs of `--watch` print only changes.
@@ -40,6 +43,7 @@ impl Printer {
         Self {
             format: args.output.format,
             explain: args.output.explain,
+            card: args.card,
             redactor: args.redact.then(|| Redactor::hiding(names.iter().map(String::as_str))),
             progress: Progress::new(args.output.format),
             events: true,
@@ -95,6 +99,11 @@ impl Printer {
     pub(crate) fn report(&mut self, data: &ReportData, has_failed: bool) -> Result<(), Failure> {
         match self.format {
             Format::Human if has_failed => Ok(()),
+            Format::Human | Format::Json if self.card => {
+                let card = data.lifetime.iter().fold(Card::from(&data.report), |card, found| card.with_lifetime(found));
+                let is_text = self.format == Format::Human;
+                self.print(if is_text { format!("{card}\n") } else { format!("{}\n", json!(card)) })
+            }
             Format::Human => {
                 self.progress.clear();
                 let text = self.redact(human::report(data, self.explain));

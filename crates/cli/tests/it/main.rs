@@ -13,6 +13,7 @@ mod demo;
 #[cfg(unix)]
 mod descriptors;
 mod explain;
+mod forecast;
 mod help;
 mod ice;
 mod invalid_responses;

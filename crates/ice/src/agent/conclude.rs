@@ -24,9 +24,7 @@ use portolan_machine::{Cx, Instant, Output};
 impl Agent {
     /// The pairs of a component, highest priority first.
     pub(super) fn pairs_of(&self, component: ComponentId) -> impl Iterator<Item = (PairId, &Pair)> + Clone {
-        let order: Vec<(PairId, &Pair)> =
-            self.set.in_order(component.stream).filter(|(_, pair)| pair.component == component.number).collect();
-        order.into_iter()
+        self.set.in_order(component.stream).filter(move |(_, pair)| pair.component == component.number)
     }
 
     /// Chooses the pairs to nominate (§8.1.1).
@@ -171,12 +169,7 @@ impl Agent {
         let consent = Consent::new(cx);
         let keepalive = self.config.is_lite.then(|| cx.now() + KEEPALIVE);
         // A component with a selected pair uses no other pair for data.
-        let others: Vec<PairId> = self.pairs_of(component).map(|(id, _)| id).collect();
-        for id in others {
-            if let Some(record) = self.set.record_mut(id) {
-                record.consent_until = None;
-            }
-        }
+        self.set.end_consents(component);
         if let Some(track) = self.track_mut(component) {
             track.selected = Some(Selected { pair, path, consent, keepalive });
             track.previous = None;

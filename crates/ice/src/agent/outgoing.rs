@@ -119,7 +119,6 @@ impl Agent {
                 Due::TimedOut(check) => self.timed_out(cx, check),
             }
         }
-        self.give_up(cx);
     }
 
     /// The reason of a pair without an authenticated response.

@@ -149,13 +149,13 @@ impl Agent {
 
     fn insert_remote(&mut self, cx: &mut Cx<'_>, remote: Remote) {
         match self.remotes.add(remote, self.config.remote_candidates) {
-            Added::New(id) => self.pair_remote(cx, id),
+            Added::New(id) => self.pair_remote(cx, id, true),
             Added::Replaced(id) => {
                 cx.note(|| AgentNote::Signalled { address: remote.address });
                 // The pairs keep their state with the signalled priority (RFC 8838 §11 item 4).
                 self.update_priorities();
                 self.update_relayed(id, remote.kind);
-                self.pair_remote(cx, id);
+                self.pair_remote(cx, id, false);
             }
             Added::Known => {
                 let address = Some(remote.address);
@@ -209,15 +209,17 @@ impl Agent {
         let count = self.remotes.iter().count();
         self.set.reserve(count);
         for remote in (0..count).map(|at| RemoteId(at as u16)) {
-            self.pair(cx, local, remote, Origin::Candidates);
+            self.form(cx, local, remote, Origin::Candidates);
         }
     }
 
-    /// Pairs a new remote candidate with all local candidates.
-    fn pair_remote(&mut self, cx: &mut Cx<'_>, remote: RemoteId) {
-        let locals: Vec<LocalId> = self.locals.iter().filter(|(_, local)| local.is_base()).map(|(id, _)| id).collect();
-        for local in locals {
-            self.pair(cx, local, remote, Origin::Candidates);
+    /// Pairs a new remote candidate with all local candidates. The pairs of a candidate that was replaced may exist.
+    fn pair_remote(&mut self, cx: &mut Cx<'_>, remote: RemoteId, is_new: bool) {
+        for local in (0..self.locals.places()).map(|at| LocalId(at as u16)) {
+            if self.locals.get(local).is_some_and(Local::is_base) && (is_new || self.set.find(local, remote).is_none())
+            {
+                self.form(cx, local, remote, Origin::Candidates);
+            }
         }
     }
 
@@ -226,6 +228,11 @@ impl Agent {
         if let Some(known) = self.set.find(local, remote) {
             return Some(known);
         }
+        self.form(cx, local, remote, origin)
+    }
+
+    /// Forms a pair that does not exist, if the candidates fit.
+    fn form(&mut self, cx: &mut Cx<'_>, local: LocalId, remote: RemoteId, origin: Origin) -> Option<PairId> {
         let new = self.new_pair(local, remote, origin)?;
         let keeps_relayed = self.config.policy == Policy::Browserlike;
         let component = ComponentId::new(new.list, new.component);

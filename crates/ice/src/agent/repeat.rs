@@ -50,13 +50,15 @@ impl Agent {
     fn give_ups(&self) -> impl Iterator<Item = (Instant, PairId)> {
         let is_full = self.set.has_discarded() && self.set.len() >= self.set.limit();
         let is_wanted = self.config.policy == Policy::Browserlike && is_full;
-        let pending = self.set.iter().filter(move |(_, pair)| {
-            is_wanted && pair.state == PairState::InProgress && !pair.flags.has(Flags::USE_CANDIDATE)
-        });
+        let pairs = is_wanted.then(|| self.set.iter()).into_iter().flatten();
+        let pending =
+            pairs.filter(|(_, pair)| pair.state == PairState::InProgress && !pair.flags.has(Flags::USE_CANDIDATE));
         pending.filter_map(|(id, pair)| {
             let record = self.set.record(id)?;
             let is_alive = pair.flags.has(Flags::VALID) || record.counters.requests_received > 0;
-            (!is_alive).then_some((record.first_check? + GIVE_UP, id))
+            // The last check has time for a response.
+            let at = (record.first_check? + GIVE_UP).max(record.last_check + REPEAT);
+            (!is_alive).then_some((at, id))
         })
     }
 
@@ -64,11 +66,12 @@ impl Agent {
         self.give_ups().map(|(at, _)| at).min()
     }
 
-    /// Fails the pairs that give up their places.
+    /// Fails the pairs that give up their places. A pair that takes such a place may discard another one, so the search
+    /// starts again after each failure.
     pub(super) fn give_up(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now();
-        let due: Vec<PairId> = self.give_ups().filter(|(at, _)| *at <= now).map(|(_, id)| id).collect();
-        for id in due {
+        loop {
+            let due = self.give_ups().find(|(at, _)| *at <= cx.now());
+            let Some((_, id)) = due else { return };
             let why = self.no_response(id);
             self.checks.forget(id);
             self.fail(cx, id, why);

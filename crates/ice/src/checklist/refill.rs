@@ -7,9 +7,8 @@ impl ChecklistSet {
     /// The pair that makes room for a new one: a failed pair, else a pair of the longest checklist with a lower priority
     /// than the new pair. Pairs that were checked or are valid stay.
     pub(super) fn victim(&self, new: NewPair, keeps_relayed: bool) -> Option<PairId> {
-        let mut failed = self.iter().filter(|(_, pair)| pair.state == PairState::Failed);
-        if let Some((id, _)) = failed.next() {
-            return Some(id);
+        if self.failed > 0 {
+            return self.iter().find(|(_, pair)| pair.state == PairState::Failed).map(|(id, _)| id);
         }
         // The discarding is even: the longest checklist loses a pair (§6.1.2.5).
         let longest = (0..self.lists.len()).max_by_key(|list| {

@@ -12,13 +12,10 @@ fn found(own: &str, peer: &str) -> Forecast {
     let one = forecast(&own, &peer, &conditions);
     let other = forecast(&peer, &own, &conditions);
     let swapped = |side: Side| side.other();
-    let strategy = match other.strategy {
-        Strategy::Predict { hard, step, window } => Strategy::Predict { hard: swapped(hard), step, window },
-        Strategy::Birthday { hard, sockets, probes, first, last } => {
-            Strategy::Birthday { hard: swapped(hard), sockets, probes, first, last }
-        }
-        same => same,
-    };
+    let mut strategy = other.strategy;
+    if let Strategy::Predict { hard, .. } | Strategy::Birthday { hard, .. } = &mut strategy {
+        *hard = swapped(*hard);
+    }
     let mirrored = Forecast { strategy, own: other.peer, peer: other.own, ..other };
     assert_eq!(one, mirrored, "both sides compute the same forecast");
     one
@@ -102,9 +99,9 @@ fn two_hosts_with_one_public_address_try_the_local_network_first() {
 fn the_window_follows_from_step_and_cross_traffic() {
     let (own, peer) = (card("nat1,4=nat,m=eim,f=apdf"), card("nat1,4=nat,m=apdm,f=apdf,a=seq-2"));
     let at = |cross_traffic| forecast(&own, &peer, &Conditions { cross_traffic, ..Conditions::default() });
-    let windows = [0, 1, 10, 50].map(|flows| match at(flows).strategy {
-        Strategy::Predict { step, window, hard } => (step, window, hard),
-        other => panic!("{other}"),
+    let windows = [0, 1, 10, 50].map(|flows| {
+        let Strategy::Predict { step, window, hard } = at(flows).strategy else { panic!("{}", at(flows)) };
+        (step, window, hard)
     });
     assert_eq!(windows, [(-2, 1, Side::Peer), (-2, 5, Side::Peer), (-2, 14, Side::Peer), (-2, 40, Side::Peer)]);
     assert!(at(50).probability.unwrap() > 0.99);

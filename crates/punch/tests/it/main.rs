@@ -7,8 +7,13 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
+extern crate alloc;
+
+mod budgets;
+mod cases;
 mod figures;
 mod guesses;
+mod laws;
 mod oracle;
 mod rendezvous;
 mod world;

@@ -82,6 +82,11 @@ impl Node {
         self.puncher = Some(puncher);
     }
 
+    /// Sends as the owner of a released socket.
+    pub(crate) fn send(&mut self, transmit: Transmit) {
+        self.out.push(Output::Transmit(transmit));
+    }
+
     /// Opens the socket of the next flow, and draws the time of the flow after it.
     fn flow(&mut self, cx: &mut Cx<'_>) {
         let Some(mean) = self.flows else { return };
@@ -223,6 +228,11 @@ impl World {
         let host = self.net.add_host(self.insides[1], "c", &["10.1.0.3".parse().unwrap()], &Link::PERFECT, node);
         self.traffic = Some((host, Duration::from_secs(1) / flows));
         self
+    }
+
+    /// The second peer and the host of the cross traffic, which share a network.
+    pub(crate) fn housemates(&self) -> [HostId; 2] {
+        [self.hosts[1], self.traffic.expect("cross traffic").0]
     }
 
     pub(crate) fn setup(mut self, setup: Setup) -> Self {

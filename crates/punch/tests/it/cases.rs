@@ -1,0 +1,387 @@
+//! Faults from the field, each as a story in virtual time.
+
+use super::world::{NodeEvent, RTT, Setup, World, at, kind};
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Instant, Unreachability};
+use portolan_nat::behavior::{Filtering, Mapping, PortAllocation, Timers};
+use portolan_nat::translator::TranslatorConfig;
+use portolan_punch::card::Card;
+use portolan_punch::puncher::{Failure, Peer, PunchCommand, PunchEvent, Puncher};
+use portolan_sim::{EntryKind, Link, PacketFate};
+
+fn cone() -> TranslatorConfig {
+    kind(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent)
+}
+
+fn symmetric() -> TranslatorConfig {
+    kind(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent)
+}
+
+fn restricted() -> TranslatorConfig {
+    kind(Mapping::EndpointIndependent, Filtering::AddressDependent)
+}
+
+fn command(world: &mut World, side: usize, command: PunchCommand) {
+    world.net.with(world.hosts[side], |node, cx| {
+        portolan_machine::Machine::command(node.puncher.as_mut().unwrap(), cx, command).unwrap();
+    });
+}
+
+/// The events of the punchers since the last call.
+fn events(world: &mut World) -> Vec<(usize, Instant, PunchEvent)> {
+    let hosts = world.hosts;
+    let side = |host| hosts.iter().position(|other| *other == host);
+    let taken = world.net.take_events().into_iter().filter_map(|record| match record.event {
+        NodeEvent::Punch(event) => Some((side(record.host)?, record.at, event)),
+        NodeEvent::Mapped(_) => None,
+    });
+    taken.collect()
+}
+
+/// Case 7: after success the same path was kept alive twice, dead paths were probed for ever, and two paths alternated.
+#[test]
+fn idle_traffic_is_bounded_and_the_path_stays_the_same() {
+    let mut world = World::new([cone(), restricted()]);
+    let run = world.run(3, Duration::from_secs(12));
+    assert!(run.is_connected());
+    // The first side's choice becomes known; then there are only keepalives.
+    let _stop = world.net.run_for(Duration::from_secs(1));
+    let before = world.counts();
+    world.net.record_story();
+    let _stop = world.net.run_for(Duration::from_secs(600));
+    let after = world.counts();
+    let sent: BTreeSet<(String, SocketAddr)> = world
+        .net
+        .story_entries()
+        .iter()
+        .filter_map(|entry| {
+            let EntryKind::Packet(packet) = &entry.what else { return None };
+            (packet.fate == PacketFate::Sent).then(|| (entry.actor.to_string(), packet.destination))
+        })
+        .collect();
+    assert_eq!(sent.len(), 2, "one path for each side: {sent:?}");
+    for side in [0, 1] {
+        let packets = after[side].0 - before[side].0;
+        // A keepalive every 25 s, and the answer to the peer's.
+        assert!((40..=50).contains(&packets), "{packets} packets in ten minutes");
+    }
+    assert!(events(&mut world).is_empty(), "nothing was lost");
+}
+
+/// Keepalives follow the shortest lifetime of the two cards.
+#[test]
+fn a_short_lifetime_makes_keepalives_more_frequent_and_keeps_the_path() {
+    let timers = Timers { unreplied: Duration::from_secs(8), replied: Duration::from_secs(8), absolute: None };
+    let change = |config: portolan_punch::puncher::PunchConfig| {
+        let card = Card { lifetime: Some(Duration::from_secs(8)), ..config.own.clone() };
+        config.own_card(card)
+    };
+    let nats = [cone().ports(PortAllocation::Random).timers(timers), cone()];
+    let mut world = World::new(nats).setup(Setup { change, ..Setup::default() });
+    assert!(world.run(3, Duration::from_secs(12)).is_connected());
+    let _stop = world.net.run_for(Duration::from_secs(300));
+    assert!(events(&mut world).is_empty(), "the path lives");
+    let mut world = World::new(nats);
+    assert!(world.run(3, Duration::from_secs(12)).is_connected());
+    let _stop = world.net.run_for(Duration::from_secs(300));
+    let lost = events(&mut world).iter().filter(|(.., event)| *event == PunchEvent::Lost).count();
+    assert!(lost > 0, "without the lifetime in a card, the path is lost");
+}
+
+/// Case 9: a state that nothing could leave.
+#[test]
+fn with_a_dead_network_a_terminal_event_comes_from_every_state_in_the_stated_time() {
+    let guess: fn(portolan_punch::puncher::PunchConfig) -> portolan_punch::puncher::PunchConfig =
+        |config| config.may_guess(true);
+    let pairs = [
+        ([cone(), cone()], Setup::default()),
+        ([restricted(), symmetric()], Setup { delay: Duration::from_secs(2), ..Setup::default() }),
+        ([cone(), symmetric()], Setup { change: guess, ..Setup::default() }),
+        (
+            [cone(), symmetric().ports(PortAllocation::Sequential { step: 1 })],
+            Setup { change: guess, ..Setup::default() },
+        ),
+    ];
+    for (nats, setup) in pairs {
+        let mut world = World::new(nats).setup(setup);
+        for dies in [0, 1, 20, 30, 60, 80, 110, 500, 1900, 2030, 2100, 9000, 26_000, 31_000, 60_000, 120_000] {
+            let mapped = world.introduce(dies);
+            let began = world.net.now();
+            world.start(mapped);
+            let _stop = world.net.run_for(Duration::from_millis(dies));
+            for inside in world.insides {
+                world.net.set_uplink(inside, &Link::delay(RTT / 4).loss(1.0));
+            }
+            let died = world.net.now();
+            let lasts = world.net.machine(world.hosts[0]).unwrap().puncher.as_ref().unwrap().plan().lasts;
+            let stated = (began + setup.delay + lasts).max(died + Puncher::LOST_AFTER) + RTT;
+            let _stop = world.net.run_until(stated);
+            for side in [0, 1] {
+                let ended = events_of(&world, side).filter(|event| matches!(event, PunchEvent::Failed { .. })).count();
+                assert_eq!(ended, 1, "died after {dies} ms, side {side}: {:?}", world.net.events());
+                let wait = world.net.with(world.hosts[side], |node, _| portolan_machine::Machine::poll(node));
+                assert_eq!(wait, Some(portolan_machine::Output::Wait(None)));
+            }
+        }
+    }
+}
+
+fn events_of(world: &World, side: usize) -> impl Iterator<Item = &PunchEvent> {
+    let host = world.hosts[side];
+    world.net.events().iter().filter(move |record| record.host == host).filter_map(|record| match &record.event {
+        NodeEvent::Punch(event) => Some(event),
+        NodeEvent::Mapped(_) => None,
+    })
+}
+
+/// Case 18: punching left from another socket than the one whose mapping was told to the peer.
+#[test]
+fn every_packet_leaves_from_the_advertised_mapping() {
+    for (nats, loss) in [([cone(), cone()], 0.2), ([cone(), restricted()], 0.1), ([restricted(), cone()], 0.0)] {
+        let mut world = World::new(nats).setup(Setup { loss, ..Setup::default() });
+        for seed in 0..20 {
+            world.net.record_story();
+            let mapped = world.introduce(seed);
+            let from = world.net.story_entries().len();
+            world.start(mapped);
+            let _stop = world.net.run_for(Duration::from_secs(30));
+            let (mut sent, mut made) = (0, 0);
+            for entry in &world.net.story_entries()[from..] {
+                if matches!(entry.what, EntryKind::Mapping { .. }) {
+                    made += 1;
+                }
+                let EntryKind::Packet(packet) = &entry.what else { continue };
+                if packet.fate == PacketFate::Sent {
+                    let side = usize::from(&*entry.actor == "b");
+                    assert_eq!(packet.source.port(), mapped[side].port(), "the port is preserved: {packet}");
+                    sent += 1;
+                } else if packet.fate == PacketFate::Delivered {
+                    assert!(mapped.contains(&packet.source), "{packet}");
+                }
+            }
+            assert!(sent >= 4 && made == 0, "{sent} packets, {made} new mappings");
+        }
+    }
+}
+
+/// A lying introducer names addresses of third hosts. Each address gets a bounded number of packets, and all together no
+/// more than the rate.
+#[test]
+fn a_lying_introducer_cannot_aim_more_than_the_budget_at_any_address() {
+    let mut world = World::new([cone(), cone()]);
+    let mapped = world.introduce(1);
+    let victims: Vec<SocketAddr> = (1..=200).map(|n| SocketAddr::from(([203, 0, 113, n], 53))).collect();
+    let mut config = world.config(0, mapped);
+    config.peer = Peer::new(at("203.0.113.250:53")).candidates(victims);
+    world.net.record_story();
+    let (before, began) = (world.counts()[0].0, world.net.now());
+    world.net.with(world.hosts[0], |node, cx| node.punch(cx, config));
+    let _stop = world.net.run_for(Duration::from_secs(60));
+    let mut per_address = BTreeMap::<SocketAddr, u32>::new();
+    for entry in world.net.story_entries() {
+        if let EntryKind::Packet(packet) = &entry.what
+            && packet.fate == PacketFate::Sent
+            && entry.at >= began
+        {
+            *per_address.entry(packet.destination).or_default() += 1;
+        }
+    }
+    assert_eq!(per_address.len(), 17, "sixteen candidates and the public endpoint");
+    assert!(per_address.values().all(|count| *count <= 100), "{per_address:?}");
+    assert!(world.counts()[0].0 - before <= 1000, "100 packets/s for ten seconds");
+    let last = events(&mut world).pop().unwrap().2;
+    assert!(matches!(last, PunchEvent::Failed { why: Failure::NoAnswer, .. }), "{last:?}");
+}
+
+/// The key of another session, or two sides with one role, never connect.
+#[test]
+fn a_replayed_introduction_connects_nothing() {
+    let mut world = World::new([cone(), cone()]);
+    let mapped = world.introduce(1);
+    for side in [0, 1] {
+        let mut config = world.config(side, mapped);
+        config.key = portolan_punch::puncher::SessionKey::new(b"secret", &[side as u8; 16]);
+        world.net.with(world.hosts[side], |node, cx| node.punch(cx, config));
+    }
+    let _stop = world.net.run_for(Duration::from_secs(20));
+    let failed = |world: &mut World, why| {
+        let ends = events(world)
+            .into_iter()
+            .filter(|(.., event)| matches!(event, PunchEvent::Failed { why: found, .. } if *found == why));
+        assert_eq!(ends.count(), 2);
+    };
+    failed(&mut world, Failure::NoAnswer);
+    let mapped = world.introduce(2);
+    for side in [0, 1] {
+        let mut config = world.config(side, mapped);
+        config.is_first = true;
+        world.net.with(world.hosts[side], |node, cx| node.punch(cx, config));
+    }
+    let _stop = world.net.run_for(Duration::from_secs(20));
+    failed(&mut world, Failure::NoAnswer);
+}
+
+/// A path that is lost is found again: a NAT loses its mappings and assigns other ports.
+#[test]
+fn a_lost_path_is_punched_again() {
+    let mut world = World::new([cone().ports(PortAllocation::Random), restricted()]);
+    assert!(world.run(3, Duration::from_secs(12)).is_connected());
+    world.net.flush_gateway(world.insides[0]);
+    let began = world.net.now();
+    let _stop = world.net.run_for(Duration::from_secs(80));
+    let seen = events(&mut world);
+    for side in [0, 1] {
+        let again = seen.iter().find(|(at, _, event)| *at == side && matches!(event, PunchEvent::Connected { .. }));
+        let (_, at, _) = again.unwrap_or_else(|| panic!("side {side}: {seen:?}"));
+        assert!(*at - began <= Duration::from_secs(60), "side {side} after {:?}", *at - began);
+        assert!(!seen.iter().any(|(_, _, event)| matches!(event, PunchEvent::Failed { .. })), "{seen:?}");
+    }
+}
+
+/// The owner takes the socket. The other side's data confirms the path and is an event.
+#[test]
+fn released_data_reaches_the_owner_of_the_other_side() {
+    let mut world = World::new([cone(), cone()]);
+    let run = world.run(3, Duration::from_secs(12));
+    let path = run.paths[0].unwrap();
+    command(&mut world, 0, PunchCommand::Release);
+    assert_eq!(events(&mut world).pop().unwrap().2, PunchEvent::Released);
+    world.net.with(world.hosts[0], |node, _| {
+        let payload = bytes::Bytes::from_static(b"\x80application");
+        node.send(portolan_machine::Transmit::new(path.socket, path.remote, payload));
+    });
+    let _stop = world.net.run_for(RTT);
+    let (side, _, event) = events(&mut world).pop().unwrap();
+    assert!(
+        side == 1 && matches!(&event, PunchEvent::Data { payload, .. } if payload.ends_with(b"application")),
+        "{event:?}"
+    );
+}
+
+/// An address that ICMP reports as unreachable is given up at once, if another one is left.
+#[test]
+fn an_unreachable_address_is_given_up_if_another_is_left() {
+    let mut world = World::new([cone(), cone()]);
+    let mapped = world.introduce(1);
+    let dead = at("85.0.0.77:9");
+    let mut config = world.config(0, mapped);
+    config.peer.candidates = vec![dead];
+    let socket = config.sockets.ipv4.unwrap();
+    world.net.with(world.hosts[0], |node, cx| node.punch(cx, config));
+    world.net.record_story();
+    let unreachable = |world: &mut World, remote| {
+        world.net.with(world.hosts[0], |node, cx| {
+            let event = portolan_machine::SocketEvent::Unreachable { remote, why: Unreachability::Host };
+            let _verdict = portolan_machine::Machine::handle(node, cx, portolan_machine::Input::Socket(socket, event));
+        });
+    };
+    let _stop = world.net.run_for(Duration::from_millis(50));
+    unreachable(&mut world, dead);
+    unreachable(&mut world, mapped[1]);
+    let from = world.net.story_entries().len();
+    let _stop = world.net.run_for(Duration::from_secs(2));
+    let to: Vec<SocketAddr> = world.net.story_entries()[from..]
+        .iter()
+        .filter_map(|entry| {
+            let EntryKind::Packet(packet) = &entry.what else { return None };
+            (packet.fate == PacketFate::Sent).then_some(packet.destination)
+        })
+        .collect();
+    assert!(to.len() >= 18 && to.iter().all(|to| *to == mapped[1]), "the last address is kept: {to:?}");
+}
+
+/// Two hosts behind one NAT connect over their private addresses; without those, by hairpinning.
+#[test]
+fn two_hosts_of_one_network_use_private_addresses_or_hairpin() {
+    use portolan_punch::puncher::{PunchConfig, SessionKey, Sockets};
+    for with_candidates in [true, false] {
+        let mut world = World::new([cone(), cone()]).cross_traffic(1);
+        // The host of the cross traffic and the second peer share a network.
+        let mapped = world.introduce(1);
+        let hosts = world.housemates();
+        let mut own = Vec::new();
+        for host in hosts {
+            world.net.replace(host, super::world::Node::default());
+            world.net.with(host, super::world::Node::ask);
+        }
+        let _stop = world.net.run_for(Duration::from_millis(60));
+        for host in hosts {
+            let found = world.net.events().iter().rev().find_map(|record| match record.event {
+                NodeEvent::Mapped(mapped) if record.host == host => Some(mapped),
+                NodeEvent::Mapped(_) | NodeEvent::Punch(_) => None,
+            });
+            own.push(found.unwrap());
+        }
+        assert_eq!(own[0].ip(), mapped[1].ip());
+        world.net.take_events();
+        for (side, host) in hosts.into_iter().enumerate() {
+            let local = SocketAddr::from(([10, 1, 0, [3, 2][side]], own[1 - side].port()));
+            let candidates = if with_candidates { vec![local] } else { Vec::new() };
+            let peer = Peer::new(own[1 - side]).candidates(candidates);
+            let socket = world.net.machine(host).unwrap().socket.unwrap();
+            let key = SessionKey::new(b"", &[1; 16]);
+            let config = PunchConfig::new(Sockets::ipv4(socket), own[side], peer, key, side == 0);
+            world.net.with(host, |node, cx| node.punch(cx, config));
+        }
+        let _stop = world.net.run_for(Duration::from_secs(1));
+        let connected: Vec<SocketAddr> = world
+            .net
+            .take_events()
+            .into_iter()
+            .filter_map(|record| match record.event {
+                NodeEvent::Punch(PunchEvent::Connected { path, .. }) => Some(path.remote),
+                NodeEvent::Mapped(_) | NodeEvent::Punch(_) => None,
+            })
+            .collect();
+        assert_eq!(connected.len(), 2);
+        let is_private = |remote: &SocketAddr| remote.ip().to_string().starts_with("10.");
+        assert!(connected.iter().all(|remote| is_private(remote) == with_candidates), "{connected:?}");
+    }
+}
+
+/// Openers with a small hop limit open the own NAT and do not reach the peer's. ICMP reports them; no address is given up.
+#[test]
+fn openers_with_a_small_hop_limit_delay_the_connection_by_one_probe() {
+    let change = |config: portolan_punch::puncher::PunchConfig| config.opener_hop_limit(2);
+    let mut world = World::new([cone(), cone()]).setup(Setup { change, ..Setup::default() });
+    world.net.record_story();
+    let run = world.run(1, Duration::from_secs(12));
+    let time = run.time().unwrap();
+    assert!(time > Duration::from_millis(100) && time <= Duration::from_millis(200), "{time:?}");
+    let died = world.net.story_entries().iter().filter(
+        |entry| matches!(&entry.what, EntryKind::Packet(packet) if matches!(packet.fate, PacketFate::Stranded(_))),
+    );
+    assert_eq!(died.count(), 2, "the first packet of each side");
+}
+
+/// Two hosts with IPv6 alone, each behind a firewall: both send, so any filter lets the packets in.
+#[test]
+fn two_firewalls_for_ipv6_are_punched() {
+    use portolan_punch::forecast::Strategy;
+    use portolan_punch::puncher::{PunchConfig, SessionKey, Sockets};
+    use portolan_sim::{Gateway, Net};
+    let mut net = Net::new(1);
+    let firewall = TranslatorConfig::firewall(Filtering::AddressAndPortDependent);
+    let hosts = [1, 2].map(|n: u16| {
+        let inside = net.add_gateway(net.internet(), Gateway::new("home", [], firewall), &Link::delay(RTT / 4));
+        let address = core::net::IpAddr::from([0x2001, 0xdb8, n, 0, 0, 0, 0, 2]);
+        net.add_host(inside, "peer", &[address], &Link::PERFECT, super::world::Node::default())
+    });
+    let local = |n: u16| SocketAddr::from(([0x2001, 0xdb8, n + 1, 0, 0, 0, 0, 2], 5000));
+    let card: Card = "nat1,4=absent,6=apdf".parse().unwrap();
+    for (n, host) in (0..).zip(hosts) {
+        let (socket, _) = net.open(host, local(n)).unwrap();
+        let sockets = Sockets { ipv4: None, ipv6: Some(socket) };
+        let key = SessionKey::new(b"", &[1; 16]);
+        let config = PunchConfig::new(sockets, local(n), Peer::new(local(1 - n)).card(card.clone()), key, n == 0);
+        net.with(host, |node, cx| node.punch(cx, config.own_card(card.clone())));
+    }
+    let _stop = net.run_for(RTT * 3);
+    let count = |wanted: fn(&PunchEvent) -> bool| {
+        net.events().iter().filter(|record| matches!(&record.event, NodeEvent::Punch(event) if wanted(event))).count()
+    };
+    assert_eq!(count(|event| *event == PunchEvent::Trying(Strategy::Ipv6)), 2);
+    assert_eq!(count(|event| matches!(event, PunchEvent::Connected { .. })), 2);
+}
