@@ -10,7 +10,7 @@ use core::fmt::Write as _;
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping};
 use portolan_punch::card::{Card, CardError, Ports};
-use portolan_punch::forecast::{Budget, Conditions, Cost, Forecast, Strategy, Verdict, forecast};
+use portolan_punch::forecast::{Budget, Conditions, Forecast, Strategy, Verdict, forecast};
 use serde_json::{Value, json};
 
 /// Arguments of `portolan forecast`.
@@ -135,64 +135,10 @@ const fn advice(found: &Forecast) -> &'static str {
 fn document(own: &Card, peer: &Card, found: &Forecast) -> Value {
     json!({
         "schema": "portolan.forecast/1",
-        "cards": [card(own), card(peer)],
-        "verdict": found.verdict.as_str(),
-        "reason": found.reason.as_str(),
-        "probability": found.probability,
-        "strategy": strategy(found.strategy),
-        "asymmetric": found.is_asymmetric,
-        "expected_ms": output::milliseconds(found.expected),
-        "costs": [cost(found.own), cost(found.peer)],
+        "cards": [own, peer],
+        "forecast": found,
         "text": found.reason.to_string(),
     })
-}
-
-fn cost(cost: Cost) -> Value {
-    json!({ "mappings": cost.mappings, "sessions": cost.sessions, "probes": cost.probes })
-}
-
-fn strategy(strategy: Strategy) -> Value {
-    let mut value = json!({ "name": strategy.as_str() });
-    let fields = match strategy {
-        Strategy::Predict { step, window, .. } => json!({ "step": step, "window": window }),
-        Strategy::Birthday { sockets, probes, first, last, .. } => {
-            json!({ "sockets": sockets, "probes": probes, "first_port": first, "last_port": last })
-        }
-        _ => json!({}),
-    };
-    if let (Value::Object(value), Value::Object(fields)) = (&mut value, fields) {
-        value.extend(fields);
-    }
-    value
-}
-
-/// Returns a card as JSON: the text, and its fields.
-pub(crate) fn card(card: &Card) -> Value {
-    let text = card.to_string();
-    let fields: serde_json::Map<String, Value> = text
-        .split(',')
-        .skip(1)
-        .filter_map(|field| field.split_once('='))
-        .map(|(key, value)| (name(key).to_owned(), json!(value)))
-        .collect();
-    json!({ "text": text, "fields": fields })
-}
-
-/// Returns the long name of a field.
-fn name(key: &str) -> &str {
-    match key {
-        "4" => "ipv4",
-        "m" => "mapping",
-        "f" => "filtering",
-        "a" => "ports",
-        "e" => "public",
-        "o" => "pooling",
-        "h" => "hairpin",
-        "l" => "lifetime_s",
-        "6" => "ipv6",
-        "w" => "wrong_thousandths",
-        other => other,
-    }
 }
 
 /// The nine kinds of NAT, with random ports, as RFC 4787 names them.
@@ -273,12 +219,5 @@ mod tests {
         assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
         let document: Value = serde_json::from_str(&matrix(DocumentFormat::Json, &Conditions::default())).unwrap();
         assert_eq!(document["pairs"].as_array().unwrap().len(), 81);
-    }
-
-    #[test]
-    fn a_card_in_json_has_long_names() {
-        let value = card(&"nat1,4=nat,m=eim,f=apdf,a=seq+1,e=40000@198.51.100.7".parse().unwrap());
-        assert_eq!(value["fields"]["mapping"], "eim");
-        assert_eq!(value["fields"]["public"], "40000@198.51.100.7");
     }
 }

@@ -459,8 +459,8 @@ pub(crate) const SPARE: u16 = 16;
 
 /// The time from the first opener to the first probe of a random guess.
 ///
-/// In a known block both sides send at once: it does not matter whether the opener or the probe of a port comes first,
-/// because each of them opens its own filter. In the whole range the sockets are opened first. A router that tracks
+/// In a known block both sides send at once. The opener or the probe of a port may come first: each of them opens its own
+/// filter. In the whole range the sockets are opened first. A router that tracks
 /// probes to ports without a mapping would otherwise not assign these ports.
 pub(crate) fn probe_delay(sockets: u16, ports: PortRange, packet: Duration) -> Duration {
     const BLOCK: u32 = 4096;

@@ -4,7 +4,6 @@ use super::args::NatArgs;
 use super::error::NatError;
 use super::plan::Plan;
 use crate::error::Failure;
-use crate::forecast;
 use crate::options::{ExplainLevel, Format};
 use crate::outcome::lacks_capable_server;
 use crate::output;
@@ -19,6 +18,7 @@ use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::lifetime;
 use portolan_nat::profile::Report;
 use portolan_punch::card::Card;
+use serde_json::json;
 
 /// Prints events, the report, and the lines on standard error.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Printer {
             Format::Human | Format::Json if self.card => {
                 let card = data.lifetime.iter().fold(Card::from(&data.report), |card, found| card.with_lifetime(found));
                 let is_text = self.format == Format::Human;
-                self.print(if is_text { format!("{card}\n") } else { format!("{}\n", forecast::card(&card)) })
+                self.print(if is_text { format!("{card}\n") } else { format!("{}\n", json!(card)) })
             }
             Format::Human => {
                 self.progress.clear();

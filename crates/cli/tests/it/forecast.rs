@@ -29,10 +29,13 @@ fn json_has_the_strategy_and_the_costs() {
     let finished = run(&["forecast", HOME, SYMMETRIC, "--format", "json"]);
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(document["schema"], "portolan.forecast/1");
-    assert_eq!(document["strategy"]["name"], "birthday");
-    assert_eq!((&document["strategy"]["sockets"], &document["strategy"]["probes"]), (&256.into(), &1200.into()));
-    assert!(document["costs"][0]["sessions"].as_u64().unwrap() <= 2048, "{document}");
-    assert_eq!(document["cards"][1]["fields"]["mapping"], "apdm");
+    assert_eq!(document["forecast"]["strategy"]["name"], "birthday");
+    assert_eq!(
+        (&document["forecast"]["strategy"]["sockets"], &document["forecast"]["strategy"]["probes"]),
+        (&256.into(), &1200.into())
+    );
+    assert!(document["forecast"]["own"]["sessions"].as_u64().unwrap() <= 2048, "{document}");
+    assert_eq!(document["cards"][1]["mapping"], "address-and-port-dependent");
 }
 
 #[test]
@@ -64,5 +67,5 @@ fn a_card_is_one_line_that_the_forecast_reads() {
     assert_eq!(run(&["forecast", card, SYMMETRIC]).code, Some(0));
     let document: Value =
         serde_json::from_str(&run(&["nat", "--server", &address, "--card", "--format", "json"]).stdout).unwrap();
-    assert_eq!(document["fields"]["ipv4"], "open");
+    assert_eq!(document["ipv4"], "open");
 }

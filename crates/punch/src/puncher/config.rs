@@ -31,8 +31,8 @@ pub struct PunchConfig {
     pub conditions: Conditions,
     /// Whether ports may be guessed. At most one puncher of a process should have it at a time.
     pub may_guess: bool,
-    /// The hop limit of the first packet to each address, so that the packet opens the own NAT and does not reach the
-    /// peer's; `None` leaves the choice to the system.
+    /// The hop limit of the first packet to each address; `None` leaves the choice to the system. With a low limit the
+    /// packet opens the own NAT and does not reach the peer's.
     pub opener_hop_limit: Option<u8>,
 }
 

@@ -10,9 +10,10 @@ use super::{
 };
 use crate::forecast::{Side, Strategy, probe_delay};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Cx, Open, Output, Protocol, SocketId, SocketOrder, Timers, Transmit};
+use portolan_machine::{Cx, Instant, Open, Output, Protocol, SocketId, SocketOrder, Timers, Transmit};
 use portolan_nat::translator::PortRange;
 
 /// The time from one address of the peer to the next.
@@ -136,14 +137,14 @@ impl Puncher {
         self.schedule.stages.get(punching.stage).copied()
     }
 
-    fn schedule_probe(&mut self, at: portolan_machine::Instant, remote: SocketAddr) {
+    fn schedule_probe(&mut self, at: Instant, remote: SocketAddr) {
         if let Some(socket) = self.config.sockets.towards(remote) {
             self.arm(at, Path { socket, remote });
         }
     }
 
     /// Sets the timer of a path, if it has none.
-    pub(super) fn arm(&mut self, at: portolan_machine::Instant, path: Path) {
+    pub(super) fn arm(&mut self, at: Instant, path: Path) {
         if let Some(entry) = self.table.admit(path)
             && entry.timer.is_none()
             && !entry.is_confirmed
@@ -157,7 +158,7 @@ impl Puncher {
         let heard = self.table.iter().any(|(_, entry)| entry.is_heard);
         let State::Punching(punching) = &mut self.state else { return };
         punching.stage += 1;
-        punching.sprayed = 0;
+        (punching.sprayed, punching.settle) = (0, None);
         if self.stage().is_none() {
             return self.fail(if self.round > 0 {
                 Failure::PathLost
@@ -175,6 +176,12 @@ impl Puncher {
             self.close_sockets();
         }
         self.begin_stage(cx);
+        // A path on which a packet came is tried further.
+        let heard: Vec<Path> = self.table.iter().filter(|(_, entry)| entry.is_heard).map(|(path, _)| path).collect();
+        for path in heard {
+            self.arm(cx.now() + SOON, path);
+        }
+        self.choose(cx);
     }
 
     const fn stage_number(&self) -> usize {

@@ -340,3 +340,48 @@ fn two_hosts_of_one_network_use_private_addresses_or_hairpin() {
         assert!(connected.iter().all(|remote| is_private(remote) == with_candidates), "{connected:?}");
     }
 }
+
+/// Openers with a small hop limit open the own NAT and do not reach the peer's. ICMP reports them; no address is given up.
+#[test]
+fn openers_with_a_small_hop_limit_delay_the_connection_by_one_probe() {
+    let change = |config: portolan_punch::puncher::PunchConfig| config.opener_hop_limit(2);
+    let mut world = World::new([cone(), cone()]).setup(Setup { change, ..Setup::default() });
+    world.net.record_story();
+    let run = world.run(1, Duration::from_secs(12));
+    let time = run.time().unwrap();
+    assert!(time > Duration::from_millis(100) && time <= Duration::from_millis(200), "{time:?}");
+    let died = world.net.story_entries().iter().filter(
+        |entry| matches!(&entry.what, EntryKind::Packet(packet) if matches!(packet.fate, PacketFate::Stranded(_))),
+    );
+    assert_eq!(died.count(), 2, "the first packet of each side");
+}
+
+/// Two hosts with IPv6 alone, each behind a firewall: both send, so any filter lets the packets in.
+#[test]
+fn two_firewalls_for_ipv6_are_punched() {
+    use portolan_punch::forecast::Strategy;
+    use portolan_punch::puncher::{PunchConfig, SessionKey, Sockets};
+    use portolan_sim::{Gateway, Net};
+    let mut net = Net::new(1);
+    let firewall = TranslatorConfig::firewall(Filtering::AddressAndPortDependent);
+    let hosts = [1, 2].map(|n: u16| {
+        let inside = net.add_gateway(net.internet(), Gateway::new("home", [], firewall), &Link::delay(RTT / 4));
+        let address = core::net::IpAddr::from([0x2001, 0xdb8, n, 0, 0, 0, 0, 2]);
+        net.add_host(inside, "peer", &[address], &Link::PERFECT, super::world::Node::default())
+    });
+    let local = |n: u16| SocketAddr::from(([0x2001, 0xdb8, n + 1, 0, 0, 0, 0, 2], 5000));
+    let card: Card = "nat1,4=absent,6=apdf".parse().unwrap();
+    for (n, host) in (0..).zip(hosts) {
+        let (socket, _) = net.open(host, local(n)).unwrap();
+        let sockets = Sockets { ipv4: None, ipv6: Some(socket) };
+        let key = SessionKey::new(b"", &[1; 16]);
+        let config = PunchConfig::new(sockets, local(n), Peer::new(local(1 - n)).card(card.clone()), key, n == 0);
+        net.with(host, |node, cx| node.punch(cx, config.own_card(card.clone())));
+    }
+    let _stop = net.run_for(RTT * 3);
+    let count = |wanted: fn(&PunchEvent) -> bool| {
+        net.events().iter().filter(|record| matches!(&record.event, NodeEvent::Punch(event) if wanted(event))).count()
+    };
+    assert_eq!(count(|event| *event == PunchEvent::Trying(Strategy::Ipv6)), 2);
+    assert_eq!(count(|event| matches!(event, PunchEvent::Connected { .. })), 2);
+}

@@ -91,6 +91,35 @@ fn the_next_port_of_a_sequential_nat_is_predicted_in_cross_traffic() {
 }
 
 #[test]
+fn a_step_back_a_preserved_port_and_loss_are_predicted_too() {
+    for (ports, loss, least) in [
+        (PortAllocation::Sequential { step: -2 }, 0.0, 1.0),
+        (PortAllocation::Preserving, 0.0, 1.0),
+        (PortAllocation::Sequential { step: 1 }, 0.1, 0.99),
+        (PortAllocation::Sequential { step: 1 }, 0.2, 0.95),
+    ] {
+        let nats = [easy(), hard(ports)];
+        let mut world = World::new(nats).setup(Setup { loss, ..GUESS });
+        let tally = tally(&mut world, 300, Duration::from_millis(1500));
+        println!("{ports} at loss {loss}: {} in 1.5 s, {tally:?}", tally.share());
+        assert!(tally.share() >= least, "{ports} at loss {loss}: {tally:?}");
+        near(&tally);
+    }
+}
+
+/// A hit is tried again until both sides know it. A packet that opens a filter need not arrive.
+#[test]
+fn a_random_guess_with_loss_is_less_likely_but_not_much() {
+    let nats = [easy(), hard(PortAllocation::Block { size: 2048 })];
+    for (loss, least) in [(0.05, 0.97), (0.1, 0.93)] {
+        let mut world = World::new(nats).setup(Setup { knows_block: true, loss, ..GUESS });
+        let tally = tally(&mut world, 300, Duration::from_secs(2));
+        println!("block at loss {loss}: {} in 2 s, {tally:?}", tally.share());
+        assert!(tally.share() >= least, "{tally:?}");
+    }
+}
+
+#[test]
 fn a_random_port_is_guessed_with_256_sockets_and_1200_probes() {
     let mut world = World::new([easy(), hard(PortAllocation::Random)]).setup(GUESS);
     let tally = tally(&mut world, 1000, Duration::from_secs(15));
