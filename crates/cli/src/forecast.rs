@@ -202,7 +202,7 @@ fn matrix(format: DocumentFormat, conditions: &Conditions) -> String {
     }
     page.push_str(
         "\nok: connects. weak: connects over different endpoints in the two directions, where ICE fails.\nguess: connects \
-         with guessed ports. relay: no direct path. Mapping and filtering: RFC 4787 sections 4.1 and 5.\n",
+         with guessed ports. relay: no direct path. Mapping/filtering: RFC 4787 sections 4.1, 5.\n",
     );
     page
 }

@@ -384,7 +384,10 @@ impl Connection {
                 return;
             }
         }
-        self.out.push(Output::Transmit(transmit));
+        // A queued check of the agent can outlive its virtual socket, which the driver does not know.
+        if self.gatherer.get().candidates().any(|candidate| candidate.socket == transmit.socket) {
+            self.out.push(Output::Transmit(transmit));
+        }
     }
 
     fn datagram(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) -> Verdict {

@@ -51,11 +51,10 @@ impl Connection {
                     Output::Wait(_) => {}
                 }
             }
-            if !has_worked {
+            if !has_worked && !self.end_candidates(cx) {
                 break;
             }
         }
-        self.end_candidates(cx);
         self.end();
     }
 
@@ -186,22 +185,16 @@ impl Connection {
         self.out.push(Output::Event(event));
     }
 
-    /// Reports the end of the local candidates when the gatherer and all relays have settled (RFC 8838 §13).
-    fn end_candidates(&mut self, cx: &mut Cx<'_>) {
+    /// Reports the end of the local candidates when the gatherer and all relays have settled (RFC 8838 §13). Returns
+    /// whether it did so now.
+    fn end_candidates(&mut self, cx: &mut Cx<'_>) -> bool {
         if !self.progress.is_started || !self.relays.iter().all(|slot| slot.is_settled) {
-            return;
+            return false;
         }
-        if let Some(report) = self.progress.report.take() {
-            let _ended = self.agent.with(cx, |agent, cx| agent.end_local(cx));
-            self.push(ConnectEvent::EndOfCandidates(report));
-            while let Some(output) = self.agent.take() {
-                match output {
-                    Output::Event(event) => self.agreed(cx, event),
-                    Output::Transmit(transmit) => self.transmit(cx, transmit),
-                    Output::Socket(_) | Output::Wait(_) => {}
-                }
-            }
-        }
+        let Some(report) = self.progress.report.take() else { return false };
+        let _ended = self.agent.with(cx, |agent, cx| agent.end_local(cx));
+        self.push(ConnectEvent::EndOfCandidates(report));
+        true
     }
 
     /// Ends the connection when all children have ended.

@@ -166,7 +166,7 @@ fn laws_config() -> LawsConfig<Connection> {
     config.context.terminal = |event| matches!(event, ConnectEvent::Closed);
     config.context.state = Some(|connection| format!("{connection:?}"));
     // The gatherer remembers the ids of its last transactions, in a table of fixed size.
-    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 600_000, tables: 30_000 }));
+    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 600_000, tables: 60_000 }));
     config
 }
 
@@ -180,6 +180,44 @@ fn a_connection_keeps_the_laws() {
 #[test]
 fn a_connection_with_relayed_candidates_alone_keeps_the_laws() {
     assert_laws(&|| Connection::new(config(Policy::Textbook).relay_only()).unwrap(), &scripts(), &laws_config());
+}
+
+/// A queued check of the agent on a virtual socket does not leave when the relay is lost: no driver knows that socket.
+#[test]
+fn a_check_on_a_virtual_socket_does_not_outlive_its_relay() {
+    let steps = laws::read_steps(
+        r"
+0.000000000 command start controlling
+0.000000000 command set-interfaces eth0 10.0.0.7 ordinary
+0.000000000 command set-remote 0 peer asd88fgpdd777uzjYhagZg ended | 1 1 UDP 2130706431 203.0.113.9 5000 typ host | 2 1 UDP 1694498815 203.0.113.10 5000 typ srflx raddr 10.0.0.1 rport 1 | 3 1 UDP 1000000 203.0.113.11 5000 typ relay raddr 203.0.113.9 rport 5000
+0.345000000 socket s2 opened 10.0.0.7:40000
+0.390000000 socket s1 opened 10.0.0.7:40000
+0.395000000 timeout
+0.401000000 datagram s1 10.0.0.7:40000 192.0.2.1:3478 011300342112a4423cab16c93a1384c5c38ac9410009001300000401556e61757468656e74696361746564000014000b6578616d706c652e6f726700001500056e6f6e6365000000
+0.402000000 datagram s2 10.0.0.7:40000 203.0.113.9:5000 0101002c2112a442a6b08c368c48b8f3093db13c002000080001bd52e721c045000800144e80e8ed0f36e0b6aead7e270c74deb91183c1b180280004cfd95e8d
+0.445000000 timeout
+0.446000000 datagram s1 10.0.0.7:40000 192.0.2.1:3478 010300382112a442f6de5b05e026d3c27bdbbbe0001600080001e242e112a643002000080001bd52e721c045000d00040000025800080014c39c0b8b2f611927f0169190d5996c57ed040118
+0.495000000 timeout
+0.534000000 datagram s1 10.0.0.7:40000 192.0.2.1:3479 010800182112a442ab801d97973fbb845512527500080014e17c6369931c7637592a351b63646269ee4fa246
+0.545000000 timeout
+0.581000000 undrained stream s1000001 10.0.0.7:40000 192.0.2.1:3478 000100442112a4420001421d784ed47e6252062e0001001400024802037cb4eba0fb45fac85163eacb007142001600
+0.630000000 datagram s1 10.0.0.7:40000 192.0.2.1:3478 010800182112a442867f7f2b1017cfc3644f918300080014dd11fb93f3a592cbd3a8bff407ba949d38911a6f
+0.630000000 timeout
+0.633000000 datagram s1 10.0.0.7:40000 192.0.2.1:3478 010800182112a442ac85445a2b8d1ad8d79e0b1000080014c5c70dc0f01466014e68c9d349f9b386573f10ad
+0.680000000 timeout
+0.730000000 timeout
+0.760000000 datagram s1 10.0.0.7:40000 192.0.2.1:3478 001700502112a442090909090909090909090909001200080001329aea12d549001300400101002c2112a4422502e4a8de357d37b0ba6349002000080001cf5ae721c04a000800146d134c47a2123fd70bc3941357a4368d33e4bcda8028000433562aae
+0.769000000 datagram s1 10.0.0.7:40000 192.0.2.1:3478 001700502112a442090909090909090909090909001200080001329aea12d548001300400101002c2112a4427b4f4cdbf1825e9300332392002000080001e242e112a64300080014f64bef1c0f46cfd23b6036f4bebce257aaad6dce80280004d9de890b
+0.814000000 datagram s2 10.0.0.7:40000 203.0.113.10:5000 0101002c2112a4420df12518928a03a96a2fca0d002000080001bd52e721c04500080014a56f88dc58de685db0b2283cb905048ed674cdce802800040e3f7904
+0.845000000 timeout
+0.945000000 timeout
+0.946000000 timeout
+0.995000000 command set-interfaces eth0 2001:db8::7 ordinary
+",
+    )
+    .unwrap();
+    let new = || Connection::new(config(Policy::Browserlike)).unwrap();
+    laws::check(laws::Law::OpenedFirst, &new, &steps, &laws_config().context).unwrap();
 }
 
 #[test]
