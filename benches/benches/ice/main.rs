@@ -9,6 +9,8 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a failed bench panics")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "the bench ignores events that it does not use")]
 
+extern crate alloc;
+
 mod agent;
 #[path = "../harness/allocations.rs"]
 mod allocations;

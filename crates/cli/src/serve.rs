@@ -1,5 +1,5 @@
-//! `portolan serve`: a STUN server on addresses of this host, with RFC 5780 if there is a second address, or a TURN
-//! server.
+//! `portolan serve`: a STUN server on addresses of this host, with RFC 5780 if there is a second address, and with a
+//! rendezvous if there is a secret; or a TURN server.
 //!
 //! The server prints one line on standard output for each address once UDP and TCP listen there; a script can wait for
 //! the line. It runs until SIGINT or SIGTERM, closes its sockets and prints its counters on standard error. SIGHUP and
@@ -15,6 +15,7 @@ mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "serve/metrics/absent.rs"]
 mod metrics;
+mod rendezvous;
 mod settings;
 mod settings_file;
 mod share;
@@ -38,18 +39,21 @@ use crate::signals::{StatusSignal, StopSignal};
 use clap::Args;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
+use counters::Snapshot;
 use limiter::LimitedLog;
-use portolan_machine::{Protocol, Refusal};
-use portolan_stun_agent::{
-    Mechanism, Rate, Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderEvent,
-};
+use portolan_machine::{Either, Never, Pair, Protocol, Refusal};
+use portolan_punch::rendezvous::Server as Rendezvous;
+use portolan_stun_agent::{Mechanism, Rate, Responder, ResponderConfig, ResponderConfigError, ResponderEvent};
 use portolan_tokio::{Counters, Driver, DriverConfig};
+use rendezvous::{RendezvousArgs, RendezvousError};
 use settings::SettingsError;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use tokio::sync::mpsc;
 use turn_args::TurnArgs;
 use users::UserError;
+use worker::Order;
 
 /// The default addresses to listen on: all addresses, port 3478.
 const DEFAULT_LISTEN: [SocketAddr; 2] = [
@@ -114,6 +118,8 @@ pub(crate) struct ServeArgs {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) turn: TurnArgs,
+    #[command(flatten)]
+    pub(crate) rendezvous: RendezvousArgs,
 }
 
 /// Returns the help after the options.
@@ -135,6 +141,9 @@ An unauthenticated request of 20 bytes gets a challenge of 104 bytes and the rea
 
 A TURN server (RFC 8656) for these users; docs/serve.md has the settings, sizing and limits:
   portolan serve --turn --listen 203.0.113.10 --realm example.org --users users
+
+A rendezvous, which introduces the two peers of a room (docs/serve.md):
+  portolan serve --listen 203.0.113.10 --rendezvous --rendezvous-secret-file secret
 
 The server prints one line for each address once it listens there. It runs until SIGINT or SIGTERM
 and then prints its counters. SIGHUP and SIGUSR1 print the counters and do not end the server. With
@@ -193,6 +202,8 @@ pub(crate) enum ServeError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(transparent)]
+    Rendezvous(#[from] RendezvousError),
+    #[error(transparent)]
     Certificate(#[from] tls::CertificateError),
     #[error(transparent)]
     Metrics(#[from] metrics::MetricsError),
@@ -239,10 +250,11 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let merged = args.config.as_deref().map(|file| settings_file::merge(file, &words)).transpose();
     let merged = merged.map_err(ServeError::from)?;
     let args = merged.as_ref().unwrap_or(args);
+    args.rendezvous.check(args.turn.turn).map_err(ServeError::from)?;
     if args.turn.turn {
         return turn::run(args, &words).await;
     }
-    match args.turn.given() {
+    match args.turn.given(args.rendezvous.rendezvous) {
         Some(name) => Err(ServeError::from(SettingsError::NeedsTurn(name)).into()),
         None => respond(args).await,
     }
@@ -267,31 +279,96 @@ async fn respond(args: &ServeArgs) -> Result<Exit, Failure> {
         }
         config = config.credentials(authenticator);
     }
+    let responder = Responder::new(&config).map_err(ServeError::from)?;
+    let rendezvous = args.rendezvous.server(rate_of(args)).map_err(ServeError::from)?;
+    let mut orders = serve_metrics(args)?;
     let log = LimitedLog::default();
     let driver_config = driver_config(args).with_trace(log.clone());
-    let mut driver = Driver::with_config(Responder::new(&config).map_err(ServeError::from)?, driver_config)?;
+    let mut driver = Driver::with_config(node(rendezvous, responder), driver_config)?;
     // A new responder can always be started.
-    let _ = driver.command(ResponderCommand::Start);
+    let _ = driver.with(|node, cx| responder_mut(node).start(cx));
     let mut handler = EventHandler { is_default: args.listen.is_empty(), refused: 0 };
     loop {
         tokio::select! {
-            event = driver.next() => handler.handle(event)?,
+            event = driver.next() => handler.handle(responder_event(event))?,
             () = log.window_ended() => log.print_ended(driver.now()),
+            Some(order) = orders.recv() => answer(order, driver.machine(), driver.counters()),
             _ = status.received() => print_counters(driver.machine(), driver.counters()),
             () = stop.received() => break,
         }
     }
     tracing::info!(target: "portolan", "received a stop signal, closing all sockets");
-    let _ = driver.command(ResponderCommand::Stop);
+    let _ = driver.with(|node, _| responder_mut(node).stop());
     let (counters, now) = (driver.counters(), driver.now());
-    let responder = driver.shutdown().await;
+    let node = driver.shutdown().await;
     log.print_rest(now);
-    print_counters(&responder, counters);
+    print_counters(&node, counters);
     Ok(Exit::Success)
 }
 
-/// Prints the counters of the responder and of the driver in one line.
-fn print_counters(responder: &Responder, driver: Counters) {
+/// Serves the metrics of a rendezvous, if they are configured. Returns the requests for counters.
+fn serve_metrics(args: &ServeArgs) -> Result<mpsc::Receiver<Order>, Failure> {
+    let (sender, orders) = mpsc::channel(ORDERS);
+    if let Some(local) = args.turn.metrics {
+        let listener = metrics::bind(local).map_err(ServeError::from)?;
+        if let Some(local) = metrics::address(&listener) {
+            output::print_diagnostic(format_args!("metrics at http://{local}/metrics"));
+        }
+        tokio::spawn(metrics::serve(listener, [sender].into()));
+    }
+    Ok(orders)
+}
+
+/// Returns the counters to the metrics.
+fn answer(order: Order, node: &Node, driver: Counters) {
+    match order {
+        Order::Snapshot(reply) => {
+            let rendezvous = node.as_second().map(|pair| pair.first.stats());
+            // The asker can have given up.
+            let _ = reply.send(Snapshot { driver, rendezvous, ..Snapshot::default() });
+        }
+        // A server without workers has no other orders.
+        Order::Drain | Order::Reload(_) | Order::Stop => {}
+    }
+}
+
+/// The number of requests for counters that can wait.
+const ORDERS: usize = 16;
+
+/// The STUN server, alone or behind the rendezvous on the same sockets.
+type Node = Either<Responder, Pair<Rendezvous, Responder>>;
+
+fn node(rendezvous: Option<Rendezvous>, responder: Responder) -> Node {
+    match rendezvous {
+        None => Either::First(responder),
+        Some(rendezvous) => Either::Second(Pair::new(rendezvous, responder)),
+    }
+}
+
+const fn responder_mut(node: &mut Node) -> &mut Responder {
+    match node {
+        Either::First(responder) => responder,
+        Either::Second(pair) => &mut pair.second,
+    }
+}
+
+/// The rendezvous has no events.
+const fn responder_event(event: Either<ResponderEvent, Either<Never, ResponderEvent>>) -> ResponderEvent {
+    match event {
+        Either::First(event) | Either::Second(Either::Second(event)) => event,
+        Either::Second(Either::First(never)) => match never {},
+    }
+}
+
+/// Prints the counters of the responder and of the driver in one line, and those of the rendezvous in another one.
+fn print_counters(node: &Node, driver: Counters) {
+    let responder = match node {
+        Either::First(responder) => responder,
+        Either::Second(pair) => {
+            output::print_diagnostic(format_args!("{}", pair.first.stats()));
+            &pair.second
+        }
+    };
     output::print_diagnostic(format_args!(
         "{}; {} open; accepting: {} over the limit of their source, {} times without a free file descriptor, {} times \
          failed; sending: {} dropped at a full buffer",
@@ -304,14 +381,17 @@ fn print_counters(responder: &Responder, driver: Counters) {
     ));
 }
 
-fn config(args: &ServeArgs) -> ResponderConfig {
-    let rate = match args.rate {
+fn rate_of(args: &ServeArgs) -> Option<Rate> {
+    match args.rate {
         RateLimit::Off => None,
         RateLimit::PerSecond(replies) => NonZeroU32::new(replies).map(Rate::per_second),
-    };
+    }
+}
+
+fn config(args: &ServeArgs) -> ResponderConfig {
     let listen = if args.listen.is_empty() { &DEFAULT_LISTEN[..] } else { &args.listen };
     let mut config = ResponderConfig::new()
-        .rate(rate)
+        .rate(rate_of(args))
         .streams(count(args.streams))
         .streams_per_source(count(args.streams_per_source));
     for local in listen {

@@ -120,7 +120,7 @@ fn run_server(bytes: &[u8], reader: &mut ByteReader<'_>, seed: u64) -> bool {
     let mut now = Instant::from_millis(200);
     let mut script = Vec::new();
     for _ in 0..4 + reader.below(12) {
-        now = now + Duration::from_millis(u64::from(reader.byte()) * [1, 20, 300][reader.below(3)]);
+        now += Duration::from_millis(u64::from(reader.byte()) * [1, 20, 300][reader.below(3)]);
         let kind = reader.byte();
         let client = usize::from(kind >> 4) % CLIENTS.len();
         let choice = [reader.byte(), reader.byte(), reader.byte()];

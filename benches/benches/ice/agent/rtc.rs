@@ -1,6 +1,7 @@
 //! `rtc-ice`.
 
 use super::{Agent, Packet};
+use alloc::sync::Arc;
 use bytes::BytesMut;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -9,7 +10,6 @@ use rtc_ice::candidate::{Candidate, CandidateConfig};
 use rtc_ice::{AgentConfig, Credentials};
 use rtc_shared::{TransportContext, TransportMessage, TransportProtocol};
 use sansio::Protocol;
-use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) struct Rtc {

@@ -1,10 +1,11 @@
-//! The counters of a TURN server, and their names as metrics.
+//! The counters of a TURN server or of a rendezvous, and their names as metrics.
 //!
 //! Rules of this file: [`FAMILIES`] is the one list of metrics. The page docs/metrics.md has the same names and texts,
 //! and a test compares both. No metric has a label for each user or each address, because their number has no bound.
 
 use super::worker::Order;
 use core::time::Duration;
+use portolan_punch::rendezvous::ServerStats as RendezvousStats;
 use portolan_tokio::Counters;
 use portolan_turn::ServerStats;
 use tokio::sync::{mpsc, oneshot};
@@ -15,12 +16,26 @@ use tokio::time::timeout;
 pub(super) struct Snapshot {
     pub(super) server: ServerStats,
     pub(super) driver: Counters,
+    /// The counters of the rendezvous; `None` for a TURN server.
+    pub(super) rendezvous: Option<RendezvousStats>,
 }
 
 impl Snapshot {
     /// The allocations that exist.
     pub(super) const fn open(&self) -> u64 {
         self.server.allocations.saturating_sub(self.server.freed)
+    }
+
+    /// The counters of the rendezvous; zeros for a TURN server.
+    fn rendezvous(&self) -> RendezvousStats {
+        self.rendezvous.unwrap_or_default()
+    }
+
+    /// Whether the server has a metric of this name.
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only metrics have names"))]
+    pub(super) fn has(&self, name: &str) -> bool {
+        let other = if self.rendezvous.is_some() { "portolan_turn_" } else { "portolan_rendezvous_" };
+        !name.starts_with(other)
     }
 }
 
@@ -208,6 +223,78 @@ pub(super) const FAMILIES: &[Family] = &[
             ("broken", |of| of.server.streams.broken),
             ("idle", |of| of.server.streams.idle),
             ("paused", |of| of.server.streams.paused),
+        ],
+    },
+    Family {
+        name: "portolan_rendezvous_registrations",
+        help: "Peers that are registered",
+        kind: Kind::Gauge,
+        label: "",
+        samples: &[("", |of| of.rendezvous().registered.saturating_sub(of.rendezvous().ended))],
+    },
+    Family {
+        name: "portolan_rendezvous_registered",
+        help: "Peers that were registered",
+        kind: Kind::Counter,
+        label: "",
+        samples: &[("", |of| of.rendezvous().registered)],
+    },
+    Family {
+        name: "portolan_rendezvous_introduced",
+        help: "Pairs of peers that were introduced",
+        kind: Kind::Counter,
+        label: "",
+        samples: &[("", |of| of.rendezvous().introduced)],
+    },
+    Family {
+        name: "portolan_rendezvous_requests",
+        help: "Requests to the rendezvous that could be decoded",
+        kind: Kind::Counter,
+        label: "",
+        samples: &[("", |of| of.rendezvous().requests)],
+    },
+    Family {
+        name: "portolan_rendezvous_wakes",
+        help: "Wakes that were sent to peers",
+        kind: Kind::Counter,
+        label: "",
+        samples: &[("", |of| of.rendezvous().wakes)],
+    },
+    Family {
+        name: "portolan_rendezvous_rejected",
+        help: "Error responses to requests without valid credentials, by error code",
+        kind: Kind::Counter,
+        label: "code",
+        samples: &[
+            ("400", |of| of.rendezvous().rejected.bad_request),
+            ("401", |of| of.rendezvous().rejected.unauthenticated),
+            ("438", |of| of.rendezvous().rejected.stale_nonce),
+        ],
+    },
+    Family {
+        name: "portolan_rendezvous_refused",
+        help: "Error responses to authenticated requests, by error code",
+        kind: Kind::Counter,
+        label: "code",
+        samples: &[
+            ("400", |of| of.rendezvous().refused.bad_request),
+            ("420", |of| of.rendezvous().refused.unknown_attribute),
+            ("480", |of| of.rendezvous().refused.room_full),
+            ("486", |of| of.rendezvous().refused.quota),
+            ("508", |of| of.rendezvous().refused.capacity),
+        ],
+    },
+    Family {
+        name: "portolan_rendezvous_dropped",
+        help: "Requests that were dropped without a response, by reason",
+        kind: Kind::Counter,
+        label: "reason",
+        samples: &[
+            ("invalid", |of| of.rendezvous().dropped.invalid),
+            ("unaddressable", |of| of.rendezvous().dropped.unaddressable),
+            ("rate_limited", |of| of.rendezvous().dropped.rate_limited),
+            ("too_short", |of| of.rendezvous().dropped.too_short),
+            ("overload", |of| of.rendezvous().dropped.overload),
         ],
     },
     Family {

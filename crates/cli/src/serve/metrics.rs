@@ -143,7 +143,8 @@ struct Metrics(Vec<Snapshot>);
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), core::fmt::Error> {
-        FAMILIES.iter().try_for_each(|family| self.encode_family(&mut encoder, family))
+        let is_present = |family: &&Family| self.0.iter().all(|snapshot| snapshot.has(family.name));
+        FAMILIES.iter().filter(is_present).try_for_each(|family| self.encode_family(&mut encoder, family))
     }
 }
 
@@ -176,6 +177,7 @@ fn encode_value(kind: Kind, value: u64, encoder: MetricEncoder<'_>) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portolan_punch::rendezvous::ServerStats as RendezvousStats;
 
     /// The page of the metrics.
     const PAGE: &str = include_str!("../../../../docs/metrics.md");
@@ -218,7 +220,15 @@ mod tests {
         ] {
             assert!(text.lines().any(|other| other == line), "{line:?} is missing in\n{text}");
         }
-        let samples = text.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(samples, FAMILIES.iter().map(|family| family.samples.len()).sum::<usize>());
+        let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+        let expected = |other: &str| -> usize {
+            let present = FAMILIES.iter().filter(|family| !family.name.starts_with(other));
+            present.map(|family| family.samples.len()).sum()
+        };
+        assert_eq!(samples(&text), expected("portolan_rendezvous_"));
+        let rendezvous = Snapshot { rendezvous: Some(RendezvousStats::default()), ..Snapshot::default() };
+        let text = encode(vec![rendezvous]).unwrap();
+        assert!(text.contains("portolan_rendezvous_refused_total{code=\"480\"} 0"), "{text}");
+        assert_eq!(samples(&text), expected("portolan_turn_"));
     }
 }

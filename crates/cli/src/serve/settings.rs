@@ -369,9 +369,9 @@ mod tests {
         for line in ["--workers 2", "--relay-ports 1-2", "--allow-peer 10.0.0.0/8", "--metrics 9100", "--drain 0"] {
             let words = ["portolan", "serve"].into_iter().chain(line.split_whitespace());
             let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else { panic!("serve") };
-            assert_eq!(args.turn.given(), line.split(' ').next());
+            assert_eq!(args.turn.given(false), line.split(' ').next());
         }
-        assert_eq!(args("--workers 1").turn.given(), None, "without --turn there is one worker");
+        assert_eq!(args("--workers 1").turn.given(false), None, "without --turn there is one worker");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use toml::de::{DeTable, DeValue};
 const LONGEST: u64 = 1 << 20;
 
 /// The options whose values are secrets.
-const SECRET: [&str; 2] = ["user", "auth-secret"];
+const SECRET: [&str; 3] = ["user", "auth-secret", "rendezvous-secret"];
 
 /// Why a settings file is refused.
 #[derive(Debug, thiserror::Error)]

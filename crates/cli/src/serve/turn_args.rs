@@ -109,8 +109,8 @@ pub(crate) struct TurnArgs {
 }
 
 impl TurnArgs {
-    /// Returns the first argument that has no effect without `--turn`.
-    pub(super) fn given(&self) -> Option<&'static str> {
+    /// Returns the first argument that has no effect without `--turn`. A rendezvous has metrics too.
+    pub(super) fn given(&self, is_rendezvous: bool) -> Option<&'static str> {
         let given = [
             ("--auth-secret", !self.auth_secret.is_empty()),
             ("--auth-secret-file", !self.auth_secret_file.is_empty()),
@@ -132,7 +132,7 @@ impl TurnArgs {
             ("--workers", self.workers.is_some_and(|workers| workers != 1)),
             ("--socket-buffer", self.socket_buffer.is_some()),
             ("--relay-buffer", self.relay_buffer.is_some()),
-            ("--metrics", self.metrics.is_some()),
+            ("--metrics", self.metrics.is_some() && !is_rendezvous),
             ("--drain", self.drain.is_some()),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)

@@ -196,7 +196,7 @@ fn reload(driver: &mut Driver<Deferred>, origin: Duration, (credentials, policy)
 
 fn snapshot(driver: &Driver<Deferred>) -> Snapshot {
     let server = driver.machine().0.as_ref().map(Server::stats).unwrap_or_default();
-    Snapshot { server, driver: driver.counters() }
+    Snapshot { server, driver: driver.counters(), rendezvous: None }
 }
 
 /// A server that is created after its driver, because the driver gives the ids of adopted sockets.

@@ -26,6 +26,7 @@ mod process;
 #[path = "../support/refusal.rs"]
 mod refusal;
 mod relay_server;
+mod rendezvous;
 mod sdp;
 mod serve;
 #[path = "../support/signalling.rs"]

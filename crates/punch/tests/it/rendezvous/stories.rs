@@ -62,6 +62,19 @@ fn the_common_start_is_the_same_moment_for_round_trips_of_20_and_200_ms() {
     }
 }
 
+/// The first request is retransmitted before its response arrives, so it does not measure the round trip.
+#[test]
+fn a_round_trip_above_the_interval_of_retransmissions_is_measured_by_the_next_request() {
+    let mut lab = Lab::new(4, &server_config());
+    lab.add(&rtt(700), client_config());
+    lab.start(0);
+    lab.run(ms(1_500));
+    let measured = |lab: &Lab| lab.net.machine(lab.hosts[0]).unwrap().as_first().unwrap().round_trip();
+    assert_eq!(measured(&lab), Some(ms(200)), "the time since the last send");
+    lab.run(ms(2_500));
+    assert_eq!(measured(&lab), Some(ms(700)));
+}
+
 #[test]
 fn peers_are_introduced_at_a_loss_of_20_percent_on_each_link_and_direction() {
     const PAIRS: u64 = 200;
