@@ -69,8 +69,7 @@ pub(super) struct Session {
     has_ended: bool,
     /// The description that is due: it waits for the candidates if they are not trickled.
     due: Option<Role>,
-    /// The username fragments of the offers whose answers have not arrived, and of the last offer.
-    offers: Vec<Box<str>>,
+    has_offered: bool,
     /// Whether the current credentials were written in a description. Candidates before it are in the description.
     is_described: bool,
     session: u64,
@@ -116,7 +115,7 @@ impl Session {
             candidates: Vec::new(),
             has_ended: false,
             due: None,
-            offers: Vec::new(),
+            has_offered: false,
             is_described: false,
             // A number of 62 bits (RFC 9429 §5.2.1).
             session: u64::from_be_bytes(number) >> 2,
@@ -157,19 +156,14 @@ impl Session {
         match message {
             Incoming::Start(_) => return Err(SessionError::Started),
             Incoming::Offer { sdp } => {
-                // If the peer offers too, it may not answer the offers of this side.
-                let earlier = self.offers.len().saturating_sub(1);
-                self.offers.drain(..earlier);
-                self.read(&sdp, None)?;
+                self.read(&sdp)?;
                 self.describe(Role::Answer);
             }
             Incoming::Answer { sdp } => {
-                // Offers are answered in their order (RFC 3264 §4).
-                let answered = self.offers.first().cloned().ok_or(SessionError::NoOffer)?;
-                if self.offers.len() > 1 {
-                    self.offers.remove(0);
+                if !self.has_offered {
+                    return Err(SessionError::NoOffer);
                 }
-                self.read(&sdp, Some(&answered))?;
+                self.read(&sdp)?;
             }
             Incoming::Candidate { candidate, mid, index } => {
                 // An empty candidate is the end of the candidates of a page (RFC 8838 §13).
@@ -198,10 +192,9 @@ impl Session {
         Ok(())
     }
 
-    /// Reads a description of the peer. New credentials are a restart of the peer. An answer to an earlier offer is not used.
-    fn read(&mut self, sdp: &str, answered: Option<&str>) -> Result<(), SessionError> {
-        let description::Read { mut description, unreadable, layout, dtls } = description::read(sdp)?;
-        description.answers = answered.map(Into::into);
+    /// Reads a description of the peer. New credentials are a restart of the peer.
+    fn read(&mut self, sdp: &str) -> Result<(), SessionError> {
+        let description::Read { description, unreadable, layout, dtls } = description::read(sdp)?;
         self.layout = layout;
         self.dtls = dtls.or(self.dtls);
         for why in unreadable {
@@ -209,10 +202,7 @@ impl Session {
         }
         let before = self.credentials();
         self.driver.with(|connection, cx| connection.set_remote(cx, 0, description))?;
-        self.awaits_description = self.driver.with(|connection, _| connection.agent().remote_credentials(0).is_none());
-        if self.awaits_description {
-            self.out.push(Outgoing::log("an answer to an earlier offer is not used"));
-        }
+        self.awaits_description = false;
         if self.credentials() != before {
             // The peer has restarted ICE. The candidates of this side follow again.
             self.renew();
@@ -266,9 +256,7 @@ impl Session {
             Role::Offer => Outgoing::Offer { sdp },
             Role::Answer => Outgoing::Answer { sdp },
         });
-        if role == Role::Offer {
-            self.offers.push(credentials.ufrag().into());
-        }
+        self.has_offered |= role == Role::Offer;
     }
 
     /// Handles an event of the connection. Returns a name to resolve, if there is one.

@@ -102,24 +102,6 @@ fn relayed_candidates_alone_connect_through_the_own_server_over_udp_and_tcp() {
     }
 }
 
-/// The second restart begins before the answer to the first one. Its answer comes later, and belongs to an earlier session.
-#[test]
-fn two_restarts_before_an_answer_end_in_one_session() {
-    let mut peers = pair(&[], &json!({}));
-    signal(&mut peers, are_completed);
-    peers.iter_mut().for_each(Peer::forget);
-    for _ in 0..2 {
-        peers[1].tell(&json!({"type": "restart"})).expect("the process reads");
-    }
-    signal(&mut peers, are_completed);
-    exchange(&mut peers, "after two restarts");
-    let count = |peer: &Peer, kind: &str| peer.messages.iter().filter(|message| message["type"] == kind).count();
-    assert_eq!((count(&peers[1], "offer"), count(&peers[0], "answer")), (2, 2));
-    let is_told = |message: &Value| message["message"] == "an answer to an earlier offer is not used";
-    assert!(peers[1].has(is_told), "{:?}", peers[1].messages);
-    assert!(!peers[1].has(|message| message["type"] == "error"), "{:?}", peers[1].messages);
-}
-
 /// Each bad line gives one error, and the session goes on.
 #[test]
 fn a_bad_line_gives_one_error_and_the_session_continues() {
