@@ -201,8 +201,8 @@ fn matrix(format: DocumentFormat, conditions: &Conditions) -> String {
         page.push('\n');
     }
     page.push_str(
-        "\nok: connects. weak: connects over different endpoints in the two directions, where ICE fails.\nguess: connects \
-         with guessed ports. relay: no direct path. Mapping/filtering: RFC 4787 sections 4.1, 5.\n",
+        "\nok: connects. weak: connects over different endpoints in the two directions; ICE fails.\nguess: connects with \
+         guessed ports. relay: no direct path. The words eim to apdf: RFC 4787.\n",
     );
     page
 }
