@@ -4,6 +4,7 @@
 //! * [`forecast`]: whether and how two hosts can connect, from their cards.
 //! * [`puncher`]: the machine that opens the path.
 //! * [`rendezvous`]: the introducer, and its client.
+//! * [`session`]: one machine with a client of the rendezvous and a puncher.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,3 +21,4 @@ pub mod puncher;
 pub mod rendezvous;
 #[cfg(feature = "serde")]
 mod serialize;
+pub mod session;

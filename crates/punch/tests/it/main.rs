@@ -16,4 +16,5 @@ mod guesses;
 mod laws;
 mod oracle;
 mod rendezvous;
+mod session;
 mod world;

@@ -1,7 +1,7 @@
 //! The tests of the rendezvous.
 
 mod lab;
-mod laws;
+pub(crate) mod laws;
 mod messages;
 mod state;
 mod stories;

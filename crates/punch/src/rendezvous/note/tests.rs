@@ -3,6 +3,7 @@
 use super::{ClientDropped, ClientNote, RequestRefusal, ServerDropped, ServerNote};
 use crate::notes::{self, Table, table};
 use crate::puncher::note::tests::puncher;
+use crate::session::note::tests::session;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
@@ -15,7 +16,7 @@ const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 
 
 #[test]
 fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
-    notes::assert_documented("punch", &[puncher(), server(), client()]);
+    notes::assert_documented("punch", &[puncher(), server(), client(), session()]);
 }
 
 fn server() -> Table {

@@ -134,7 +134,7 @@ fn a_server_keeps_the_laws_with_clients_that_flood_it() {
 }
 
 /// The responses of a rendezvous to a client, right and wrong ones.
-fn server_answers(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)> {
+pub(crate) fn server_answers(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)> {
     let Ok(asked) = Message::decode(&sent.payload) else { return vec![] };
     let id = asked.transaction_id();
     let mut buffer = [0; 2000];

@@ -1,0 +1,247 @@
+//! Sessions: two hosts behind NATs, from the name of a room to an open path.
+
+use super::rendezvous::laws::server_answers;
+use super::world::{RTT, at, card, kind};
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use portolan_machine::{Either, EitherError, Instant, Output, SocketId};
+use portolan_nat::behavior::{Filtering, Mapping};
+use portolan_nat::translator::TranslatorConfig;
+use portolan_punch::puncher::Failure;
+use portolan_punch::rendezvous::{EndReason, Server, ServerConfig, room_password};
+use portolan_punch::session::{Session, SessionCommand, SessionConfig, SessionEnd, SessionError, SessionEvent};
+use portolan_sim::laws::{self, Footprint, StateLimit};
+use portolan_sim::{Gateway, HostId, Link, Net};
+use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
+use portolan_strategies::machines::{Scripts, host};
+use portolan_strategies::messages;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+
+const SERVER: &str = "50.0.0.1:3478";
+const SECRET: &[u8] = b"a secret of the operator";
+const ROOM: &str = "attic";
+
+type Node = Either<Session, Server>;
+
+struct Lab {
+    net: Net<Node>,
+    server: HostId,
+    hosts: Vec<HostId>,
+    events: Vec<(Instant, usize, SessionEvent)>,
+}
+
+fn home() -> TranslatorConfig {
+    kind(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent)
+}
+
+fn symmetric() -> TranslatorConfig {
+    kind(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent)
+}
+
+fn config(nat: &TranslatorConfig) -> SessionConfig {
+    SessionConfig::new(at(SERVER), ROOM, &room_password(SECRET, ROOM)).card(card(nat))
+}
+
+impl Lab {
+    fn new(seed: u64) -> Self {
+        let mut net = Net::new(seed);
+        let config = ServerConfig::new(&[7; 32]).secret(SECRET);
+        let machine = Either::Second(Server::over(&config, &[SocketId(1)]).unwrap());
+        let server = net.add_host(net.internet(), "server", &[at(SERVER).ip()], &Link::PERFECT, machine);
+        assert!(net.open(server, at(SERVER)).is_ok());
+        Self { net, server, hosts: Vec::new(), events: Vec::new() }
+    }
+
+    fn add(&mut self, nat: TranslatorConfig, loss: f64, config: impl FnOnce(SessionConfig) -> SessionConfig) {
+        let number = u8::try_from(self.hosts.len() + 1).unwrap();
+        let gateway = Gateway::new(&format!("nat {number}"), [IpAddr::from([85, 0, 0, number])], nat);
+        let inside = self.net.add_gateway(self.net.internet(), gateway, &Link::delay(RTT / 4).loss(loss));
+        let own = IpAddr::from([10, 0, number, 2]);
+        let machine = Either::First(Session::new(config(self::config(&nat).hosts(vec![own]))));
+        let host = self.net.add_host(inside, &format!("host {number}"), &[own], &Link::PERFECT, machine);
+        self.hosts.push(host);
+        assert!(self.net.command(host, Either::First(SessionCommand::Start)).is_ok());
+    }
+
+    fn run(&mut self, millis: u64) {
+        let _stop = self.net.run_for(Duration::from_millis(millis));
+        for record in self.net.take_events() {
+            let at = self.hosts.iter().position(|host| *host == record.host);
+            if let (Some(at), Either::First(event)) = (at, record.event) {
+                self.events.push((record.at, at, event));
+            }
+        }
+    }
+
+    fn session(&self, at: usize) -> &Session {
+        self.net.machine(self.hosts[at]).unwrap().as_first().unwrap()
+    }
+
+    fn is_connected(&self) -> bool {
+        (0..2).all(|at| self.session(at).path().is_some())
+    }
+
+    fn end(&self, at: usize) -> Option<&SessionEnd> {
+        self.events.iter().find_map(|(_, known, event)| match event {
+            SessionEvent::Ended(why) if *known == at => Some(why),
+            _ => None,
+        })
+    }
+
+    fn command(&mut self, at: usize, command: SessionCommand) -> Result<(), SessionError> {
+        match self.net.command(self.hosts[at], Either::First(command)) {
+            Ok(()) => Ok(()),
+            Err(EitherError::First(why)) => Err(why),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn registrations(&self) -> u32 {
+        self.net.machine(self.server).unwrap().as_second().unwrap().registrations()
+    }
+}
+
+#[test]
+fn two_hosts_of_a_room_connect_and_leave_the_room() {
+    let mut lab = Lab::new(1);
+    lab.add(home(), 0.0, |config| config);
+    lab.run(2_000);
+    lab.add(home(), 0.0, |config| config);
+    lab.run(1_500);
+    assert!(lab.is_connected(), "{:#?}", lab.events);
+    assert_eq!(lab.registrations(), 0, "both have left");
+    // The path outlives the registration.
+    lab.run(300_000);
+    assert!(lab.is_connected() && lab.end(0).is_none() && lab.end(1).is_none());
+}
+
+#[test]
+fn with_loss_of_one_fifth_every_session_connects() {
+    for seed in 0..100 {
+        let mut lab = Lab::new(seed);
+        lab.add(home(), 0.2, |config| config);
+        lab.add(kind(Mapping::EndpointIndependent, Filtering::AddressDependent), 0.2, |config| config);
+        for _ in 0..40 {
+            lab.run(500);
+            if lab.is_connected() {
+                break;
+            }
+        }
+        assert!(lab.is_connected(), "seed {seed}: {:#?}", lab.events);
+    }
+}
+
+#[test]
+fn after_a_release_the_session_sends_nothing() {
+    let mut lab = Lab::new(1);
+    lab.add(home(), 0.0, |config| config);
+    lab.add(home(), 0.0, |config| config);
+    lab.run(2_000);
+    assert!(lab.is_connected());
+    assert_eq!(lab.command(0, SessionCommand::Release), Ok(()));
+    lab.run(10);
+    assert_eq!(lab.end(0), Some(&SessionEnd::Released));
+    assert_eq!(lab.command(0, SessionCommand::Release), Err(SessionError::Ended));
+    let before = lab.net.host_stats(lab.hosts[0]).0;
+    lab.run(60_000);
+    assert_eq!(lab.net.host_stats(lab.hosts[0]).0, before, "nothing is sent");
+}
+
+#[test]
+fn each_end_has_its_reason_in_time() {
+    // No peer comes.
+    let mut lab = Lab::new(1);
+    lab.add(home(), 0.0, |config| config.wait(Duration::from_secs(5)));
+    lab.run(6_500);
+    assert_eq!(lab.end(0), Some(&SessionEnd::Rendezvous(EndReason::NoPeer)));
+    // A third host.
+    let mut lab = Lab::new(2);
+    for _ in 0..3 {
+        lab.add(symmetric(), 0.0, |config| config);
+    }
+    lab.run(600);
+    let full = Some(&SessionEnd::Rendezvous(EndReason::RoomFull));
+    assert_eq!((0..3).filter(|at| lab.end(*at) == full).count(), 1, "{:#?}", lab.events);
+    // Two symmetric NATs without a path.
+    lab.run(30_000);
+    let ended = (0..3).filter_map(|at| lab.end(at));
+    let failed: Vec<_> = ended.filter(|end| matches!(end, SessionEnd::NotConnected { .. })).collect();
+    assert_eq!(failed.len(), 2, "{:#?}", lab.events);
+    assert!(failed.iter().all(|end| matches!(end, SessionEnd::NotConnected { why: Failure::NoAnswer, .. })));
+    assert_eq!(lab.registrations(), 0);
+    // A dead rendezvous.
+    let mut lab = Lab::new(3);
+    lab.add(home(), 1.0, |config| config);
+    lab.run(12_000);
+    assert!(matches!(lab.end(0), Some(SessionEnd::Rendezvous(EndReason::NoAnswer { .. }))), "{:#?}", lab.events);
+    // A false password.
+    let mut lab = Lab::new(4);
+    lab.add(home(), 0.0, |_| SessionConfig::new(at(SERVER), ROOM, "false"));
+    lab.run(2_000);
+    assert_eq!(lab.end(0), Some(&SessionEnd::Rendezvous(EndReason::WrongSecret)));
+}
+
+/// A peer leaves before a path is open, and another one takes its place.
+#[test]
+fn a_session_punches_to_the_peer_that_was_introduced_last() {
+    let mut lab = Lab::new(1);
+    lab.add(home(), 0.0, |config| config);
+    lab.run(2_000);
+    lab.add(symmetric(), 0.0, |config| config);
+    lab.run(400);
+    let introduced = |event: &SessionEvent| matches!(event, SessionEvent::Introduced { has_card: true, .. });
+    assert!(lab.events.iter().any(|(_, at, event)| *at == 0 && introduced(event)), "{:#?}", lab.events);
+    assert_eq!(lab.command(1, SessionCommand::Close), Ok(()));
+    lab.run(100);
+    lab.add(home(), 0.0, |config| config);
+    lab.run(2_000);
+    assert!(lab.session(0).path().is_some() && lab.session(2).path().is_some(), "{:#?}", lab.events);
+}
+
+#[test]
+fn closing_leaves_the_room_and_closes_the_sockets() {
+    let mut lab = Lab::new(1);
+    lab.add(home(), 0.0, |config| config);
+    lab.run(500);
+    assert_eq!((lab.registrations(), lab.command(0, SessionCommand::Close)), (1, Ok(())));
+    lab.run(500);
+    assert_eq!((lab.registrations(), lab.end(0)), (0, Some(&SessionEnd::Closed)));
+    assert_eq!(lab.command(0, SessionCommand::Start), Err(SessionError::Ended));
+}
+
+#[test]
+fn a_session_keeps_the_laws() {
+    let remotes: [SocketAddr; 3] = [at(SERVER), at("203.0.113.9:5000"), at("203.0.113.10:5000")];
+    let commands = ["start", "release", "close", "start"].map(String::from);
+    let payloads = prop_oneof![messages::nearly_valid(messages::message()), Just(vec![0x80, 1, 2, 3])];
+    let scripts = Scripts::new(payloads)
+        .sockets(&[1, 2, 3].map(SocketId))
+        .remotes(&remotes)
+        .locals(&[at("10.0.0.7:40000")])
+        .beginning_with(&"start".to_owned())
+        .commands(proptest::sample::select(commands.to_vec()));
+    let peer = host(at("10.0.0.7:40000"), |choices, sent| match sent.remote {
+        remote if remote == at(SERVER) => server_answers(choices, sent),
+        _ => vec![],
+    });
+    let mut laws = LawsConfig { cases: 64, longest: 120, peer, ..LawsConfig::default() };
+    laws.context.terminal = |event| matches!(event, SessionEvent::Ended(_));
+    laws.context.state = Some(|session| format!("{session:?}"));
+    laws.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 120_000, tables: 8_000 }));
+    let hosts = vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+    let new = || Session::new(config(&home()).hosts(hosts.clone()));
+    assert_laws(&new, &scripts, &laws);
+    // Runs reach the puncher, so that the laws are about more than errors.
+    let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
+    let mut planned = 0;
+    for _ in 0..100 {
+        let script = strategy.new_tree(&mut runner).unwrap().current();
+        let steps = conversation(&new, &script, &laws);
+        let (_, played) = laws::record(new(), &steps, &laws.context);
+        let mut outputs = played.iter().flat_map(|played| &played.outputs);
+        planned += usize::from(outputs.any(|output| matches!(output, Output::Event(SessionEvent::Punch(_)))));
+    }
+    assert!(planned >= 10, "{planned}");
+}
