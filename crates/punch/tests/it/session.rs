@@ -98,6 +98,12 @@ impl Lab {
         }
     }
 
+    /// Whether a socket of a host is bound to this port. NATs of the lab preserve ports.
+    fn is_open(&mut self, at: usize, port: u16) -> bool {
+        let own = IpAddr::from([10, 0, u8::try_from(at + 1).unwrap(), 2]);
+        self.net.open(self.hosts[at], SocketAddr::new(own, port)).is_err()
+    }
+
     fn registrations(&self) -> u32 {
         self.net.machine(self.server).unwrap().as_second().unwrap().registrations()
     }
@@ -145,8 +151,10 @@ fn after_a_release_the_session_sends_nothing() {
     assert_eq!(lab.end(0), Some(&SessionEnd::Released));
     assert_eq!(lab.command(0, SessionCommand::Release), Err(SessionError::Ended));
     let before = lab.net.host_stats(lab.hosts[0]).0;
+    let port = lab.session(1).path().unwrap().remote.port();
     lab.run(60_000);
     assert_eq!(lab.net.host_stats(lab.hosts[0]).0, before, "nothing is sent");
+    assert!(lab.is_open(0, port), "the owner has the socket");
 }
 
 #[test]
@@ -208,6 +216,11 @@ fn closing_leaves_the_room_and_closes_the_sockets() {
     assert_eq!((lab.registrations(), lab.command(0, SessionCommand::Close)), (1, Ok(())));
     lab.run(500);
     assert_eq!((lab.registrations(), lab.end(0)), (0, Some(&SessionEnd::Closed)));
+    let registered = lab.events.iter().find_map(|(.., event)| match event {
+        SessionEvent::Registered { reflexive } => Some(*reflexive),
+        _ => None,
+    });
+    assert!(!lab.is_open(0, registered.unwrap().port()), "the socket is closed");
     assert_eq!(lab.command(0, SessionCommand::Start), Err(SessionError::Ended));
 }
 
