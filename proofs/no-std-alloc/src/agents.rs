@@ -1,5 +1,6 @@
-//! Runs `stun-agent`, `nat`, `audit`, `turn`, `ice`, `connect` and `sim`: a request and its response, a NAT, a challenge
-//! of a TURN server, a relay, and a discovery, an audit and a gatherer in a simulated network.
+//! Runs `stun-agent`, `nat`, `audit`, `turn`, `ice`, `connect`, `punch` and `sim`: a request and its response, a NAT, a
+//! challenge of a TURN server, a relay, a forecast and the start of a session of hole punching, and a discovery, an audit
+//! and a gatherer in a simulated network.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,6 +16,9 @@ use portolan_nat::behavior::Mapping;
 use portolan_nat::discovery::{Discovery, MeasurementCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
+use portolan_punch::card::Card;
+use portolan_punch::forecast::{Conditions, Verdict, forecast};
+use portolan_punch::session::{Session, SessionCommand, SessionConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
 use portolan_stun::Message;
 use portolan_stun_agent::{
@@ -99,6 +103,26 @@ fn relay() -> Option<()> {
     let _verdict = relay.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local }));
     let Output::Transmit(request) = relay.poll() else { return None };
     (Message::decode(&request.payload).ok()?.method() == portolan_stun::Method::ALLOCATE).then_some(())
+}
+
+/// `punch`: a forecast of two cards, and a session that orders its socket and registers.
+pub fn prove_punch() -> bool {
+    punch().is_some()
+}
+
+fn punch() -> Option<()> {
+    let (address, local): (SocketAddr, SocketAddr) = ("192.0.2.1:3478".parse().ok()?, "192.0.2.7:40000".parse().ok()?);
+    let (own, peer): (Card, Card) = ("nat1,4=nat,m=eim,f=apdf".parse().ok()?, "nat1,4=nat,m=apdm,f=adf,a=seq+1".parse().ok()?);
+    let found = forecast(&own, &peer, &Conditions::default());
+    let mut session = Session::new(SessionConfig::new(address, "attic", "password").card(own));
+    let (mut rng, mut ids) = (CountingRng(0), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
+    session.command(&mut cx, SessionCommand::Start).ok()?;
+    let Output::Socket(SocketOrder::Open(open)) = session.poll() else { return None };
+    let _verdict = session.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local }));
+    let Output::Transmit(request) = session.poll() else { return None };
+    let is_registration = Message::decode(&request.payload).ok()?.method() == portolan_punch::rendezvous::METHOD;
+    (found.verdict == Verdict::WorksWithGuessing && is_registration).then_some(())
 }
 
 /// `nat`: an outbound packet creates a mapping, and an inbound packet passes it.

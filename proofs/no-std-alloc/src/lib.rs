@@ -16,7 +16,7 @@ mod text;
 
 /// Returns 0, or the number of the first check that failed.
 fn prove() -> u8 {
-    let proofs: [fn() -> bool; 12] = [
+    let proofs: [fn() -> bool; 13] = [
         codec::prove,
         text::prove,
         machines::prove_contract,
@@ -29,6 +29,7 @@ fn prove() -> u8 {
         agents::prove_turn,
         agents::prove_ice,
         agents::prove_relay,
+        agents::prove_punch,
     ];
     for (number, proof) in (1..).zip(proofs) {
         if !proof() {
