@@ -1,5 +1,5 @@
-//! `portolan serve`: a STUN server on addresses of this host, with RFC 5780 if there is a second address, and with a
-//! rendezvous if there is a secret; or a TURN server.
+//! `portolan serve`: a STUN server or a TURN server on addresses of this host. The STUN server has the tests of RFC 5780 if
+//! there is a second address, and a rendezvous if there is a secret.
 //!
 //! The server prints one line on standard output for each address once UDP and TCP listen there; a script can wait for
 //! the line. It runs until SIGINT or SIGTERM, closes its sockets and prints its counters on standard error. SIGHUP and

@@ -84,9 +84,9 @@ impl Lab {
     }
 
     fn end(&self, at: usize) -> Option<&SessionEnd> {
-        self.events.iter().find_map(|(_, known, event)| match event {
-            SessionEvent::Ended(why) if *known == at => Some(why),
-            _ => None,
+        self.events.iter().find_map(|(_, known, event)| {
+            let SessionEvent::Ended(why) = event else { return None };
+            (*known == at).then_some(why)
         })
     }
 
@@ -216,9 +216,9 @@ fn closing_leaves_the_room_and_closes_the_sockets() {
     assert_eq!((lab.registrations(), lab.command(0, SessionCommand::Close)), (1, Ok(())));
     lab.run(500);
     assert_eq!((lab.registrations(), lab.end(0)), (0, Some(&SessionEnd::Closed)));
-    let registered = lab.events.iter().find_map(|(.., event)| match event {
-        SessionEvent::Registered { reflexive } => Some(*reflexive),
-        _ => None,
+    let registered = lab.events.iter().find_map(|(.., event)| {
+        let SessionEvent::Registered { reflexive } = event else { return None };
+        Some(*reflexive)
     });
     assert!(!lab.is_open(0, registered.unwrap().port()), "the socket is closed");
     assert_eq!(lab.command(0, SessionCommand::Start), Err(SessionError::Ended));
