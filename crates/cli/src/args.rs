@@ -8,6 +8,7 @@ use crate::generate::{CompletionsArgs, ManArgs};
 use crate::ice::IceArgs;
 use crate::lab::LabCommand;
 use crate::nat::NatArgs;
+use crate::punch::PunchArgs;
 use crate::sdp::SdpCommand;
 use crate::serve::ServeArgs;
 use crate::stun::StunArgs;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Turn(TurnArgs),
     /// Connect to a peer by ICE: two people paste a line, or a program or web page does the signalling
     Ice(IceArgs),
+    /// Connect two hosts behind NATs by UDP hole punching, and pipe standard input and output
+    Punch(PunchArgs),
     /// Tell whether two hosts can connect by hole punching, from their NAT cards: no packet is sent
     Forecast(ForecastArgs),
     /// Check which clauses of RFC 8489 and RFC 5780 a server honours, and measure its amplification

@@ -56,7 +56,7 @@ const UNREADABLE: Option<&str> = Some("the input could not be read");
 const UNREADABLE_PAIR: Option<&str> = Some("one of the two inputs could not be read");
 const NOT_SDP: Option<&str> = Some("the input is not a session description");
 
-const TABLE: [Row; 23] = [
+const TABLE: [Row; 24] = [
     Row {
         command: EVERY,
         meanings: [
@@ -92,6 +92,15 @@ const TABLE: [Row; 23] = [
             None,
             Some("could not run: bad arguments, or the simulated host has no network"),
             Some("inconclusive"),
+        ],
+    },
+    Row {
+        command: "punch",
+        meanings: [
+            Some("the hosts were connected, and the data was exchanged"),
+            Some("the peer came, and no path was found, or the path was lost"),
+            Some("could not run: bad arguments, a full room, a false secret, or no answer of the rendezvous"),
+            Some("the peer did not come"),
         ],
     },
     Row {

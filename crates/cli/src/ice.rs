@@ -5,7 +5,7 @@
 //! runs the driver. In the human format the messages are the same lines, with hints on standard error.
 
 mod description;
-mod interfaces;
+pub(crate) mod interfaces;
 mod message;
 mod servers;
 mod session;

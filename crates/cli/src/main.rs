@@ -1,6 +1,6 @@
 //! The portolan command: measures which NAT is between this host and the Internet, and explains STUN and SDP.
 //!
-//! Each subcommand has its own file ([`demo`], [`nat`], [`stun`], [`turn`], [`ice`], [`forecast`], [`audit`], [`explain`], [`sdp`],
+//! Each subcommand has its own file ([`demo`], [`nat`], [`stun`], [`turn`], [`ice`], [`punch`], [`forecast`], [`audit`], [`explain`], [`sdp`],
 //! [`serve`], [`lab`], [`generate`]) with its arguments and errors, and none of them implements a protocol. A command that
 //! cannot run prints one line on standard error with the reason and the remedy. The exit codes are in [`exit`] and in
 //! docs/exit-codes.md.
@@ -26,6 +26,7 @@ mod options;
 mod outcome;
 mod output;
 mod progress;
+mod punch;
 mod redact;
 mod report;
 mod require;
@@ -96,6 +97,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Stun(args) => in_runtime(stun::run(&args)),
         Command::Turn(args) => in_runtime(turn::run(&args)),
         Command::Ice(args) => in_runtime(ice::run(&args)),
+        Command::Punch(args) => in_runtime(punch::run(&args)),
         Command::Forecast(args) => forecast::run(&args),
         Command::Audit(args) => in_runtime(audit::run(&args)),
         Command::Explain(args) => in_runtime(explain::run(&args)),

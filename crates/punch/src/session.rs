@@ -51,6 +51,8 @@ pub struct Session {
     sockets: Vec<Socket>,
     client: Option<Box<Slot<Client>>>,
     puncher: Option<Box<Slot<Puncher>>>,
+    /// The key of the last introduction, and whether this host was the first of the room.
+    introduction: Option<(SessionKey, bool)>,
     out: Outbox<SessionEvent>,
 }
 
@@ -89,13 +91,27 @@ impl Session {
     #[must_use]
     pub fn new(config: SessionConfig) -> Self {
         let (sockets, out) = (Vec::new(), Outbox::new());
-        Self { config: Box::new(config), state: State::Idle, sockets, client: None, puncher: None, out }
+        let config = Box::new(config);
+        Self { config, state: State::Idle, sockets, client: None, puncher: None, introduction: None, out }
     }
 
     /// The path in use.
     #[must_use]
     pub fn path(&self) -> Option<Path> {
         self.puncher.as_ref()?.get().path()
+    }
+
+    /// The key of the last introduction, which both peers have.
+    #[must_use]
+    pub fn key(&self) -> Option<&SessionKey> {
+        self.introduction.as_ref().map(|(key, _)| key)
+    }
+
+    /// Whether this host was the first of the room. Exactly one of the two hosts is the first. It chooses the path, so it
+    /// should send first after the release: its data tells the other host the choice.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.introduction.as_ref().is_some_and(|(_, is_first)| *is_first)
     }
 
     /// The puncher of the last introduction.
@@ -217,6 +233,7 @@ impl Session {
         let sockets = Sockets { ipv4: of_family(true), ipv6: of_family(false) };
         // The session of an introduction is a secret of both peers, and differs in each introduction.
         let key = SessionKey::new(&session, &session);
+        self.introduction = Some((key.clone(), first));
         let config = self.config.puncher(PunchConfig::new(sockets, reflexive, peer, key, first).start(start));
         let mut slot = Slot::new("puncher", 0, Puncher::new(config));
         // A new puncher accepts the command.

@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 
 /// Returns the addresses of the network interfaces. The source addresses of the default routes are marked.
 #[cfg(unix)]
-pub(super) fn all() -> io::Result<Vec<Interface>> {
+pub(crate) fn all() -> io::Result<Vec<Interface>> {
     let defaults: Vec<IpAddr> = ["203.0.113.1:9", "[2001:db8::1]:9"].into_iter().filter_map(source).collect();
     let mut found = Vec::new();
     for entry in nix::ifaddrs::getifaddrs()? {
@@ -23,7 +23,7 @@ pub(super) fn all() -> io::Result<Vec<Interface>> {
 
 /// Returns the source addresses of the default routes.
 #[cfg(not(unix))]
-pub(super) fn all() -> io::Result<Vec<Interface>> {
+pub(crate) fn all() -> io::Result<Vec<Interface>> {
     let defaults = ["203.0.113.1:9", "[2001:db8::1]:9"].into_iter().filter_map(source);
     Ok(defaults.map(|ip| Interface::new("default", ip).default_route()).collect())
 }

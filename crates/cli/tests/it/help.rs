@@ -18,6 +18,7 @@ fn the_help_of_each_command_is_pinned() {
     assert_help(&["stun", "--help"], include_str!("help/stun.txt"));
     assert_help(&["turn", "--help"], include_str!("help/turn.txt"));
     assert_help(&["ice", "--help"], include_str!("help/ice.txt"));
+    assert_help(&["punch", "--help"], include_str!("help/punch.txt"));
     assert_help(&["forecast", "--help"], include_str!("help/forecast.txt"));
     assert_help(&["audit", "--help"], include_str!("help/audit.txt"));
     assert_help(&["explain", "--help"], include_str!("help/explain.txt"));
@@ -50,7 +51,7 @@ fn the_help_of_each_command_shows_its_exit_codes() {
         .filter(|line| line.starts_with("| `"))
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect();
-    assert_eq!(rows.len(), 22, "one row for each command, one for --watch, one for --strict, and one for --turn");
+    assert_eq!(rows.len(), 23, "one row for each command, one for --watch, one for --strict, and one for --turn");
     for row in rows {
         let [command, meanings @ ..] = row.as_slice() else { panic!("a row has cells") };
         let command: Vec<&str> = command.trim_matches('`').split(' ').filter(|word| !word.starts_with("--")).collect();

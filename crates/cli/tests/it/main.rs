@@ -23,6 +23,7 @@ mod nat;
 mod operator;
 #[path = "../support/process.rs"]
 mod process;
+mod punch;
 #[path = "../support/refusal.rs"]
 mod refusal;
 mod relay_server;

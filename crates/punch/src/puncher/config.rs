@@ -170,6 +170,13 @@ impl SessionKey {
         Self(IntegrityKey::from_bytes(&IntegrityKey::from_bytes(secret).hmac_sha1(&text)))
     }
 
+    /// A key for another protocol of the same two peers, for example for what runs on the released socket. Each label
+    /// gives another key.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 20] {
+        self.0.hmac_sha1(label.as_bytes())
+    }
+
     pub(super) const fn integrity(&self) -> &IntegrityKey {
         &self.0
     }

@@ -130,16 +130,20 @@ fn cost(stages: &[Stage], targets: usize, is_hard: bool, conditions: &Conditions
 /// The addresses to send to, in order, and the candidates that are not used.
 ///
 /// IPv6 is first. Private addresses are used only if both hosts have one public address. The public endpoint comes
-/// before the other public addresses; on one network it comes after the private ones (hairpinning).
+/// before the other public addresses; on one network it comes after the private ones (hairpinning). Loopback addresses are
+/// used only if the own endpoint is one too.
 fn targets(config: &PunchConfig) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
     let is_local = config.reflexive.ip() == config.peer.reflexive.ip();
     let no_ipv6 = |card: &Card| card.ipv6 == Some(Ipv6::Absent);
     let both_ipv6 = !no_ipv6(&config.own) && !no_ipv6(&config.peer.card);
+    // A rendezvous on this host has peers on this host.
+    let is_one_host = config.reflexive.ip().is_loopback();
     let rank = |remote: &SocketAddr| match remote.ip() {
         _ if config.sockets.towards(*remote).is_none() || remote.port() == 0 => None,
+        ip if ip.is_loopback() => is_one_host.then_some(1),
         IpAddr::V6(ip) => (both_ipv6 && is_public_ipv6(ip)).then_some(0),
         IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() => is_local.then_some(1),
-        IpAddr::V4(ip) if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() => None,
+        IpAddr::V4(ip) if ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() => None,
         IpAddr::V4(_) => Some(if *remote == config.peer.reflexive { 2 } else { 3 }),
     };
     let candidates = config.peer.candidates.iter().take(CANDIDATES);
