@@ -1,9 +1,9 @@
 //! The portolan command: measures which NAT is between this host and the Internet, and explains STUN and SDP.
 //!
-//! Each subcommand has its own file ([`demo`], [`nat`], [`stun`], [`turn`], [`ice`], [`punch`], [`forecast`], [`audit`], [`explain`], [`sdp`],
-//! [`serve`], [`lab`], [`generate`]) with its arguments and errors, and none of them implements a protocol. A command that
-//! cannot run prints one line on standard error with the reason and the remedy. The exit codes are in [`exit`] and in
-//! docs/exit-codes.md.
+//! Each subcommand has its own file with its arguments and errors, and none of them implements a protocol. Measurements:
+//! [`nat`], [`stun`], [`turn`], [`audit`], [`lab`]. Connections: [`demo`], [`ice`], [`punch`], [`forecast`]. Others:
+//! [`explain`], [`sdp`], [`serve`], [`generate`]. A command that cannot run prints one line on standard error with the reason
+//! and the remedy. The exit codes are in [`exit`] and in docs/exit-codes.md.
 
 #![forbid(unsafe_code)]
 

@@ -107,6 +107,7 @@ pub(crate) enum PunchError {
     Ended(SessionEnd),
     #[error("{0}; use a relay (portolan ice with a TURN server), forward a port at one NAT, or use IPv6 on both hosts")]
     NotConnected(SessionEnd),
+    #[cfg(feature = "tls")]
     #[error("the socket of the path is gone")]
     NoSocket,
     #[cfg(feature = "tls")]
@@ -249,7 +250,7 @@ async fn lines(driver: &mut Driver<Session>, mut path: Path) -> Result<Exit, Pun
             }
             SessionEvent::Punch(PunchEvent::Connected { path: new, .. }) => path = new,
             SessionEvent::Ended(end) => return Err(PunchError::NotConnected(end)),
-            _ => {}
+            SessionEvent::Registered { .. } | SessionEvent::Introduced { .. } | SessionEvent::Punch(_) | _ => {}
         }
     }
 }

@@ -16,9 +16,7 @@ use quinn::{Connection, Endpoint, EndpointConfig, IdleTimeout, RecvStream, SendS
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
-};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
@@ -201,12 +199,7 @@ impl Keys {
         prefix.copy_from_slice(&PREFIX);
         rest.iter_mut().zip(secret).for_each(|(byte, known)| *byte = *known);
         let provider = Arc::new(ring::default_provider());
-        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(&der[..]));
-        let signing = ring::sign::any_eddsa_type(match &private {
-            PrivateKeyDer::Pkcs8(pkcs8) => pkcs8,
-            _ => return Err(Error::General("not PKCS #8".into())),
-        })?;
-        let signing: Arc<dyn rustls::sign::SigningKey> = signing;
+        let signing = ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(&der[..]))?;
         let public = signing.public_key().ok_or_else(|| Error::General("no public key".into()))?.to_vec();
         let key = Arc::new(CertifiedKey::new(vec![CertificateDer::from(public.clone())], signing));
         let verifier = Arc::new(SameKey { public, provider: Arc::clone(&provider) });

@@ -3,7 +3,7 @@
 use crate::process::{Finished, Process};
 use crate::serve::start_server;
 use crate::{TIMEOUT, assert_refused, binary, run};
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -38,7 +38,7 @@ fn both_directions_of_the_pipe_arrive_whole_and_a_command_gets_it() {
     let (_server, address) = server();
     let text: String = (0..40_000).map(|line| format!("line {line}\n")).collect();
     let path = input("pipe", &text);
-    let from = |path: &PathBuf| Stdio::from(File::open(path).expect("the file"));
+    let from = |path: &PathBuf| Stdio::from(fs::File::open(path).expect("the file"));
     let left = side(&address, &[], from(&path));
     let right = side(&address, &[], from(&path));
     for finished in [finish(left), finish(right)] {
