@@ -1,6 +1,6 @@
 //! `portolan punch`: connects two hosts behind NATs by UDP hole punching, and pipes standard input and output.
 //!
-//! The machine [`Session`](portolan_punch::session::Session) makes all decisions. When a path is open, its socket is released
+//! The machine [`Session`] makes all decisions. When a path is open, its socket is released
 //! and [`pipe`] runs QUIC on it. With `--datagrams` the session keeps the socket, and each line is one datagram.
 
 #[cfg(feature = "tls")]
