@@ -47,7 +47,7 @@ pub(crate) struct PunchArgs {
     secret: Option<Secret>,
     /// A file with a secret of the two hosts that the rendezvous does not know; at least 20 random characters
     ///
-    /// Without it, whoever has the secret of the rendezvous can read and change the data.
+    /// Without it, a host with the secret of the rendezvous can read and change the data.
     #[arg(long, value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
     /// The NAT card of this host, as `portolan nat --card` prints it

@@ -30,7 +30,7 @@
 //! # Secrets, and what the server can read
 //!
 //! * The operator of the server has one secret or several. [`room_password`] derives the password of a room from it.
-//!   Whoever has the secret can use each room. Whoever has only a password of a room can use only that room.
+//!   A host with the secret can use each room. A host with only the password of a room can use only that room.
 //! * STUN is not encrypted. The server and each host on the path can read the name of the room, the addresses, the
 //!   cards, the candidates and the ids. The server can also change them. The puncher must not trust these addresses:
 //!   it accepts a path only after a verified probe.

@@ -117,7 +117,7 @@ fn a_restart_of_the_server_is_repaired_by_the_next_keepalive() {
 }
 
 #[test]
-fn a_third_peer_is_refused_with_its_own_reason_and_disturbs_nobody() {
+fn a_third_peer_is_refused_with_its_own_reason_and_changes_nothing() {
     let mut lab = introduced(7, &rtt(50), &rtt(50));
     let third = lab.add(&rtt(50), client_config());
     lab.start(third);
@@ -187,7 +187,11 @@ fn a_first_peer_that_is_dead_is_removed_and_the_second_one_meets_the_next() {
     lab.net.set_interface(lab.hosts[0], 0, false);
     lab.start(1);
     lab.run(ms(4_000));
-    assert_eq!((lab.server().registrations(), lab.introductions(1).len()), (1, 0), "nobody is introduced to the dead");
+    assert_eq!(
+        (lab.server().registrations(), lab.introductions(1).len()),
+        (1, 0),
+        "no peer is introduced to the dead one"
+    );
     lab.start(2);
     lab.run(ms(2_000));
     assert_eq!((lab.introductions(1).len(), lab.introductions(2).len()), (1, 1));
@@ -246,7 +250,7 @@ fn each_failure_ends_in_a_stated_time_with_its_own_reason() {
     lab.run(ms(60_000));
     assert_eq!(lab.end(0), Some((100, EndReason::WrongSecret)));
 
-    // Nobody comes.
+    // No peer comes.
     let mut lab = Lab::new(19, &server_config());
     lab.add(&rtt(50), client_config().wait(ms(30_000)));
     lab.start(0);
