@@ -281,6 +281,11 @@ impl FilteringRun {
         let (Ok(number), Some(attempt)) = (u8::try_from(number), self.attempts.last_mut()) else {
             return Actions::new();
         };
+        // The response to the last send may still be under way, so this send shows no loss.
+        let control = &mut attempt.control;
+        if !control.over && control.answers < control.sends {
+            control.sends -= 1;
+        }
         let running = core::mem::take(&mut attempt.running).into_iter().flatten();
         let mut actions: Actions = running.map(Action::Cancel).collect();
         actions.push(Action::Withdraw { family: Family::of(&attempt.primary), attempt: number });
