@@ -10,7 +10,7 @@ mod finder;
 mod frame;
 mod input;
 mod message;
-pub(crate) mod report;
+mod report;
 mod stream;
 mod summary;
 mod tcpdump;

@@ -13,8 +13,13 @@ mod args;
 mod audit;
 mod credentials;
 mod demo;
+mod dissect;
 mod error;
 mod exit;
+#[cfg(feature = "explain")]
+mod explain;
+#[cfg(not(feature = "explain"))]
+#[path = "without_explain.rs"]
 mod explain;
 mod forecast;
 mod generate;

@@ -7,7 +7,7 @@
 
 use super::capture::Packet;
 use super::message::{Flow, Message, Origin, Place, Transport};
-use super::stream::claims_stun;
+use crate::dissect::claims_stun;
 use core::net::{IpAddr, SocketAddr};
 use etherparse::{LaxNetSlice, TransportSlice};
 use portolan_stun::demux::{ChannelData, ChannelDataError, Protocol};

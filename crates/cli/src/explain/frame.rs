@@ -5,7 +5,8 @@
 //! names. Bytes that tcpdump printed are always a packet, whose end may be missing.
 
 use super::capture::inside;
-use super::stream::{claims_stun, split};
+use super::stream::split;
+use crate::dissect::claims_stun;
 use etherparse::{LaxSlicedPacket, LenSource, TransportSlice};
 use pcap_parser::Linktype;
 use portolan_stun::demux::ChannelData;

@@ -3,7 +3,7 @@
 //! A thread reads, so that a signal can end the command while it waits for a pipe. The thread ends with the process.
 
 use super::ExplainError;
-use super::stream::claims_stun;
+use crate::dissect::claims_stun;
 use crate::output;
 use flate2::read::MultiGzDecoder;
 use std::io::{self, ErrorKind, Read};

@@ -1,12 +1,6 @@
-//! Recognizes STUN by its magic cookie, and splits byte streams into frames.
+//! Splits byte streams into frames.
 
-use portolan_stun::{MAGIC_COOKIE, framing};
-
-/// Whether bytes begin like STUN: the first two bits and the magic cookie (RFC 8489 §5).
-pub(crate) fn claims_stun(bytes: &[u8]) -> bool {
-    matches!(bytes, [0..=0x3f, _, _, _, c0, c1, c2, c3, ..]
-        if u32::from_be_bytes([*c0, *c1, *c2, *c3]) == MAGIC_COOKIE)
-}
+use portolan_stun::framing;
 
 /// Splits bytes into frames if whole frames fill them to the end; otherwise the bytes are one message.
 pub(super) fn split(bytes: &[u8]) -> Vec<&[u8]> {

@@ -1,7 +1,7 @@
 //! The response as text and as JSON, schema `portolan.stun/1` (docs/json.md).
 
 use super::Reply;
-use crate::explain::report::{JsonLine, json_lines, lines};
+use crate::dissect::{JsonLine, json_lines, lines};
 use crate::output::{self, milliseconds};
 use core::fmt::Write;
 use core::net::SocketAddr;

@@ -2,10 +2,9 @@
 
 use crate::binary::portolan;
 use crate::process::{Finished, Process};
-use crate::{TIMEOUT, WIDE, assert_refused, run_at_width};
+use crate::{TIMEOUT, WIDE, assert_refused, run_at_width, run_with_input, run_with_input_at_width};
 use serde_json::Value;
-use std::io::{ErrorKind, Write};
-use std::process::Stdio;
+use std::io::Write;
 
 /// A Binding success response that maps 192.0.2.1:32853.
 const MAPPED_RESPONSE: &str = "0101000c2112a4420102030405060708090a0b0c000200080001a147e112a643";
@@ -17,29 +16,6 @@ const REQUEST: &str = "000100002112a442a5fba2ff1f800afdfde0ac6c";
 
 fn run(arguments: &[&str]) -> Finished {
     run_at_width(arguments, WIDE)
-}
-
-pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Finished {
-    run_with_input_at_width(arguments, input, WIDE)
-}
-
-pub(crate) fn run_with_input_at_width(arguments: &[&str], input: &[u8], columns: usize) -> Finished {
-    let mut command = portolan(arguments).expect("no server");
-    command.env("COLUMNS", columns.to_string());
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = child.expect("the binary starts");
-    // A process that refuses its arguments ends without reading.
-    match child.stdin.take().expect("piped").write_all(input) {
-        Err(why) if why.kind() != ErrorKind::BrokenPipe => panic!("the input: {why}"),
-        Ok(()) | Err(_) => {}
-    }
-    let output = child.wait_with_output().expect("the process ends");
-    Finished {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        ..Finished::default()
-    }
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! `portolan sdp …` needs no network.
 
 use crate::binary::portolan;
-use crate::explain::{run_with_input, run_with_input_at_width};
 use crate::process::Finished;
-use crate::{WIDE, assert_refused, run_at_width};
+use crate::{WIDE, assert_refused, run_at_width, run_with_input, run_with_input_at_width};
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
