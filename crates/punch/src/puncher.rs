@@ -132,6 +132,8 @@ struct Punching {
     began: Instant,
     /// The number of packets of a guess that were sent.
     sprayed: u16,
+    /// The time of the first packet of the guess.
+    spray_from: Instant,
     /// The offset and the step of the ports of a random guess.
     order: (u32, u32),
     /// Whether an authentic packet of the peer came.

@@ -60,7 +60,8 @@ impl Puncher {
         if probe.is_selected && !self.config.is_first && probe.round == self.round {
             punching.nominated = Some(path);
         }
-        let needs_path = probe.is_selected || !self.table.iter().any(|(_, entry)| entry.is_confirmed);
+        let has_path = self.table.iter().any(|(_, entry)| entry.is_confirmed && entry.is_heard);
+        let needs_path = probe.is_selected || !has_path;
         let entry = self.table.get(path).filter(|entry| needs_path && !entry.is_confirmed);
         // The first packet of a guess is not repeated, so a probe that must wait has a timer.
         let due = entry.map(|entry| entry.sent_at.map_or(cx.now(), |at| at + TRIGGER));

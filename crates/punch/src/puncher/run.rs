@@ -139,6 +139,7 @@ impl Puncher {
             stage: 0,
             began: cx.now(),
             sprayed: 0,
+            spray_from: cx.now(),
             order,
             is_heard: false,
             nominated: None,
@@ -159,14 +160,12 @@ impl Puncher {
                 // Another address would take the next port of the sequence.
                 self.schedule_probe(first, self.config.peer.reflexive);
                 if hard == Side::Peer {
-                    self.timers.insert(first, Timer::Spray);
+                    self.spray_from(first);
                 }
             }
-            Strategy::Birthday { hard: Side::Own, .. } => {
-                self.timers.insert(first, Timer::Spray);
-            }
+            Strategy::Birthday { hard: Side::Own, .. } => self.spray_from(first),
             Strategy::Birthday { hard: Side::Peer, sockets, first: low, last, .. } => {
-                self.timers.insert(first + probe_delay(sockets, PortRange::new(low, last), packet), Timer::Spray);
+                self.spray_from(first + probe_delay(sockets, PortRange::new(low, last), packet));
             }
             Strategy::Ipv6
             | Strategy::LocalNetwork
@@ -315,6 +314,13 @@ impl Puncher {
         Ok(())
     }
 
+    fn spray_from(&mut self, at: Instant) {
+        if let State::Punching(punching) = &mut self.state {
+            punching.spray_from = at;
+            self.timers.insert(at, Timer::Spray);
+        }
+    }
+
     /// Sends the next packet of a guess. A guess stops when a packet of the peer came.
     pub(super) fn spray(&mut self, cx: &mut Cx<'_>) {
         let Some(Stage { strategy, .. }) = self.stage() else { return };
@@ -351,10 +357,11 @@ impl Puncher {
         let next = match sent {
             Err(WithholdReason::Rate) => self.pace.ready().max(cx.now() + SOON),
             Ok(()) | Err(WithholdReason::Entries | WithholdReason::QueueFull) => {
-                if let State::Punching(punching) = &mut self.state {
-                    punching.sprayed += 1;
-                }
-                cx.now() + packet(&self.config.conditions)
+                let State::Punching(punching) = &mut self.state else { return };
+                punching.sprayed += 1;
+                // A late timer does not delay the packets after it. The limit of packets in a second holds all the same.
+                let due = punching.spray_from + packet(&self.config.conditions) * u32::from(punching.sprayed);
+                due.max(cx.now() + SOON)
             }
         };
         self.timers.insert(next, Timer::Spray);

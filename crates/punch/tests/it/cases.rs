@@ -62,6 +62,45 @@ fn a_guessed_port_that_is_heard_at_once_is_probed_again() {
     }
 }
 
+/// A driver whose timers are late by milliseconds made each packet of a guess later than the one before, so that the strategy
+/// ended before its last packets.
+#[test]
+fn late_timers_do_not_delay_a_guess() {
+    use portolan_machine::{Input, Machine as _, Output, SocketEvent};
+    let mut world = World::new([symmetric().ports(PortAllocation::Random), cone()]);
+    let mapped = world.introduce(1);
+    let (mut sent, began) = (0, world.net.now());
+    let mut puncher = Puncher::new(world.config(0, mapped).may_guess(true));
+    let mut late = Duration::ZERO;
+    world.net.with(world.hosts[0], |_, cx| {
+        puncher.command(cx, PunchCommand::Start).unwrap();
+    });
+    // 256 sockets at 100 packets/s are 2.56 s.
+    while late < Duration::from_millis(2570) {
+        let mut wait = None;
+        world.net.with(world.hosts[0], |_, cx| {
+            loop {
+                match puncher.poll() {
+                    Output::Wait(deadline) => {
+                        wait = deadline;
+                        break;
+                    }
+                    Output::Transmit(_) => sent += 1,
+                    Output::Socket(portolan_machine::SocketOrder::Open(open)) => {
+                        let event = SocketEvent::Opened { local: at("10.0.0.2:5001") };
+                        let _mine = puncher.handle(cx, Input::Socket(open.id, event));
+                    }
+                    Output::Socket(_) | Output::Event(_) => {}
+                }
+            }
+        });
+        let _stop = world.net.run_until(wait.unwrap().at + Duration::from_millis(4));
+        world.net.with(world.hosts[0], |_, cx| puncher.handle(cx, Input::Timeout));
+        late = world.net.now() - began;
+    }
+    assert!(sent >= 250, "{sent} packets of 256");
+}
+
 /// A NAT that answers a packet from the endpoint to which it came, unless its host has sent to the peer before. The peer
 /// filters by port. So the peer must send first.
 #[test]
