@@ -73,7 +73,7 @@ fn used(world: &World, side: usize, from: usize) -> Used {
                 used.mappings += 1;
                 made.insert(*internal);
             }
-            _ => {}
+            EntryKind::Packet(_) | EntryKind::Mapping { .. } | EntryKind::Note(_) | _ => {}
         }
     }
     // The main socket has its mapping from the introduction. A destination-dependent NAT does not use it again.

@@ -113,7 +113,7 @@ fn a_host_behind_an_open_and_dependent_nat_lets_the_peer_send_first() {
     let _stop = world.net.run_for(Duration::from_millis(900));
     let first = world.net.story_entries()[from..].iter().find_map(|entry| match &entry.what {
         EntryKind::Packet(packet) if packet.fate == PacketFate::Sent => Some(entry.actor.to_string()),
-        _ => None,
+        EntryKind::Packet(_) | EntryKind::Mapping { .. } | EntryKind::Note(_) | _ => None,
     });
     assert_eq!(first.as_deref(), Some("b"));
     // After a second without a packet, it sends too: the card may be wrong.
@@ -146,7 +146,7 @@ fn a_router_that_refuses_a_packet_by_icmp_makes_the_other_side_wait() {
                 EntryKind::Packet(packet) if packet.fate == PacketFate::Sent => {
                     Some((entry.at - began, packet.destination))
                 }
-                _ => None,
+                EntryKind::Packet(_) | EntryKind::Mapping { .. } | EntryKind::Note(_) | _ => None,
             });
             packets.collect()
         };

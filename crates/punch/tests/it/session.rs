@@ -220,9 +220,9 @@ fn a_session_that_waited_behind_a_sequential_nat_is_predicted_from_a_fresh_port(
         lab.add(home(), loss, |config| config.may_guess(true));
         lab.run(6_000);
         assert!(lab.is_connected(), "seed {seed}: {:#?}", lab.events);
-        let tried = lab.events.iter().filter_map(|(.., event)| match event {
-            SessionEvent::Punch(PunchEvent::Trying(strategy)) => Some(strategy),
-            _ => None,
+        let tried = lab.events.iter().filter_map(|(.., event)| {
+            let SessionEvent::Punch(PunchEvent::Trying(strategy)) = event else { return None };
+            Some(strategy)
         });
         let tried: Vec<_> = tried.collect();
         assert!(tried.iter().all(|strategy| matches!(strategy, PunchStrategy::Predict { .. })), "{tried:?}");
@@ -230,9 +230,9 @@ fn a_session_that_waited_behind_a_sequential_nat_is_predicted_from_a_fresh_port(
         let registered: Vec<SocketAddr> = lab
             .events
             .iter()
-            .filter_map(|(_, at, event)| match event {
-                SessionEvent::Registered { reflexive } if *at == 0 => Some(*reflexive),
-                _ => None,
+            .filter_map(|(_, at, event)| {
+                let SessionEvent::Registered { reflexive } = event else { return None };
+                (*at == 0).then_some(*reflexive)
             })
             .collect();
         assert!(registered.len() == 2 && registered[1].port() >= registered[0].port() + 40, "{registered:?}");
