@@ -23,7 +23,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "sdp_people" => with_heads(with_changed(sessions::all())),
         "sdp_candidate" => with_changed(sessions::candidates()),
         "transactions" | "responder" | "audit" | "discovery" | "lifetime" | "translator" | "turn_server"
-        | "turn_client" | "turn_audit" | "rendezvous" | "ice_agent" | "ice_pair" => runs(target),
+        | "turn_client" | "turn_audit" | "rendezvous" | "punch" | "ice_agent" | "ice_pair" => runs(target),
         _ => Vec::new(),
     }
 }

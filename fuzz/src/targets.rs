@@ -13,6 +13,7 @@ pub mod ice_pair;
 pub mod lifetime;
 mod peer;
 mod position;
+pub mod punch;
 pub mod rendezvous;
 pub mod responder;
 pub mod sdp_answer;
@@ -36,7 +37,7 @@ pub mod turn_server;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 24] = [
+pub const ALL: [Target; 25] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -59,6 +60,7 @@ pub const ALL: [Target; 24] = [
     ("turn_client", turn_client::run),
     ("turn_audit", turn_audit::run),
     ("rendezvous", rendezvous::run),
+    ("punch", punch::run),
     ("ice_agent", ice_agent::run),
     ("ice_pair", ice_pair::run),
 ];

@@ -50,6 +50,9 @@ pub struct Conditions {
     pub cross_traffic: u16,
     /// The time from the measurement of a public endpoint to the first probe; 300 ms by default.
     pub age: Duration,
+    /// Packets that are lost on their way from one host to the other, in thousandths; 0 by default. Loss lowers the
+    /// probability of a random guess only, because all other packets are repeated. Costs and times are without loss.
+    pub loss: u16,
     /// The limits.
     pub budget: Budget,
 }
@@ -57,7 +60,7 @@ pub struct Conditions {
 impl Default for Conditions {
     fn default() -> Self {
         let (rtt, age) = (Duration::from_millis(50), Duration::from_millis(300));
-        Self { rtt, cross_traffic: 10, age, budget: Budget::default() }
+        Self { rtt, cross_traffic: 10, age, loss: 0, budget: Budget::default() }
     }
 }
 
@@ -425,17 +428,18 @@ fn birthday(hard: Side, ports: PortRange, own: &Card, peer: &Card, conditions: &
         return relay(Reason::BudgetTooSmall, own, peer, conditions);
     }
     // As many sockets as probes need the fewest entries. The sockets cost more in the process, so they are limited.
-    let square = (1..=most_sockets.min(most_probes)).find(|n| chance::birthday(count, *n, *n) >= AIM);
+    let square = (1..=most_sockets.min(most_probes)).find(|n| chance::birthday(count, *n, *n, 1.0) >= AIM);
     let (sockets, probes) = square.map_or_else(
         || {
             let probes = (1..=most_probes / 8).map(|n| n * 8);
-            let enough = probes.into_iter().find(|n| chance::birthday(count, most_sockets, *n) >= AIM);
+            let enough = probes.into_iter().find(|n| chance::birthday(count, most_sockets, *n, 1.0) >= AIM);
             (most_sockets, enough.unwrap_or(most_probes))
         },
         |n| (n, n),
     );
     let strategy = Strategy::Birthday { hard, sockets, probes, first: ports.first, last: ports.last };
-    let p = chance::birthday(count, sockets, probes);
+    let arrives = 1.0 - f64::from(conditions.loss.min(1000)) / 1000.0;
+    let p = chance::birthday(count, sockets, probes, arrives);
     let packet = Duration::from_secs(1) / u32::from(rate);
     let spray = packet.mul_f64(chance::mean_probes(count, sockets, probes)) + probe_delay(sockets, ports, packet);
     let hard_cost = Cost { mappings: sockets + 1, sessions: sockets + 1, probes: sockets + DIRECT.0 };

@@ -8,6 +8,10 @@
 //!
 //! * Both sides send probes at a constant interval of 100 ms, and answer each probe. A probe of the peer that comes from
 //!   an unknown address is answered and probed at once. So one side can answer the source of the other's packet.
+//! * A side whose NAT has a destination-dependent mapping and no filter lets the peer send first.
+//! * Some routers track a packet that came too early, and the tracked packet takes the mapping that the peer needs. So a
+//!   side that filters by port sends one packet to another port of the peer's address, before the common start. If ICMP
+//!   reports the port as unreachable, the peer's router may be one of these, and the peer sends first.
 //! * A side is connected when it has packets of the peer, and a probe of its own was answered. The first side chooses
 //!   the path; its probes say so. The other side uses the same path, so that no two paths alternate.
 //! * A response proves its path in one direction, whatever its source is. Two directions may have different endpoints.
@@ -68,6 +72,7 @@ pub use table::Path;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 use pace::Pace;
 use portolan_machine::{
@@ -88,7 +93,19 @@ pub struct Puncher {
     /// The sockets for guessing, and the socket of a path that is one of them.
     extra: Vec<Extra>,
     round: u16,
+    router: Router,
     out: Outbox<PunchEvent>,
+}
+
+/// How the peer's router treats an unsolicited packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Router {
+    Unknown,
+    /// A packet was sent to this address, where no mapping is expected.
+    Tested(SocketAddr),
+    /// The router takes the packet as its own: ICMP says that the port is unreachable. An early packet would take the
+    /// mapping that the peer needs, so the peer must send first.
+    Tracks,
 }
 
 /// A socket that the puncher ordered.
@@ -115,6 +132,8 @@ struct Punching {
     began: Instant,
     /// The number of packets of a guess that were sent.
     sprayed: u16,
+    /// The time of the first packet of the guess.
+    spray_from: Instant,
     /// The offset and the step of the ports of a random guess.
     order: (u32, u32),
     /// Whether an authentic packet of the peer came.
@@ -191,6 +210,7 @@ impl Puncher {
             pace: Pace::new(config.conditions.budget.rate),
             extra: Vec::new(),
             round: 0,
+            router: Router::Unknown,
             out: Outbox::new(),
             config: Box::new(config),
             schedule: Box::new(schedule),

@@ -5,6 +5,8 @@
 //!
 //! * One socket has the address family of the rendezvous. If a host address has the other family, the session opens a second
 //!   socket, so that IPv6 can be tried first.
+//! * A card with sequential ports needs a fresh public endpoint: the NAT has assigned many ports while the session waited. So
+//!   the session moves to a new socket when the peer comes.
 //! * If the rendezvous introduces another peer before a path is open, the session punches to the new peer.
 //! * When a path is open, the session leaves the room. Until [`SessionCommand::Release`] the puncher keeps the path alive.
 //! * Every state ends: the client of the rendezvous and the puncher have deadlines with reasons.
@@ -27,6 +29,7 @@
 
 mod config;
 mod event;
+mod fresh;
 pub(crate) mod note;
 
 pub use config::SessionConfig;
@@ -153,15 +156,7 @@ impl Session {
         if self.sockets.iter().any(|socket| matches!(socket.state, SocketState::Ordered)) {
             return;
         }
-        let port = |host: &IpAddr| {
-            self.sockets.iter().find_map(|socket| match socket.state {
-                SocketState::Open { port } if socket.is_ipv4 == host.is_ipv4() => Some(port),
-                SocketState::Open { .. } | SocketState::Ordered | SocketState::Refused(_) => None,
-            })
-        };
-        let candidates: Vec<SocketAddr> =
-            self.config.hosts.iter().filter_map(|host| Some(SocketAddr::new(*host, port(host)?))).collect();
-        match Client::new(self.config.client(main.id, candidates)) {
+        match Client::new(self.config.client(main.id, self.candidates())) {
             Ok(client) => {
                 self.state = State::Running;
                 let mut slot = Slot::new("rendezvous", 0, client);
@@ -171,6 +166,17 @@ impl Session {
             }
             Err(why) => self.end(SessionEnd::Config(why)),
         }
+    }
+
+    /// The addresses of the host, with the ports of the open sockets.
+    fn candidates(&self) -> Vec<SocketAddr> {
+        let port = |host: &IpAddr| {
+            self.sockets.iter().find_map(|socket| match socket.state {
+                SocketState::Open { port } if socket.is_ipv4 == host.is_ipv4() => Some(port),
+                SocketState::Open { .. } | SocketState::Ordered | SocketState::Refused(_) => None,
+            })
+        };
+        self.config.hosts.iter().filter_map(|host| Some(SocketAddr::new(*host, port(host)?))).collect()
     }
 
     /// Drains the children.
@@ -201,6 +207,7 @@ impl Session {
             ClientEvent::Registered { reflexive } => {
                 self.out.push(Output::Event(SessionEvent::Registered { reflexive }));
             }
+            ClientEvent::Woken => self.open_fresh(cx),
             ClientEvent::Introduced(introduction) if self.path().is_none() => self.punch(cx, introduction),
             ClientEvent::Introduced(_) => {}
             ClientEvent::Ended(why) => {
@@ -220,6 +227,7 @@ impl Session {
     /// Starts a puncher for an introduction. It replaces the puncher of an earlier one.
     fn punch(&mut self, cx: &mut Cx<'_>, introduction: Introduction) {
         self.drop_puncher(cx);
+        self.close_fresh();
         let Introduction { card, candidates, reflexive, peer_reflexive, session, start, first } = introduction;
         // A card is text of the peer. An unreadable one is no card.
         let card = card.and_then(|text| text.parse().ok());
@@ -331,7 +339,11 @@ impl Session {
             | SocketEvent::Writable
             | SocketEvent::Closed(_) => return Verdict::NotMine,
         };
-        self.register(cx);
+        if matches!(self.state, State::Running) {
+            self.use_fresh(cx, id);
+        } else {
+            self.register(cx);
+        }
         Verdict::Mine
     }
 }

@@ -4,7 +4,7 @@ use super::event::PunchEvent;
 use super::note::{DropReason, PunchNote, WithholdReason};
 use super::probe::{Decoded, Probe};
 use super::table::Path;
-use super::{Puncher, State};
+use super::{Puncher, Router, State};
 use bytes::Bytes;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Output, SocketEvent, SocketId, Transmit, Unreachability, Verdict};
@@ -60,14 +60,18 @@ impl Puncher {
         if probe.is_selected && !self.config.is_first && probe.round == self.round {
             punching.nominated = Some(path);
         }
-        let needs_path = probe.is_selected || !self.table.iter().any(|(_, entry)| entry.is_confirmed);
-        let is_due = self
-            .table
-            .get(path)
-            .is_some_and(|entry| !entry.is_confirmed && entry.sent_at.is_none_or(|at| cx.now().since(at) >= TRIGGER));
-        if needs_path && is_due {
-            let _sent = self.send(cx, path, true);
-            self.arm(cx.now() + super::INTERVAL, path);
+        let has_path = self.table.iter().any(|(_, entry)| entry.is_confirmed && entry.is_heard);
+        let needs_path = probe.is_selected || !has_path;
+        let entry = self.table.get(path).filter(|entry| needs_path && !entry.is_confirmed);
+        // The first packet of a guess is not repeated, so a probe that must wait has a timer.
+        let due = entry.map(|entry| entry.sent_at.map_or(cx.now(), |at| at + TRIGGER));
+        match due {
+            Some(due) if due <= cx.now() => {
+                let _sent = self.send(cx, path, true);
+                self.arm(cx.now() + super::INTERVAL, path);
+            }
+            Some(due) => self.arm(due, path),
+            None => {}
         }
         self.choose(cx);
         Verdict::Mine
@@ -176,6 +180,10 @@ impl Puncher {
                 }
                 self.extra.retain(|extra| extra.socket != socket);
                 cx.note(|| PunchNote::SocketRefused { why });
+            }
+            SocketEvent::Unreachable { remote, why: Unreachability::Port } if self.router == Router::Tested(remote) => {
+                self.router = Router::Tracks;
+                cx.note(|| PunchNote::RouterTracks { remote });
             }
             SocketEvent::Unreachable { remote, why } => self.give_up(cx, Path { socket, remote }, why),
             SocketEvent::Accepted { .. } | SocketEvent::Full | SocketEvent::Writable | SocketEvent::Closed(_) => {

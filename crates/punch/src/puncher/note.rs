@@ -34,6 +34,11 @@ pub enum PunchNote {
         /// The reason.
         why: Unreachability,
     },
+    /// The peer's router answered an unsolicited packet by ICMP, so it may track such packets. The peer sends first.
+    RouterTracks {
+        /// The address of the test.
+        remote: SocketAddr,
+    },
     /// A candidate of the peer is not used: it is no public unicast address, or there is no socket for it.
     CandidateIgnored {
         /// The candidate.
@@ -91,6 +96,7 @@ impl Explain for PunchNote {
             Self::Heard { .. } => "peer-heard",
             Self::Answered { .. } => "probe-answered",
             Self::AddressGivenUp { .. } => "address-given-up",
+            Self::RouterTracks { .. } => "router-tracks",
             Self::CandidateIgnored { .. } => "candidate-ignored",
             Self::SocketRefused { .. } => "guess-socket-refused",
             Self::Dropped { why: DropReason::NotAuthentic, .. } => "dropped-not-authentic",
@@ -111,6 +117,7 @@ impl Explain for PunchNote {
             | Self::Heard { .. }
             | Self::Answered { .. }
             | Self::AddressGivenUp { .. }
+            | Self::RouterTracks { .. }
             | Self::CandidateIgnored { .. }
             | Self::SocketRefused { .. }
             | Self::Dropped { why: DropReason::OwnSide | DropReason::QueueFull, .. }
@@ -131,6 +138,9 @@ impl fmt::Display for PunchNote {
             Self::Answered { to, from } if to == from => write!(f, "{to} answered the probe"),
             Self::Answered { to, from } => write!(f, "the probe to {to} was answered from {from}"),
             Self::AddressGivenUp { remote, why } => write!(f, "{remote} is given up: {why}"),
+            Self::RouterTracks { remote } => {
+                write!(f, "{remote} is unreachable: the peer's router may track early packets, so the peer sends first")
+            }
             Self::CandidateIgnored { remote } => write!(f, "the candidate {remote} is not used"),
             Self::SocketRefused { why } => write!(f, "a socket for guessing could not be opened: {why}"),
             Self::Dropped { from, why } => write!(
@@ -170,6 +180,7 @@ pub(crate) mod tests {
             N::Heard { from },
             N::Answered { to, from },
             N::AddressGivenUp { remote, why: Unreachability::Port },
+            N::RouterTracks { remote },
             N::CandidateIgnored { remote },
             N::SocketRefused { why: Refusal::TooManySockets },
         ];
@@ -183,6 +194,7 @@ pub(crate) mod tests {
                 N::Heard { .. },
                 N::Answered { .. },
                 N::AddressGivenUp { .. },
+                N::RouterTracks { .. },
                 N::CandidateIgnored { .. },
                 N::SocketRefused { .. },
                 N::Dropped { .. },

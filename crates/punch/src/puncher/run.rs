@@ -6,7 +6,8 @@ use super::probe::Probe;
 use super::schedule::{Stage, packet};
 use super::table::{Limit, Path, Table};
 use super::{
-    AGAIN, Connected, Extra, INTERVAL, KEEPALIVE, Puncher, Punching, SLOW_INTERVAL, SOON, State, Timer, UNANSWERED,
+    AGAIN, Connected, Extra, INTERVAL, KEEPALIVE, Puncher, Punching, Router, SLOW_INTERVAL, SOON, State, Timer,
+    UNANSWERED,
 };
 use crate::forecast::{Side, Strategy, probe_delay};
 use alloc::boxed::Box;
@@ -18,6 +19,11 @@ use portolan_nat::translator::PortRange;
 
 /// The time from one address of the peer to the next.
 const STAGGER: Duration = Duration::from_millis(20);
+/// The time in which a side that lets the peer send first sends nothing of its own.
+const QUIET: Duration = Duration::from_secs(1);
+/// The time from the peer's packets to those of a side that lets the peer send first: the starts of both sides differ by
+/// the asymmetry of the paths to the introducer.
+const MARGIN: Duration = Duration::from_millis(200);
 /// The wait for a path whose two directions have the same endpoints.
 const SETTLE: Duration = Duration::from_millis(250);
 
@@ -33,6 +39,50 @@ impl Puncher {
         self.open_sockets(cx);
         self.state = State::Waiting;
         self.timers.insert(cx.now() + self.config.start.max(SOON), Timer::Start);
+        if self.schedule.tests_router {
+            self.test_router(cx);
+        }
+    }
+
+    /// Sends a packet to another port of the peer's address.
+    fn test_router(&mut self, cx: &mut Cx<'_>) {
+        let peer = self.config.peer.reflexive;
+        let is_apart = peer.ip() != self.config.reflexive.ip() && self.schedule.targets.contains(&peer);
+        let Some(socket) = self.config.sockets.towards(peer).filter(|_| is_apart) else { return };
+        // A random port is not one that a sequential NAT assigns next.
+        let away = u16::try_from(1000 + cx.random_below(60_000)).unwrap_or(1000);
+        let remote = SocketAddr::new(peer.ip(), predicted(peer.port(), 1, away));
+        if self.send(cx, Path { socket, remote }, false).is_ok() {
+            self.router = Router::Tested(remote);
+        }
+    }
+
+    /// The time that the peer needs to send first, with this strategy.
+    fn hold(&self, Stage { strategy, lasts }: Stage) -> Duration {
+        let packet = packet(&self.config.conditions);
+        let is_tracked = self.router == Router::Tracks;
+        if self.round > 0 {
+            return Duration::ZERO;
+        }
+        match strategy {
+            Strategy::Predict { hard: Side::Own, window, .. } if is_tracked => packet * u32::from(window) + MARGIN,
+            // The sockets are opened as late as possible: after nearly all probes of the peer.
+            Strategy::Birthday { hard: Side::Own, sockets, .. } if is_tracked => {
+                lasts.saturating_sub(packet * u32::from(sockets) + MARGIN)
+            }
+            Strategy::Predict { .. } | Strategy::Birthday { .. } | Strategy::Ipv6 | Strategy::LocalNetwork => {
+                Duration::ZERO
+            }
+            Strategy::Reversal | Strategy::Simultaneous | Strategy::AnswerSource => {
+                if self.schedule.is_quiet {
+                    QUIET
+                } else if is_tracked {
+                    MARGIN
+                } else {
+                    Duration::ZERO
+                }
+            }
+        }
     }
 
     /// Opens the sockets of the guess, if this side needs some: before the run, not during it.
@@ -89,6 +139,7 @@ impl Puncher {
             stage: 0,
             began: cx.now(),
             sprayed: 0,
+            spray_from: cx.now(),
             order,
             is_heard: false,
             nominated: None,
@@ -98,23 +149,23 @@ impl Puncher {
     }
 
     fn begin_stage(&mut self, cx: &mut Cx<'_>) {
-        let Some(Stage { strategy, lasts }) = self.stage() else { return };
+        let Some(stage) = self.stage() else { return };
+        let Stage { strategy, lasts } = stage;
         self.out.push(Output::Event(PunchEvent::Trying(strategy)));
-        let (first, packet) = (cx.now() + SOON, packet(&self.config.conditions));
+        let (packet, hold) = (packet(&self.config.conditions), self.hold(stage));
+        let first = cx.now() + SOON + hold;
         self.timers.insert(cx.now() + lasts, Timer::Stage);
         match strategy {
             Strategy::Predict { hard, .. } => {
                 // Another address would take the next port of the sequence.
                 self.schedule_probe(first, self.config.peer.reflexive);
                 if hard == Side::Peer {
-                    self.timers.insert(first, Timer::Spray);
+                    self.spray_from(first);
                 }
             }
-            Strategy::Birthday { hard: Side::Own, .. } => {
-                self.timers.insert(first, Timer::Spray);
-            }
+            Strategy::Birthday { hard: Side::Own, .. } => self.spray_from(first),
             Strategy::Birthday { hard: Side::Peer, sockets, first: low, last, .. } => {
-                self.timers.insert(first + probe_delay(sockets, PortRange::new(low, last), packet), Timer::Spray);
+                self.spray_from(first + probe_delay(sockets, PortRange::new(low, last), packet));
             }
             Strategy::Ipv6
             | Strategy::LocalNetwork
@@ -263,6 +314,13 @@ impl Puncher {
         Ok(())
     }
 
+    fn spray_from(&mut self, at: Instant) {
+        if let State::Punching(punching) = &mut self.state {
+            punching.spray_from = at;
+            self.timers.insert(at, Timer::Spray);
+        }
+    }
+
     /// Sends the next packet of a guess. A guess stops when a packet of the peer came.
     pub(super) fn spray(&mut self, cx: &mut Cx<'_>) {
         let Some(Stage { strategy, .. }) = self.stage() else { return };
@@ -299,10 +357,11 @@ impl Puncher {
         let next = match sent {
             Err(WithholdReason::Rate) => self.pace.ready().max(cx.now() + SOON),
             Ok(()) | Err(WithholdReason::Entries | WithholdReason::QueueFull) => {
-                if let State::Punching(punching) = &mut self.state {
-                    punching.sprayed += 1;
-                }
-                cx.now() + packet(&self.config.conditions)
+                let State::Punching(punching) = &mut self.state else { return };
+                punching.sprayed += 1;
+                // A late timer does not delay the packets after it. The limit of packets in a second holds all the same.
+                let due = punching.spray_from + packet(&self.config.conditions) * u32::from(punching.sprayed);
+                due.max(cx.now() + SOON)
             }
         };
         self.timers.insert(next, Timer::Spray);

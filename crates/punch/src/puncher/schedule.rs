@@ -5,7 +5,7 @@
 use super::config::PunchConfig;
 use super::event::Plan;
 use super::table::Limit;
-use crate::card::{Card, Ipv6};
+use crate::card::{Card, Ipv4, Ipv6};
 use crate::forecast::{
     self, Conditions, Cost, Forecast, SPARE, Side, Strategy, after_prediction, may_be_destination_dependent,
     probe_delay,
@@ -13,6 +13,7 @@ use crate::forecast::{
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use portolan_nat::behavior::{Filtering, Mapping};
 use portolan_nat::translator::PortRange;
 
 /// The schedule of an attempt.
@@ -26,6 +27,10 @@ pub(super) struct Schedule {
     pub(super) targets: Vec<SocketAddr>,
     /// Candidates that are not used.
     pub(super) ignored: Vec<SocketAddr>,
+    /// Whether the peer sends first.
+    pub(super) is_quiet: bool,
+    /// Whether this side tests how the peer's router treats an unsolicited packet.
+    pub(super) tests_router: bool,
 }
 
 /// A strategy and its time.
@@ -41,6 +46,8 @@ const CANDIDATES: usize = 16;
 const DIRECT: Duration = Duration::from_secs(10);
 /// The time of a prediction.
 const PREDICT: Duration = Duration::from_secs(3);
+/// The least start delay in which the peer's router is tested: a round trip.
+const ROUTER_TEST: Duration = Duration::from_millis(300);
 /// The time after the last probe of a guess.
 const TAIL: Duration = Duration::from_secs(1);
 
@@ -59,8 +66,36 @@ impl Schedule {
             sessions: cost.sessions,
             is_destination_dependent: may_be_destination_dependent(&own),
         };
-        Self { plan: Plan { forecast, limit: cost, lasts }, limit, stages, targets, ignored }
+        let is_quiet = is_open_and_dependent(&own) && may_filter_ports(&peer);
+        let tests_router = config.start >= ROUTER_TEST && may_track_unsolicited(&own, &peer);
+        Self { plan: Plan { forecast, limit: cost, lasts }, limit, stages, targets, ignored, is_quiet, tests_router }
     }
+}
+
+/// Whether a NAT has a destination-dependent mapping, and no filter.
+///
+/// Any packet of the peer passes such a NAT, so its host need not send first. Some NATs (connection tracking with a map of
+/// ports) answer a packet from the endpoint that it came to. If the host sends first, they assign a new endpoint, which
+/// the peer drops if it filters by port.
+fn is_open_and_dependent(card: &Card) -> bool {
+    card.ipv4 == Some(Ipv4::Nat)
+        && card.mapping.is_some_and(Mapping::is_destination_dependent)
+        && card.filtering == Some(Filtering::EndpointIndependent)
+}
+
+fn may_filter_ports(card: &Card) -> bool {
+    card.ipv4 != Some(Ipv4::Open) && card.filtering.is_none_or(|filter| filter == Filtering::AddressAndPortDependent)
+}
+
+/// Whether the peer's router may track unsolicited packets, and whether this matters.
+///
+/// The own filter must be by port, or unknown: otherwise the packets of the peer pass from any port.
+fn may_track_unsolicited(own: &Card, peer: &Card) -> bool {
+    let is_translated = |card: &Card| matches!(card.ipv4, Some(Ipv4::Nat) | None);
+    may_filter_ports(own)
+        && is_translated(peer)
+        && !may_be_destination_dependent(peer)
+        && peer.filtering != Some(Filtering::EndpointIndependent)
 }
 
 fn stages(forecast: &Forecast, own: &Card, peer: &Card, config: &PunchConfig) -> Vec<Stage> {

@@ -3,7 +3,7 @@
 //! Rules of this file: the table keeps no message. Every packet to a new destination is admitted first, so that the two
 //! counts of the budget hold: mappings and sessions.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::SocketAddr;
 use portolan_machine::{Instant, SocketId, TimerId};
 use portolan_stun::TransactionId;
@@ -38,8 +38,9 @@ pub(super) struct Entry {
 pub(super) struct Table {
     entries: BTreeMap<Path, Entry>,
     ids: BTreeMap<TransactionId, Path>,
-    /// The number of paths on each socket.
-    sockets: BTreeMap<SocketId, u16>,
+    /// The sockets and the number of paths that were admitted, also those that are removed: a NAT keeps its entries.
+    sockets: BTreeSet<SocketId>,
+    sessions: usize,
     limit: Limit,
 }
 
@@ -54,7 +55,7 @@ pub(super) struct Limit {
 
 impl Table {
     pub(super) const fn new(limit: Limit) -> Self {
-        Self { entries: BTreeMap::new(), ids: BTreeMap::new(), sockets: BTreeMap::new(), limit }
+        Self { entries: BTreeMap::new(), ids: BTreeMap::new(), sockets: BTreeSet::new(), sessions: 0, limit }
     }
 
     pub(super) fn get(&self, path: Path) -> Option<&Entry> {
@@ -68,8 +69,8 @@ impl Table {
     /// The entry of a path, a new one if the budget has room for it.
     pub(super) fn admit(&mut self, path: Path) -> Option<&mut Entry> {
         if !self.entries.contains_key(&path) {
-            let is_new_socket = !self.sockets.contains_key(&path.socket);
-            let sessions = self.entries.len();
+            let is_new_socket = !self.sockets.contains(&path.socket);
+            let sessions = self.sessions;
             let mappings = if self.limit.is_destination_dependent {
                 sessions + 1
             } else {
@@ -78,7 +79,8 @@ impl Table {
             if sessions >= usize::from(self.limit.sessions) || mappings > usize::from(self.limit.mappings) {
                 return None;
             }
-            *self.sockets.entry(path.socket).or_default() += 1;
+            self.sockets.insert(path.socket);
+            self.sessions += 1;
         }
         Some(self.entries.entry(path).or_default())
     }
@@ -107,15 +109,11 @@ impl Table {
         self.entries.values_mut().for_each(|entry| entry.timer = None);
     }
 
-    /// Removes all paths on which nothing was heard, except one.
+    /// Removes all paths on which nothing was heard, except one. They still count.
     pub(super) fn keep_heard(&mut self, kept: Path) {
         self.entries.retain(|path, entry| entry.is_heard || *path == kept);
         let entries = &self.entries;
         self.ids.retain(|_, path| entries.contains_key(path));
-        self.sockets.clear();
-        for path in self.entries.keys() {
-            *self.sockets.entry(path.socket).or_default() += 1;
-        }
     }
 }
 
@@ -139,14 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn paths_without_an_answer_are_released() {
+    fn paths_without_an_answer_are_released_and_still_count() {
         let mut table = Table::new(Limit { mappings: 9, sessions: 9, is_destination_dependent: false });
         for port in 1..=3 {
             table.admit(path(1, port)).unwrap().is_heard = port == 2;
             table.set_id(path(1, port), [port as u8; 12].into());
         }
         table.keep_heard(path(1, 1));
-        assert_eq!((table.entries.len(), table.ids.len(), table.sockets[&SocketId(1)]), (2, 2, 2));
+        assert_eq!((table.entries.len(), table.ids.len()), (2, 2));
         assert_eq!(table.path_of([3; 12].into()), None);
+        let more = (10..30).filter(|port| table.admit(path(1, *port)).is_some()).count();
+        assert_eq!(more, 6, "three of nine sessions were used");
     }
 }

@@ -11,11 +11,13 @@
 //! | registered | the lifetime of the registration without an answer | [`EndReason::NoAnswer`] |
 //! | leaving | 1 s | [`EndReason::Left`] |
 
+mod wake;
+
 use super::config::{ClientConfig, Times};
 use super::error::{ClientConfigError, ClientError};
 use super::event::{ClientEvent, EndReason, Introduction};
 use super::keys::{room_key, session};
-use super::message::{METHOD, OtherPeer, PeerId, Registered, Registration, is_response, is_wake, read_wake};
+use super::message::{METHOD, OtherPeer, PeerId, Registered, Registration, is_response, is_wake};
 use super::note::{ClientDropped, ClientNote};
 use core::fmt;
 use core::net::SocketAddr;
@@ -108,8 +110,12 @@ struct Live {
     next: Next,
     /// Whether a wake is the reason of the next request.
     is_woken: bool,
+    /// Until this time the owner may move the client to another socket.
+    moving_until: Option<Instant>,
     /// The reflexive address; `None` before the first answer.
     reflexive: Option<SocketAddr>,
+    /// The time of the first answer with this reflexive address.
+    since: Option<Instant>,
     /// The last peer that was introduced.
     introduced: Option<PeerId>,
     unusable: Option<Unusable>,
@@ -166,7 +172,9 @@ impl Client {
             wait_until: Some(now + self.profile.times.wait),
             next: Next::At(now, now),
             is_woken: false,
+            moving_until: None,
             reflexive: None,
+            since: None,
             introduced: None,
             unusable: None,
             unreachable: None,
@@ -316,6 +324,9 @@ impl Client {
         live.next = Next::At(if is_again { now.max(asked_at + LEAST) } else { now + keepalive }, asked_at);
         (live.unusable, live.unreachable, live.is_woken) = (None, None, is_again);
         let reflexive = registered.reflexive;
+        if live.since.is_none() || live.reflexive != Some(reflexive) {
+            live.since = Some(now);
+        }
         if live.reflexive.replace(reflexive) != Some(reflexive) {
             self.report(cx, ClientEvent::Registered { reflexive });
         }
@@ -370,25 +381,6 @@ impl Client {
             let from = self.profile.server;
             cx.note(|| ClientNote::Dropped { from, why: ClientDropped::QueueFull });
         }
-    }
-
-    /// A wake of the server: the next request is made now, or follows the pending one.
-    fn woken(&mut self, cx: &mut Cx<'_>, payload: &[u8]) {
-        let (now, from) = (cx.now(), self.profile.server);
-        let State::Live(live) = &mut self.state else { return };
-        let Some(peer) = read_wake(payload, &self.profile.key) else {
-            return cx.note(|| ClientNote::Dropped { from, why: ClientDropped::Unverified });
-        };
-        if live.introduced == Some(peer) {
-            return cx.note(|| ClientNote::Dropped { from, why: ClientDropped::OldWake });
-        }
-        live.is_woken = true;
-        match &mut live.next {
-            Next::Pending { again, .. } => *again = true,
-            Next::At(at, asked_at) => *at = (*at).min(now.max(*asked_at + LEAST)),
-        }
-        cx.note(|| ClientNote::Woken);
-        let _is_due = self.advance(cx);
     }
 
     /// Ends the client, and drops its request.

@@ -133,6 +133,8 @@ pub(super) struct Times {
     pub(super) wait: Duration,
     /// From an answer to the next keepalive.
     pub(super) keepalive: Duration,
+    /// Whether the owner moves the client to another socket when it is woken.
+    pub(super) moves: bool,
 }
 
 impl ClientConfig {
@@ -155,7 +157,7 @@ impl ClientConfig {
             peer_secret: None,
             card: None,
             candidates: Vec::new(),
-            times: Times { answer: Self::ANSWER, wait: Self::WAIT, keepalive: Self::KEEPALIVE },
+            times: Times { answer: Self::ANSWER, wait: Self::WAIT, keepalive: Self::KEEPALIVE, moves: false },
         }
     }
 
@@ -203,6 +205,15 @@ impl ClientConfig {
         self
     }
 
+    /// Sets whether the owner moves the client to a new socket before the introduction, if the reflexive address is older
+    /// than a second. The client reports [`ClientEvent::Woken`](super::ClientEvent::Woken), and waits 250 ms for
+    /// [`Client::move_to`](super::Client::move_to). A peer that predicts the ports of a NAT needs a fresh address.
+    #[must_use]
+    pub const fn moves(mut self, moves: bool) -> Self {
+        self.times.moves = moves;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), ClientConfigError> {
         if !(1..=ROOM_LEN).contains(&self.room.len()) {
             return Err(ClientConfigError::Room { length: self.room.len() });
@@ -220,7 +231,7 @@ impl ClientConfig {
         if let Some(address) = addresses.find(|address| !can_receive_reply(**address)) {
             return Err(ClientConfigError::Address(*address));
         }
-        let Times { answer, wait, keepalive } = self.times;
+        let Times { answer, wait, keepalive, .. } = self.times;
         if answer.is_zero() || wait.is_zero() || keepalive.is_zero() {
             return Err(ClientConfigError::Time);
         }

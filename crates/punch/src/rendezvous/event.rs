@@ -23,6 +23,9 @@ pub enum ClientEvent {
         /// The reflexive address of the socket.
         reflexive: SocketAddr,
     },
+    /// The other peer is there, and is introduced next. The owner may now move the client to a new socket. Only with
+    /// [`ClientConfig::moves`](super::ClientConfig::moves).
+    Woken,
     /// The other peer is there. If another peer takes its place later, there is another introduction.
     Introduced(Introduction),
     /// The client has ended. This is the last event.

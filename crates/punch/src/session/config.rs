@@ -1,6 +1,6 @@
 //! The configuration of a session.
 
-use crate::card::Card;
+use crate::card::{Card, Ports};
 use crate::forecast::Conditions;
 use crate::puncher::PunchConfig;
 use crate::rendezvous::{CANDIDATES, ClientConfig};
@@ -11,6 +11,9 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::SocketId;
+
+/// The age of a reflexive address at the common start: the delay of the start, and a round trip.
+const AGE: Duration = Duration::from_millis(600);
 
 /// The configuration of a [`Session`](super::Session).
 #[derive(Clone)]
@@ -40,7 +43,7 @@ impl SessionConfig {
             card: Card::default(),
             hosts: Vec::new(),
             wait: ClientConfig::WAIT,
-            conditions: Conditions::default(),
+            conditions: Conditions { age: AGE, ..Conditions::default() },
             may_guess: false,
             opener_hop_limit: None,
         }
@@ -76,7 +79,8 @@ impl SessionConfig {
         self
     }
 
-    /// Returns the same configuration with these conditions. Both sides need the same ones.
+    /// Returns the same configuration with these conditions. Both sides need the same ones. By default a public endpoint is
+    /// 600 ms old.
     #[must_use]
     pub const fn conditions(mut self, conditions: Conditions) -> Self {
         self.conditions = conditions;
@@ -102,7 +106,8 @@ impl SessionConfig {
         let config = ClientConfig::new(socket, self.rendezvous, &self.room, &self.password)
             .card(&self.card.to_string())
             .candidates(candidates)
-            .wait(self.wait);
+            .wait(self.wait)
+            .moves(matches!(self.card.ports, Some(Ports::Sequential(_))));
         match &self.peer_secret {
             Some(secret) => config.peer_secret(secret),
             None => config,

@@ -40,6 +40,134 @@ fn events(world: &mut World) -> Vec<(usize, Instant, PunchEvent)> {
     taken.collect()
 }
 
+/// On a short path the first packet of the peer came a few milliseconds after the probe to its guessed port. No other probe
+/// followed, so the prediction failed although both sides had each other's packets.
+#[test]
+fn a_guessed_port_that_is_heard_at_once_is_probed_again() {
+    let sequential = symmetric().ports(PortAllocation::Sequential { step: 1 });
+    for millis in [1, 5, 9, 15, 30] {
+        let mut world = World::new([cone(), sequential]);
+        let mapped = world.introduce(1);
+        for inside in world.insides {
+            world.net.set_uplink(inside, &Link::delay(Duration::from_micros(200)));
+        }
+        for (side, delay) in [(0, Duration::ZERO), (1, Duration::from_millis(millis))] {
+            let config = world.config(side, mapped).may_guess(true).start(delay);
+            world.net.with(world.hosts[side], |node, cx| node.punch(cx, config));
+        }
+        let _stop = world.net.run_for(Duration::from_millis(300));
+        let connected =
+            events(&mut world).into_iter().filter(|(.., event)| matches!(event, PunchEvent::Connected { .. }));
+        assert_eq!(connected.count(), 2, "the other side starts {millis} ms later");
+    }
+}
+
+/// A driver whose timers are late by milliseconds made each packet of a guess later than the one before, so that the strategy
+/// ended before its last packets.
+#[test]
+fn late_timers_do_not_delay_a_guess() {
+    use portolan_machine::{Input, Machine as _, Output, SocketEvent};
+    let mut world = World::new([symmetric().ports(PortAllocation::Random), cone()]);
+    let mapped = world.introduce(1);
+    let (mut sent, began) = (0, world.net.now());
+    let mut puncher = Puncher::new(world.config(0, mapped).may_guess(true));
+    let mut late = Duration::ZERO;
+    world.net.with(world.hosts[0], |_, cx| {
+        puncher.command(cx, PunchCommand::Start).unwrap();
+    });
+    // 256 sockets at 100 packets/s are 2.56 s.
+    while late < Duration::from_millis(2570) {
+        let mut wait = None;
+        world.net.with(world.hosts[0], |_, cx| {
+            loop {
+                match puncher.poll() {
+                    Output::Wait(deadline) => {
+                        wait = deadline;
+                        break;
+                    }
+                    Output::Transmit(_) => sent += 1,
+                    Output::Socket(portolan_machine::SocketOrder::Open(open)) => {
+                        let event = SocketEvent::Opened { local: at("10.0.0.2:5001") };
+                        let _mine = puncher.handle(cx, Input::Socket(open.id, event));
+                    }
+                    Output::Socket(_) | Output::Event(_) => {}
+                }
+            }
+        });
+        let _stop = world.net.run_until(wait.unwrap().at + Duration::from_millis(4));
+        world.net.with(world.hosts[0], |_, cx| puncher.handle(cx, Input::Timeout));
+        late = world.net.now() - began;
+    }
+    assert!(sent >= 250, "{sent} packets of 256");
+}
+
+/// A NAT that answers a packet from the endpoint to which it came, unless its host has sent to the peer before. The peer
+/// filters by port. So the peer must send first.
+#[test]
+fn a_host_behind_an_open_and_dependent_nat_lets_the_peer_send_first() {
+    let mut world = World::new([kind(Mapping::AddressAndPortDependent, Filtering::EndpointIndependent), cone()]);
+    let mapped = world.introduce(1);
+    world.net.record_story();
+    let from = world.net.story_entries().len();
+    world.start(mapped);
+    let _stop = world.net.run_for(Duration::from_millis(900));
+    let first = world.net.story_entries()[from..].iter().find_map(|entry| match &entry.what {
+        EntryKind::Packet(packet) if packet.fate == PacketFate::Sent => Some(entry.actor.to_string()),
+        EntryKind::Packet(_) | EntryKind::Mapping { .. } | EntryKind::Note(_) | _ => None,
+    });
+    assert_eq!(first.as_deref(), Some("b"));
+    // After a second without a packet, it sends too: the card may be wrong.
+    let mut world = World::new([kind(Mapping::AddressAndPortDependent, Filtering::EndpointIndependent), cone()]);
+    let mapped = world.introduce(1);
+    let before = world.counts()[0].0;
+    let config = world.config(0, mapped);
+    world.net.with(world.hosts[0], |node, cx| node.punch(cx, config));
+    let _stop = world.net.run_for(Duration::from_millis(990));
+    assert_eq!(world.counts()[0].0, before);
+    let _stop = world.net.run_for(Duration::from_millis(100));
+    assert!(world.counts()[0].0 > before);
+}
+
+/// A router that takes early packets as its own answers them by ICMP. The other side then lets the peer send first.
+#[test]
+fn a_router_that_refuses_a_packet_by_icmp_makes_the_other_side_wait() {
+    let sent_at = |refuses: bool| {
+        let mut world =
+            World::new([cone(), cone()]).setup(Setup { delay: Duration::from_millis(500), ..Setup::default() });
+        let mapped = world.introduce(1);
+        world.net.record_story();
+        let (from, began) = (world.net.story_entries().len(), world.net.now());
+        let config = world.config(0, mapped);
+        let socket = config.sockets.ipv4.unwrap();
+        world.net.with(world.hosts[0], |node, cx| node.punch(cx, config));
+        let _stop = world.net.run_for(Duration::from_millis(50));
+        let sent = |world: &World| -> Vec<(Duration, SocketAddr)> {
+            let packets = world.net.story_entries()[from..].iter().filter_map(|entry| match &entry.what {
+                EntryKind::Packet(packet) if packet.fate == PacketFate::Sent => {
+                    Some((entry.at - began, packet.destination))
+                }
+                EntryKind::Packet(_) | EntryKind::Mapping { .. } | EntryKind::Note(_) | _ => None,
+            });
+            packets.collect()
+        };
+        let test = sent(&world);
+        assert_eq!(test.len(), 1, "one packet before the start: {test:?}");
+        let (_, remote) = test[0];
+        assert!(remote.ip() == mapped[1].ip() && remote.port() != mapped[1].port(), "{remote}");
+        if refuses {
+            world.net.with(world.hosts[0], |node, cx| {
+                let event = portolan_machine::SocketEvent::Unreachable { remote, why: Unreachability::Port };
+                portolan_machine::Machine::handle(node, cx, portolan_machine::Input::Socket(socket, event))
+            });
+        }
+        let _stop = world.net.run_for(Duration::from_secs(2));
+        sent(&world)[1].0
+    };
+    assert!(sent_at(false) <= Duration::from_millis(502));
+    let waited = sent_at(true);
+    assert!(waited >= Duration::from_millis(700) && waited <= Duration::from_millis(702), "{waited:?}");
+}
+
 /// Case 7: after success the same path was kept alive twice, dead paths were probed for ever, and two paths alternated.
 #[test]
 fn idle_traffic_is_bounded_and_the_path_stays_the_same() {

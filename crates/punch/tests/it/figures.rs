@@ -69,3 +69,17 @@ fn with_loss_easy_pairs_connect_in_the_round() {
         }
     }
 }
+
+/// Run by hand, in release: `cargo test --release -p portolan-punch --test it speed -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints the time of this machine"]
+fn speed_of_a_thousand_runs_of_a_pair() {
+    for nats in [easy_pairs()[0], easy_pairs()[8]] {
+        let mut world = World::new(nats);
+        let began = std::time::Instant::now();
+        for seed in 0..1000 {
+            assert!(world.run(seed, Duration::from_secs(12)).is_connected());
+        }
+        println!("{} × {}: 1,000 runs in {:?}", name(&nats[0]), name(&nats[1]), began.elapsed());
+    }
+}

@@ -36,6 +36,11 @@ fn probe(class: Class, id: [u8; 12], value: [u8; 4]) -> Vec<u8> {
     writer.message_integrity(&key).unwrap().finish().to_vec()
 }
 
+/// An authentic probe of a side of a [`World`](super::world::World).
+pub(crate) fn probe_of(is_first: bool, id: [u8; 12]) -> Vec<u8> {
+    probe(Class::Request, id, [u8::from(is_first), 0, 0, 0])
+}
+
 /// A peer of the other side: it answers probes, sends its own, and sends data.
 fn answer(choices: &mut Choices, sent: &Transmit, is_first: bool) -> Vec<(SocketAddr, Vec<u8>)> {
     let Ok(message) = Message::decode(&sent.payload) else { return Vec::new() };

@@ -12,6 +12,7 @@ extern crate alloc;
 mod budgets;
 mod cases;
 mod figures;
+mod forecasts;
 mod guesses;
 mod laws;
 mod oracle;

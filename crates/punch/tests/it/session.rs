@@ -5,13 +5,14 @@ use super::world::{RTT, at, card, kind};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Either, EitherError, Instant, Output, SocketId};
-use portolan_nat::behavior::{Filtering, Mapping};
+use portolan_nat::behavior::{Filtering, Mapping, PortAllocation};
 use portolan_nat::translator::TranslatorConfig;
-use portolan_punch::puncher::Failure;
+use portolan_punch::forecast::Strategy as PunchStrategy;
+use portolan_punch::puncher::{Failure, PunchEvent};
 use portolan_punch::rendezvous::{EndReason, Server, ServerConfig, room_password};
 use portolan_punch::session::{Session, SessionCommand, SessionConfig, SessionEnd, SessionError, SessionEvent};
 use portolan_sim::laws::{self, Footprint, StateLimit};
-use portolan_sim::{Gateway, HostId, Link, Net};
+use portolan_sim::{Gateway, HostId, Link, Net, SegmentId};
 use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
 use portolan_strategies::machines::{Scripts, host};
 use portolan_strategies::messages;
@@ -54,7 +55,12 @@ impl Lab {
         Self { net, server, hosts: Vec::new(), events: Vec::new() }
     }
 
-    fn add(&mut self, nat: TranslatorConfig, loss: f64, config: impl FnOnce(SessionConfig) -> SessionConfig) {
+    fn add(
+        &mut self,
+        nat: TranslatorConfig,
+        loss: f64,
+        config: impl FnOnce(SessionConfig) -> SessionConfig,
+    ) -> SegmentId {
         let number = u8::try_from(self.hosts.len() + 1).unwrap();
         let gateway = Gateway::new(&format!("nat {number}"), [IpAddr::from([85, 0, 0, number])], nat);
         let inside = self.net.add_gateway(self.net.internet(), gateway, &Link::delay(RTT / 4).loss(loss));
@@ -62,6 +68,16 @@ impl Lab {
         let machine = Either::First(Session::new(config(self::config(&nat).hosts(vec![own]))));
         let host = self.net.add_host(inside, &format!("host {number}"), &[own], &Link::PERFECT, machine);
         self.hosts.push(host);
+        assert!(self.net.command(host, Either::First(SessionCommand::Start)).is_ok());
+        inside
+    }
+
+    /// A host in the same network, which takes a port of the NAT for another room.
+    fn add_neighbor(&mut self, inside: SegmentId, number: u8) {
+        let own = IpAddr::from([10, 0, 1, 100 + number]);
+        let config = SessionConfig::new(at(SERVER), "cellar", &room_password(SECRET, "cellar"));
+        let machine = Either::First(Session::new(config));
+        let host = self.net.add_host(inside, &format!("neighbor {number}"), &[own], &Link::PERFECT, machine);
         assert!(self.net.command(host, Either::First(SessionCommand::Start)).is_ok());
     }
 
@@ -189,6 +205,38 @@ fn each_end_has_its_reason_in_time() {
     lab.add(home(), 0.0, |_| SessionConfig::new(at(SERVER), ROOM, "false"));
     lab.run(2_000);
     assert_eq!(lab.end(0), Some(&SessionEnd::Rendezvous(EndReason::WrongSecret)));
+}
+
+/// The public endpoint was old when the peer came: the NAT had assigned forty ports since, more than any window.
+#[test]
+fn a_session_that_waited_behind_a_sequential_nat_is_predicted_from_a_fresh_port() {
+    let sequential = symmetric().ports(PortAllocation::Sequential { step: 1 });
+    for (seed, loss) in [(1, 0.0), (2, 0.0), (3, 0.1), (4, 0.1), (5, 0.1)] {
+        let mut lab = Lab::new(seed);
+        let inside = lab.add(sequential, loss, |config| config.may_guess(true));
+        lab.run(20_000);
+        (1..=40).for_each(|number| lab.add_neighbor(inside, number));
+        lab.run(2_000);
+        lab.add(home(), loss, |config| config.may_guess(true));
+        lab.run(6_000);
+        assert!(lab.is_connected(), "seed {seed}: {:#?}", lab.events);
+        let tried = lab.events.iter().filter_map(|(.., event)| {
+            let SessionEvent::Punch(PunchEvent::Trying(strategy)) = event else { return None };
+            Some(strategy)
+        });
+        let tried: Vec<_> = tried.collect();
+        assert!(tried.iter().all(|strategy| matches!(strategy, PunchStrategy::Predict { .. })), "{tried:?}");
+        // The old socket is closed, and the path is on the new one.
+        let registered: Vec<SocketAddr> = lab
+            .events
+            .iter()
+            .filter_map(|(_, at, event)| {
+                let SessionEvent::Registered { reflexive } = event else { return None };
+                (*at == 0).then_some(*reflexive)
+            })
+            .collect();
+        assert!(registered.len() == 2 && registered[1].port() >= registered[0].port() + 40, "{registered:?}");
+    }
 }
 
 /// A peer leaves before a path is open, and another one takes its place.
