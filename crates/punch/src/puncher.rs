@@ -62,12 +62,13 @@ mod table;
 pub use command::PunchCommand;
 pub use config::{Peer, PunchConfig, SessionKey, Sockets};
 pub use error::PunchError;
-pub use event::{Failure, Plan, PunchEvent};
+pub use event::{Failure, Plan, PunchEvent, Usage};
 pub use note::{DropReason, PunchNote, WithholdReason};
 pub use table::Path;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 use pace::Pace;
 use portolan_machine::{
@@ -88,6 +89,8 @@ pub struct Puncher {
     /// The sockets for guessing, and the socket of a path that is one of them.
     extra: Vec<Extra>,
     round: u16,
+    /// The largest cost of the tables so far: mappings and sessions.
+    used: (u16, u16),
     out: Outbox<PunchEvent>,
 }
 
@@ -95,7 +98,8 @@ pub struct Puncher {
 #[derive(Clone, Copy, Debug)]
 struct Extra {
     socket: SocketId,
-    is_open: bool,
+    /// Its address, once it is open.
+    local: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -191,6 +195,7 @@ impl Puncher {
             pace: Pace::new(config.conditions.budget.rate),
             extra: Vec::new(),
             round: 0,
+            used: (0, 0),
             out: Outbox::new(),
             config: Box::new(config),
             schedule: Box::new(schedule),
@@ -222,6 +227,25 @@ impl Puncher {
         }
     }
 
+    /// What the puncher has used so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let ((mappings, sessions), used) = (self.table.cost(), self.used);
+        Usage { packets: self.pace.total(), mappings: mappings.max(used.0), sessions: sessions.max(used.1) }
+    }
+
+    /// The local address of a socket that the puncher opened for a guess; `None` for every other socket.
+    #[must_use]
+    pub fn local(&self, socket: SocketId) -> Option<SocketAddr> {
+        self.extra.iter().find(|extra| extra.socket == socket)?.local
+    }
+
+    /// Remembers the cost of the table, before paths are removed.
+    pub(super) fn note_cost(&mut self) {
+        let (mappings, sessions) = self.table.cost();
+        self.used = (self.used.0.max(mappings), self.used.1.max(sessions));
+    }
+
     fn owns(&self, socket: SocketId) -> bool {
         self.config.sockets.contains(socket) || self.extra.iter().any(|extra| extra.socket == socket)
     }
@@ -235,6 +259,7 @@ impl Puncher {
         }
         self.state = State::Ended;
         self.timers = Timers::new();
+        self.note_cost();
         self.table = Table::new(self.schedule.limit);
         self.pace.clear();
         self.out.push(Output::Event(last));

@@ -59,7 +59,8 @@ impl Schedule {
             sessions: cost.sessions,
             is_destination_dependent: may_be_destination_dependent(&own),
         };
-        Self { plan: Plan { forecast, limit: cost, lasts }, limit, stages, targets, ignored }
+        let (budget, may_guess) = (config.conditions.budget, config.may_guess);
+        Self { plan: Plan { forecast, limit: cost, lasts, budget, may_guess }, limit, stages, targets, ignored }
     }
 }
 
