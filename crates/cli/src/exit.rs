@@ -97,9 +97,9 @@ const TABLE: [Row; 24] = [
     Row {
         command: "punch",
         meanings: [
-            Some("the hosts were connected, and the data was exchanged"),
+            Some("the hosts were connected, and the data was exchanged; or --hold was ended"),
             Some("the peer came, and no path was found, or the path was lost"),
-            Some("could not run: bad arguments, a full room, a false secret, or no answer of the rendezvous"),
+            Some("could not run: bad arguments, a full room, a false secret, no route, a silent rendezvous"),
             Some("the peer did not come"),
         ],
     },

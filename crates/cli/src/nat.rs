@@ -16,12 +16,13 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::outcome;
 use crate::resolve::{Resolver, System};
-use crate::servers;
+use crate::servers::{self, ServerName};
 use crate::vantage::Vantage;
 use alloc::sync::Arc;
 pub(crate) use args::NatArgs;
 use classify::classify;
 use plan::Plan;
+use portolan_punch::card::Card;
 use printer::Printer;
 use std::env;
 
@@ -33,6 +34,22 @@ pub(crate) async fn run(args: &NatArgs) -> Result<Exit, Failure> {
     match args.watch {
         Some(every) => watch::run(&plan, &mut printer, &mut resolver, every).await,
         None => once(&plan, &mut printer, &mut resolver).await,
+    }
+}
+
+/// Measures the NAT with these servers, those of PORTOLAN_SERVERS, or the built-in ones, and returns its card. `ports`:
+/// measures the port allocation too, with 16 more sockets.
+pub(crate) async fn measure_card(servers: &[ServerName], ports: bool) -> Result<Card, Failure> {
+    let args = NatArgs::measuring(servers.to_vec(), ports);
+    let plan = Plan::of(&args, env::var(servers::VARIABLE).ok().as_deref())?;
+    let mut printer = Printer::new(&args, &plan);
+    // The progress and the remarks belong to `portolan nat`.
+    printer.events = false;
+    let mut resolver = Resolver::new(Arc::new(System), &plan.families);
+    let data = classify(&plan, &mut printer, &mut resolver).await?;
+    match offline::error_of(&data.report) {
+        Some(error) => Err(printer.redacted(error)),
+        None => Ok(Card::from(&data.report)),
     }
 }
 

@@ -40,6 +40,11 @@ pub(crate) fn print_diagnostic(line: impl core::fmt::Display) {
     let _ = write_to(anstream::stderr().lock(), &format!("portolan: {line}\n"));
 }
 
+/// Writes a part of a machine-readable output to standard error. Returns whether it was written.
+pub(crate) fn print_error_part(text: &str) -> bool {
+    write_to(io::stderr().lock(), text).is_ok()
+}
+
 /// Prints a line on standard error, like [`print_diagnostic()`], wrapped at the width of the terminal.
 pub(crate) fn print_wrapped_diagnostic(line: impl core::fmt::Display) {
     let text = wrap::to_width(&format!("portolan: {line}\n"), wrap::width_of_stderr());

@@ -66,7 +66,7 @@ mod table;
 pub use command::PunchCommand;
 pub use config::{Peer, PunchConfig, SessionKey, Sockets};
 pub use error::PunchError;
-pub use event::{Failure, Plan, PunchEvent};
+pub use event::{Failure, Plan, PunchEvent, Usage};
 pub use note::{DropReason, PunchNote, WithholdReason};
 pub use table::Path;
 
@@ -94,6 +94,8 @@ pub struct Puncher {
     extra: Vec<Extra>,
     round: u16,
     router: Router,
+    /// The largest cost of the tables so far: mappings and sessions.
+    used: (u16, u16),
     out: Outbox<PunchEvent>,
 }
 
@@ -112,7 +114,8 @@ enum Router {
 #[derive(Clone, Copy, Debug)]
 struct Extra {
     socket: SocketId,
-    is_open: bool,
+    /// Its address, once it is open.
+    local: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -211,6 +214,7 @@ impl Puncher {
             extra: Vec::new(),
             round: 0,
             router: Router::Unknown,
+            used: (0, 0),
             out: Outbox::new(),
             config: Box::new(config),
             schedule: Box::new(schedule),
@@ -242,6 +246,25 @@ impl Puncher {
         }
     }
 
+    /// What the puncher has used so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let ((mappings, sessions), used) = (self.table.cost(), self.used);
+        Usage { packets: self.pace.total(), mappings: mappings.max(used.0), sessions: sessions.max(used.1) }
+    }
+
+    /// The local address of a socket that the puncher opened for a guess; `None` for every other socket.
+    #[must_use]
+    pub fn local(&self, socket: SocketId) -> Option<SocketAddr> {
+        self.extra.iter().find(|extra| extra.socket == socket)?.local
+    }
+
+    /// Remembers the cost of the table, before paths are removed.
+    pub(super) fn note_cost(&mut self) {
+        let (mappings, sessions) = self.table.cost();
+        self.used = (self.used.0.max(mappings), self.used.1.max(sessions));
+    }
+
     fn owns(&self, socket: SocketId) -> bool {
         self.config.sockets.contains(socket) || self.extra.iter().any(|extra| extra.socket == socket)
     }
@@ -255,6 +278,7 @@ impl Puncher {
         }
         self.state = State::Ended;
         self.timers = Timers::new();
+        self.note_cost();
         self.table = Table::new(self.schedule.limit);
         self.pace.clear();
         self.out.push(Output::Event(last));

@@ -7,6 +7,8 @@
 //!   socket, so that IPv6 can be tried first.
 //! * A card with sequential ports needs a fresh public endpoint: the NAT has assigned many ports while the session waited. So
 //!   the session moves to a new socket when the peer comes.
+//! * The hosts tell each other their budgets, and whether they allow to guess ports. Both use the smaller number of each limit,
+//!   and guess only if both allow it. So both have the same plan.
 //! * If the rendezvous introduces another peer before a path is open, the session punches to the new peer.
 //! * When a path is open, the session leaves the room. Until [`SessionCommand::Release`] the puncher keeps the path alive.
 //! * Every state ends: the client of the rendezvous and the puncher have deadlines with reasons.
@@ -31,12 +33,14 @@ mod config;
 mod event;
 mod fresh;
 pub(crate) mod note;
+mod terms;
 
 pub use config::SessionConfig;
 pub use event::{SessionCommand, SessionEnd, SessionError, SessionEvent};
 pub use note::SessionNote;
 
-use crate::puncher::{Path, Peer, PunchCommand, PunchConfig, PunchEvent, Puncher, SessionKey, Sockets};
+use crate::card::Card;
+use crate::puncher::{Path, Peer, PunchCommand, PunchConfig, PunchEvent, Puncher, SessionKey, Sockets, Usage};
 use crate::rendezvous::{Client, ClientCommand, ClientEvent, Introduction};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -45,6 +49,7 @@ use portolan_machine::{
     Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Slot, SocketEvent, SocketId,
     SocketOrder, Verdict,
 };
+use terms::Terms;
 
 /// A machine that connects two hosts of a room. See the [module](self).
 #[derive(Clone, Debug)]
@@ -56,6 +61,8 @@ pub struct Session {
     puncher: Option<Box<Slot<Puncher>>>,
     /// The key of the last introduction, and whether this host was the first of the room.
     introduction: Option<(SessionKey, bool)>,
+    /// What the punchers of earlier introductions, and one that has ended, have used.
+    used: Usage,
     out: Outbox<SessionEvent>,
 }
 
@@ -70,7 +77,7 @@ struct Socket {
 #[derive(Clone, Copy, Debug)]
 enum SocketState {
     Ordered,
-    Open { port: u16 },
+    Open { local: SocketAddr },
     Refused(Refusal),
 }
 
@@ -95,7 +102,16 @@ impl Session {
     pub fn new(config: SessionConfig) -> Self {
         let (sockets, out) = (Vec::new(), Outbox::new());
         let config = Box::new(config);
-        Self { config, state: State::Idle, sockets, client: None, puncher: None, introduction: None, out }
+        Self {
+            config,
+            state: State::Idle,
+            sockets,
+            client: None,
+            puncher: None,
+            introduction: None,
+            used: Usage::default(),
+            out,
+        }
     }
 
     /// The path in use.
@@ -121,6 +137,27 @@ impl Session {
     #[must_use]
     pub fn puncher(&self) -> Option<&Puncher> {
         self.puncher.as_ref().map(|slot| slot.get())
+    }
+
+    /// What all punchers of this session have used.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let now = self.puncher().map(Puncher::usage).unwrap_or_default();
+        Usage {
+            packets: self.used.packets.saturating_add(now.packets),
+            mappings: self.used.mappings.saturating_add(now.mappings),
+            sessions: self.used.sessions.saturating_add(now.sessions),
+        }
+    }
+
+    /// The local address of an open socket of the session.
+    #[must_use]
+    pub fn local(&self, socket: SocketId) -> Option<SocketAddr> {
+        match self.sockets.iter().find(|own| own.id == socket).map(|own| own.state) {
+            Some(SocketState::Open { local }) => Some(local),
+            Some(SocketState::Ordered | SocketState::Refused(_)) => None,
+            None => self.puncher()?.local(socket),
+        }
     }
 
     fn start(&mut self, cx: &mut Cx<'_>) {
@@ -172,7 +209,7 @@ impl Session {
     fn candidates(&self) -> Vec<SocketAddr> {
         let port = |host: &IpAddr| {
             self.sockets.iter().find_map(|socket| match socket.state {
-                SocketState::Open { port } if socket.is_ipv4 == host.is_ipv4() => Some(port),
+                SocketState::Open { local } if socket.is_ipv4 == host.is_ipv4() => Some(local.port()),
                 SocketState::Open { .. } | SocketState::Ordered | SocketState::Refused(_) => None,
             })
         };
@@ -230,9 +267,10 @@ impl Session {
         self.close_fresh();
         let Introduction { card, candidates, reflexive, peer_reflexive, session, start, first } = introduction;
         // A card is text of the peer. An unreadable one is no card.
-        let card = card.and_then(|text| text.parse().ok());
-        self.out.push(Output::Event(SessionEvent::Introduced { peer: peer_reflexive, has_card: card.is_some() }));
-        let peer = Peer::new(peer_reflexive).card(card.unwrap_or_default()).candidates(candidates);
+        let (card, terms) = card.and_then(|text| Terms::read(&text)).unwrap_or_default();
+        let known = (card != Card::default()).then(|| Box::new(card.clone()));
+        self.out.push(Output::Event(SessionEvent::Introduced { peer: peer_reflexive, card: known, start }));
+        let peer = Peer::new(peer_reflexive).card(card).candidates(candidates);
         let of_family = |is_ipv4| {
             let is_it =
                 |socket: &&Socket| socket.is_ipv4 == is_ipv4 && matches!(socket.state, SocketState::Open { .. });
@@ -242,16 +280,23 @@ impl Session {
         // The session of an introduction is a secret of both peers, and differs in each introduction.
         let key = SessionKey::new(&session, &session);
         self.introduction = Some((key.clone(), first));
-        let config = self.config.puncher(PunchConfig::new(sockets, reflexive, peer, key, first).start(start));
+        let config = PunchConfig::new(sockets, reflexive, peer, key, first).start(start);
+        let config = self.config.puncher(config, terms);
         let mut slot = Slot::new("puncher", 0, Puncher::new(config));
         // A new puncher accepts the command.
         let _started = slot.command(cx, PunchCommand::Start);
         self.puncher = Some(Box::new(slot));
     }
 
+    /// Removes the puncher, and remembers what it has used.
+    fn take_puncher(&mut self) -> Option<Box<Slot<Puncher>>> {
+        self.used = self.usage();
+        self.puncher.take()
+    }
+
     /// Closes the puncher, and hands its orders on. Its events are of no use any more.
     fn drop_puncher(&mut self, cx: &mut Cx<'_>) {
-        let Some(mut slot) = self.puncher.take() else { return };
+        let Some(mut slot) = self.take_puncher() else { return };
         // A puncher that has ended refuses the command, and has closed its sockets.
         let _closed = slot.command(cx, PunchCommand::Close);
         while let Some(output) = slot.take() {
@@ -264,11 +309,11 @@ impl Session {
     fn punched(&mut self, cx: &mut Cx<'_>, event: PunchEvent) {
         match event {
             PunchEvent::Failed { why, forecast } => {
-                self.puncher = None;
+                let _ended = self.take_puncher();
                 self.leave(cx, SessionEnd::NotConnected { why, forecast });
             }
             PunchEvent::Released => {
-                self.puncher = None;
+                let _ended = self.take_puncher();
                 self.end(SessionEnd::Released);
             }
             PunchEvent::Closed => {}
@@ -300,7 +345,7 @@ impl Session {
                 self.out.push(Output::Socket(SocketOrder::Close(socket.id)));
             }
         }
-        (self.client, self.puncher) = (None, None);
+        let (_ended, _left) = (self.take_puncher(), self.client.take());
         self.state = State::Ended;
         self.out.push(Output::Event(SessionEvent::Ended(why)));
     }
@@ -331,7 +376,7 @@ impl Session {
             return self.pass(cx, &Input::Socket(id, event));
         };
         socket.state = match event {
-            SocketEvent::Opened { local } => SocketState::Open { port: local.port() },
+            SocketEvent::Opened { local } => SocketState::Open { local },
             SocketEvent::Refused(why) => SocketState::Refused(why),
             SocketEvent::Accepted { .. }
             | SocketEvent::Unreachable { .. }

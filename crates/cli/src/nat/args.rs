@@ -1,7 +1,7 @@
 //! The arguments of `portolan nat`.
 
 use crate::exit;
-use crate::options::{ReportOptions, seconds};
+use crate::options::{Format, ReportOptions, seconds};
 use crate::require::Requirements;
 use crate::servers::ServerName;
 use clap::Args;
@@ -72,6 +72,27 @@ pub(crate) struct NatArgs {
     /// --format json it is an object with the same fields.
     #[arg(long, conflicts_with_all = ["watch", "explain"])]
     pub(crate) card: bool,
+}
+
+impl NatArgs {
+    /// The arguments of a measurement that prints nothing.
+    pub(super) const fn measuring(server: Vec<ServerName>, ports: bool) -> Self {
+        Self {
+            server,
+            ipv4: false,
+            ipv6: false,
+            local: Vec::new(),
+            timeout: Duration::from_secs(5),
+            output: ReportOptions { format: Format::Human, explain: None },
+            redact: false,
+            require: Vec::new(),
+            watch: None,
+            lifetime: false,
+            hairpin: false,
+            ports,
+            card: true,
+        }
+    }
 }
 
 /// Returns the help after the options.

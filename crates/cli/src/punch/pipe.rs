@@ -46,17 +46,17 @@ pub(super) struct Ends {
 /// Why the data was not exchanged.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PipeError {
-    #[error("the other host did not answer on the path within {} s", HANDSHAKE.as_secs())]
+    #[error("the other host did not answer on the path within {} s; run both hosts in the same mode (pipe, --datagrams or --hold)", HANDSHAKE.as_secs())]
     NoHandshake,
-    #[error("the connection was lost: {0}")]
+    #[error("the connection was lost: {0}; run the command again on both hosts")]
     Lost(quinn::ConnectionError),
-    #[error("the keys of the connection cannot be made: {0}")]
+    #[error("the keys of the connection cannot be made: {0}; use --datagrams")]
     Keys(Error),
-    #[error("QUIC cannot run on the socket: {0}")]
+    #[error("QUIC cannot run on the socket: {0}; use --datagrams")]
     Socket(io::Error),
-    #[error("the command {0:?} cannot be started: {1}")]
+    #[error("the command {0:?} cannot be started: {1}; check its name after --")]
     Command(OsString, io::Error),
-    #[error("standard input or output failed: {0}")]
+    #[error("standard input or output failed: {0}; check the file, the pipe or the disk")]
     Copy(io::Error),
 }
 

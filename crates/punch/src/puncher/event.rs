@@ -1,7 +1,7 @@
 //! The events of a puncher.
 
 use super::table::Path;
-use crate::forecast::{Cost, Forecast, Reason, Strategy};
+use crate::forecast::{Budget, Cost, Forecast, Reason, Strategy};
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::fmt;
@@ -59,6 +59,22 @@ pub struct Plan {
     pub limit: Cost,
     /// The time from the first probe after which the attempt has ended.
     pub lasts: Duration,
+    /// The budget.
+    pub budget: Budget,
+    /// Whether ports may be guessed.
+    pub may_guess: bool,
+}
+
+/// What a puncher has used. A guess that failed counts too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// The packets that were sent: probes and responses.
+    pub packets: u64,
+    /// The largest number of NAT mappings at a time, as the [`Budget`] counts them.
+    pub mappings: u16,
+    /// The largest number of sessions at a time, as the [`Budget`] counts them.
+    pub sessions: u16,
 }
 
 /// The reason why an attempt failed.

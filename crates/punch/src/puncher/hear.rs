@@ -170,8 +170,8 @@ impl Puncher {
             return Verdict::NotMine;
         }
         match event {
-            SocketEvent::Opened { .. } => match self.extra_mut(socket) {
-                Some(extra) => extra.is_open = true,
+            SocketEvent::Opened { local } => match self.extra_mut(socket) {
+                Some(extra) => extra.local = Some(local),
                 None => return Verdict::NotMine,
             },
             SocketEvent::Refused(why) => {

@@ -11,13 +11,20 @@ use portolan_machine::Instant;
 pub(super) struct Pace {
     rate: usize,
     sent: VecDeque<Instant>,
+    /// All packets.
+    total: u64,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Pace {
     pub(super) fn new(rate: u16) -> Self {
-        Self { rate: usize::from(rate.max(1)), sent: VecDeque::new() }
+        Self { rate: usize::from(rate.max(1)), sent: VecDeque::new(), total: 0 }
+    }
+
+    /// The number of all packets.
+    pub(super) const fn total(&self) -> u64 {
+        self.total
     }
 
     /// The earliest time for the next packet; `now` or earlier if it may leave at once.
@@ -37,9 +44,11 @@ impl Pace {
             self.sent.pop_front();
         }
         self.sent.push_back(now);
+        self.total += 1;
         true
     }
 
+    /// Forgets the times, not the number.
     pub(super) fn clear(&mut self) {
         self.sent = VecDeque::new();
     }
@@ -74,6 +83,6 @@ mod tests {
         }
         assert_eq!(pace.sent.len(), 3);
         pace.clear();
-        assert_eq!(pace.sent.capacity(), 0);
+        assert_eq!((pace.sent.capacity(), pace.total()), (0, 50));
     }
 }

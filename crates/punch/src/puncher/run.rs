@@ -4,7 +4,7 @@ use super::event::{Failure, PunchEvent};
 use super::note::{PunchNote, WithholdReason};
 use super::probe::Probe;
 use super::schedule::{Stage, packet};
-use super::table::{Limit, Path, Table};
+use super::table::{Path, Table};
 use super::{
     AGAIN, Connected, Extra, INTERVAL, KEEPALIVE, Puncher, Punching, Router, SLOW_INTERVAL, SOON, State, Timer,
     UNANSWERED,
@@ -104,7 +104,7 @@ impl Puncher {
         };
         for _ in 0..needed.unwrap_or(0) {
             let socket = cx.next_socket();
-            self.extra.push(Extra { socket, is_open: false });
+            self.extra.push(Extra { socket, local: None });
             let order = Open::new(socket, Protocol::Udp, any).towards(remote);
             self.out.push(Output::Socket(SocketOrder::Open(order)));
         }
@@ -332,7 +332,7 @@ impl Puncher {
         let path = match strategy {
             Strategy::Birthday { hard: Side::Own, sockets, .. } if n < sockets => {
                 match self.extra.get(usize::from(n)) {
-                    Some(Extra { socket, is_open: true }) => {
+                    Some(Extra { socket, local: Some(_) }) => {
                         Some(Path { socket: *socket, remote: self.config.peer.reflexive })
                     }
                     Some(_) => None,
@@ -403,6 +403,7 @@ impl Puncher {
         let State::Punching(punching) = &self.state else { return };
         let elapsed = cx.now().since(punching.began);
         self.timers = Timers::new();
+        self.note_cost();
         self.table.keep_heard(path);
         self.table.clear_timers();
         self.state = State::Connected(Connected { path, unanswered: 0, is_known: !self.config.is_first });
@@ -466,8 +467,8 @@ impl Puncher {
     pub(super) fn punch_again(&mut self, cx: &mut Cx<'_>, round: u16) {
         let lost = self.path();
         self.round = round;
-        let Limit { mappings, sessions, is_destination_dependent } = self.schedule.limit;
-        self.table = Table::new(Limit { mappings, sessions, is_destination_dependent });
+        self.note_cost();
+        self.table = Table::new(self.schedule.limit);
         self.punch(cx);
         if let Some(path) = lost {
             self.arm(cx.now() + SOON, path);

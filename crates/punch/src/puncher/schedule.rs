@@ -68,7 +68,9 @@ impl Schedule {
         };
         let is_quiet = is_open_and_dependent(&own) && may_filter_ports(&peer);
         let tests_router = config.start >= ROUTER_TEST && may_track_unsolicited(&own, &peer);
-        Self { plan: Plan { forecast, limit: cost, lasts }, limit, stages, targets, ignored, is_quiet, tests_router }
+        let (budget, may_guess) = (config.conditions.budget, config.may_guess);
+        let plan = Plan { forecast, limit: cost, lasts, budget, may_guess };
+        Self { plan, limit, stages, targets, ignored, is_quiet, tests_router }
     }
 }
 

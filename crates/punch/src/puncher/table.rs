@@ -85,6 +85,14 @@ impl Table {
         Some(self.entries.entry(path).or_default())
     }
 
+    /// The mappings and the sessions that the paths cost.
+    pub(super) fn cost(&self) -> (u16, u16) {
+        let sessions = self.entries.len();
+        let mappings = if self.limit.is_destination_dependent { sessions } else { self.sockets.len() };
+        // The limits of the table are numbers of 16 bits.
+        (u16::try_from(mappings).unwrap_or(u16::MAX), u16::try_from(sessions).unwrap_or(u16::MAX))
+    }
+
     /// Sets the transaction ID of a path that is in the table.
     pub(super) fn set_id(&mut self, path: Path, id: TransactionId) {
         if let Some(entry) = self.entries.get_mut(&path) {
@@ -132,6 +140,7 @@ mod tests {
             let paths = (0..3).flat_map(|socket| (1..=3).map(move |port| path(socket, port)));
             let count = paths.filter(|path| table.admit(*path).is_some()).count();
             assert_eq!(count, admitted);
+            assert_eq!(table.cost(), (2, count as u16));
             assert!(table.admit(path(0, 1)).is_some(), "a known path costs nothing");
         }
     }

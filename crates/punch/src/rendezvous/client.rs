@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | no answer yet | [`ClientConfig::answer`](super::ClientConfig::answer) | [`EndReason::NoAnswer`] |
 //! | registered, not introduced | [`ClientConfig::wait`](super::ClientConfig::wait) | [`EndReason::NoPeer`] |
+//! | no answer yet | [`ClientConfig::wait`](super::ClientConfig::wait), if it is shorter | [`EndReason::NoAnswer`] |
 //! | registered | the lifetime of the registration without an answer | [`EndReason::NoAnswer`] |
 //! | leaving | 1 s | [`EndReason::Left`] |
 
@@ -236,7 +237,10 @@ impl Client {
         let mut is_due = true;
         match &self.state {
             State::Live(live) if live.silent_at <= now => self.end(live.no_answer()),
-            State::Live(live) if live.wait_until.is_some_and(|until| until <= now) => self.end(EndReason::NoPeer),
+            State::Live(live) if live.wait_until.is_some_and(|until| until <= now) => {
+                // Nobody knows whether a peer is there if the server never answered.
+                self.end(if live.reflexive.is_some() { EndReason::NoPeer } else { live.no_answer() });
+            }
             State::Live(live) if matches!(live.next, Next::At(at, _) if at <= now) => match self.request(cx, false) {
                 Ok(id) => {
                     if let State::Live(live) = &mut self.state {

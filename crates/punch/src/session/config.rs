@@ -1,11 +1,11 @@
 //! The configuration of a session.
 
+use super::terms::Terms;
 use crate::card::{Card, Ports};
 use crate::forecast::Conditions;
 use crate::puncher::PunchConfig;
 use crate::rendezvous::{CANDIDATES, ClientConfig};
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -79,15 +79,17 @@ impl SessionConfig {
         self
     }
 
-    /// Returns the same configuration with these conditions. Both sides need the same ones. By default a public endpoint is
-    /// 600 ms old.
+    /// Returns the same configuration with these conditions. Both hosts need the same ones, except the budget: the hosts tell
+    /// each other their budgets, and both use the smaller number of each limit. By default
+    /// a public endpoint is 600 ms old.
     #[must_use]
     pub const fn conditions(mut self, conditions: Conditions) -> Self {
         self.conditions = conditions;
         self
     }
 
-    /// Returns the same configuration with or without guessing. At most one session of a process should guess at a time.
+    /// Returns the same configuration with or without guessing. Ports are guessed only if both hosts allow it. At most one
+    /// session of a process should guess at a time.
     #[must_use]
     pub const fn may_guess(mut self, may_guess: bool) -> Self {
         self.may_guess = may_guess;
@@ -104,7 +106,7 @@ impl SessionConfig {
     /// The configuration of the client on this socket.
     pub(super) fn client(&self, socket: SocketId, candidates: Vec<SocketAddr>) -> ClientConfig {
         let config = ClientConfig::new(socket, self.rendezvous, &self.room, &self.password)
-            .card(&self.card.to_string())
+            .card(&self.terms().write(&self.card))
             .candidates(candidates)
             .wait(self.wait)
             .moves(matches!(self.card.ports, Some(Ports::Sequential(_))));
@@ -114,9 +116,17 @@ impl SessionConfig {
         }
     }
 
-    /// Completes the configuration of a puncher.
-    pub(super) fn puncher(&self, config: PunchConfig) -> PunchConfig {
-        let config = config.own_card(self.card.clone()).conditions(self.conditions).may_guess(self.may_guess);
+    /// The own terms.
+    const fn terms(&self) -> Terms {
+        Terms { budget: self.conditions.budget, may_guess: self.may_guess }
+    }
+
+    /// Completes the configuration of a puncher. `peer` are the terms of the peer, if it has sent some.
+    pub(super) fn puncher(&self, config: PunchConfig, peer: Option<Terms>) -> PunchConfig {
+        let own = self.terms();
+        let Terms { budget, may_guess } = peer.map_or(own, |peer| own.agreed(peer));
+        let conditions = Conditions { budget, ..self.conditions };
+        let config = config.own_card(self.card.clone()).conditions(conditions).may_guess(may_guess);
         match self.opener_hop_limit {
             Some(hop_limit) => config.opener_hop_limit(hop_limit),
             None => config,

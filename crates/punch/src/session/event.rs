@@ -1,10 +1,13 @@
 //! The commands, errors and events of a session.
 
+use crate::card::Card;
 use crate::forecast::Reason;
 use crate::puncher::{Failure, PunchEvent};
 use crate::rendezvous::{ClientConfigError, EndReason};
+use alloc::boxed::Box;
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 use portolan_machine::{Refusal, Script, ScriptError};
 
 /// The commands of a session.
@@ -65,8 +68,10 @@ pub enum SessionEvent {
     Introduced {
         /// The public endpoint of the peer, as the rendezvous saw it.
         peer: SocketAddr,
-        /// Whether the peer has sent a card that can be read.
-        has_card: bool,
+        /// The card of the peer; `None` if the peer has sent none, an unreadable one, or one without any property.
+        card: Option<Box<Card>>,
+        /// The time to the common start: the first probe leaves after it.
+        start: Duration,
     },
     /// An event of the puncher: the plan, a strategy, the connection, data, or a loss.
     Punch(PunchEvent),

@@ -4,11 +4,13 @@ use super::rendezvous::laws::server_answers;
 use super::world::{RTT, at, card, kind};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Either, EitherError, Instant, Output, SocketId};
+use portolan_machine::{
+    Datagram, Either, EitherError, Input, Instant, Machine as _, Outbox, Output, SocketId, Verdict,
+};
 use portolan_nat::behavior::{Filtering, Mapping, PortAllocation};
 use portolan_nat::translator::TranslatorConfig;
-use portolan_punch::forecast::Strategy as PunchStrategy;
-use portolan_punch::puncher::{Failure, PunchEvent};
+use portolan_punch::forecast::{Budget, Conditions, Side, Strategy as PunchStrategy};
+use portolan_punch::puncher::{Failure, Plan, PunchEvent};
 use portolan_punch::rendezvous::{EndReason, Server, ServerConfig, room_password};
 use portolan_punch::session::{Session, SessionCommand, SessionConfig, SessionEnd, SessionError, SessionEvent};
 use portolan_sim::laws::{self, Footprint, StateLimit};
@@ -16,7 +18,8 @@ use portolan_sim::{Gateway, HostId, Link, Net, SegmentId};
 use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
 use portolan_strategies::machines::{Scripts, host};
 use portolan_strategies::messages;
-use proptest::prelude::*;
+use proptest::prelude::{Just, prop_oneof};
+use proptest::strategy::Strategy as _;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
@@ -118,6 +121,18 @@ impl Lab {
     fn is_open(&mut self, at: usize, port: u16) -> bool {
         let own = IpAddr::from([10, 0, u8::try_from(at + 1).unwrap(), 2]);
         self.net.open(self.hosts[at], SocketAddr::new(own, port)).is_err()
+    }
+
+    /// The plans, in the order of the hosts.
+    fn plans(&self) -> impl Iterator<Item = Plan> {
+        let of = |event: &SessionEvent| {
+            let SessionEvent::Punch(PunchEvent::Planned(plan)) = event else { return None };
+            Some(**plan)
+        };
+        let hosts = 0..self.hosts.len();
+        hosts.flat_map(move |host| {
+            self.events.iter().filter(move |(_, at, _)| *at == host).filter_map(move |(.., event)| of(event))
+        })
     }
 
     fn registrations(&self) -> u32 {
@@ -247,7 +262,7 @@ fn a_session_punches_to_the_peer_that_was_introduced_last() {
     lab.run(2_000);
     lab.add(symmetric(), 0.0, |config| config);
     lab.run(400);
-    let introduced = |event: &SessionEvent| matches!(event, SessionEvent::Introduced { has_card: true, .. });
+    let introduced = |event: &SessionEvent| matches!(event, SessionEvent::Introduced { card: Some(_), .. });
     assert!(lab.events.iter().any(|(_, at, event)| *at == 0 && introduced(event)), "{:#?}", lab.events);
     assert_eq!(lab.command(1, SessionCommand::Close), Ok(()));
     lab.run(100);
@@ -305,4 +320,114 @@ fn a_session_keeps_the_laws() {
         planned += usize::from(outputs.any(|output| matches!(output, Output::Event(SessionEvent::Punch(_)))));
     }
     assert!(planned >= 10, "{planned}");
+}
+
+/// The budget holds for the pair: both hosts plan with the smaller number of each limit.
+#[test]
+fn hosts_with_different_budgets_have_one_plan() {
+    let random = kind(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent);
+    let with = |mappings, sessions, rate| {
+        let budget = Budget { mappings, sessions, rate };
+        move |config: SessionConfig| config.may_guess(true).conditions(Conditions { budget, ..Conditions::default() })
+    };
+    let mut lab = Lab::new(1);
+    lab.add(random, 0.0, with(100, 2048, 60));
+    lab.add(home(), 0.0, with(512, 900, 80));
+    lab.run(2_000);
+    let plans: Vec<Plan> = lab.plans().collect();
+    let [one, other] = plans.as_slice() else { panic!("{:#?}", lab.events) };
+    let agreed = Budget { mappings: 100, sessions: 900, rate: 60 };
+    assert_eq!((one.budget, other.budget), (agreed, agreed));
+    let PunchStrategy::Birthday { hard: Side::Own, sockets, probes, .. } = one.forecast.strategy else {
+        panic!("{one:?}")
+    };
+    assert!(sockets < 100 && probes < 900, "{one:?}");
+    let same = PunchStrategy::Birthday { hard: Side::Peer, sockets, probes, first: 1024, last: u16::MAX };
+    assert_eq!((other.forecast.strategy, one.lasts), (same, other.lasts));
+    assert_eq!((one.forecast.own, one.forecast.peer), (other.forecast.peer, other.forecast.own));
+    // Nothing exceeds the plan.
+    lab.run(60_000);
+    for (at, plan) in plans.iter().enumerate() {
+        let used = lab.session(at).usage();
+        assert!(used.mappings <= plan.limit.mappings && used.sessions <= plan.limit.sessions, "{used:?} {plan:?}");
+        assert!(used.packets > 0);
+    }
+}
+
+/// A guess needs both hosts: one host alone opens no sockets and sends to no guessed port.
+#[test]
+fn ports_are_guessed_only_if_both_hosts_allow_it() {
+    for (allowed, expected) in [([true, true], true), ([true, false], false), ([false, true], false)] {
+        let mut lab = Lab::new(1);
+        lab.add(symmetric(), 0.0, |config| config.may_guess(allowed[0]));
+        lab.add(home(), 0.0, |config| config.may_guess(allowed[1]));
+        lab.run(2_000);
+        assert!(lab.plans().all(|plan| plan.may_guess == expected), "{:#?}", lab.events);
+        let tries = |event: &SessionEvent| {
+            let SessionEvent::Punch(PunchEvent::Trying(strategy)) = event else { return None };
+            Some(strategy.is_guess())
+        };
+        let first: Vec<bool> = lab.events.iter().filter_map(|(.., event)| tries(event)).take(2).collect();
+        assert_eq!(first, [expected; 2], "{:#?}", lab.events);
+    }
+}
+
+/// The reserve of the queue: a peer that floods a session whose owner does not poll cannot fill the memory.
+#[test]
+fn a_flood_without_a_drain_leaves_no_more_outputs_than_the_queue_takes() {
+    let mut lab = Lab::new(1);
+    lab.add(home(), 0.0, |config| config);
+    lab.add(home(), 0.0, |config| config);
+    lab.run(3_000);
+    let path = lab.session(0).path().unwrap();
+    let local = lab.session(0).local(path.socket).unwrap();
+    let outputs = lab.net.with(lab.hosts[0], |node, cx| {
+        for _ in 0..2_000 {
+            let datagram = Datagram::new(path.socket, local, path.remote, b"\x80data");
+            assert_eq!(node.handle(cx, Input::Datagram(datagram)), Verdict::Mine);
+        }
+        core::iter::from_fn(|| match node.poll() {
+            Output::Wait(_) => None,
+            output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => Some(output),
+        })
+        .count()
+    });
+    let outputs = outputs.unwrap();
+    assert!((100..=Outbox::<SessionEvent>::LIMIT).contains(&outputs), "{outputs} outputs");
+}
+
+/// A second introduction replaces the puncher. The sockets of its guess are closed.
+#[test]
+fn a_second_introduction_closes_the_sockets_of_the_first_guess() {
+    let mut lab = Lab::new(1);
+    lab.add(symmetric(), 0.0, |config| config.may_guess(true));
+    lab.run(2_000);
+    lab.add(home(), 0.0, |config| config.may_guess(true));
+    lab.run(450);
+    let guess = |session: &Session| {
+        let sockets: Vec<SocketId> = (1..2_000).map(SocketId).filter(|id| session.local(*id).is_some()).collect();
+        sockets.iter().map(|id| session.local(*id).unwrap().port()).collect::<Vec<_>>()
+    };
+    let opened = guess(lab.session(0));
+    assert!(opened.len() > 100, "{} sockets", opened.len());
+    assert_eq!(lab.command(1, SessionCommand::Close), Ok(()));
+    lab.run(100);
+    // The new peer is open, so nothing is guessed.
+    lab.add(kind(Mapping::EndpointIndependent, Filtering::EndpointIndependent), 0.0, |config| config);
+    lab.run(3_000);
+    assert!(lab.session(0).path().is_some() && lab.session(2).path().is_some(), "{:#?}", lab.events);
+    let kept = guess(lab.session(0));
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let closed: Vec<u16> = opened.into_iter().filter(|port| !kept.contains(port)).collect();
+    let open = closed.iter().filter(|port| lab.is_open(0, **port)).count();
+    assert_eq!(open, 0, "of {} sockets", closed.len());
+}
+
+/// Within a short wait nobody knows whether a peer is there: the silent rendezvous is the reason.
+#[test]
+fn a_silent_rendezvous_is_the_reason_even_if_the_wait_ends_first() {
+    let mut lab = Lab::new(1);
+    lab.add(home(), 1.0, |config| config.wait(Duration::from_secs(2)));
+    lab.run(2_500);
+    assert!(matches!(lab.end(0), Some(SessionEnd::Rendezvous(EndReason::NoAnswer { .. }))), "{:#?}", lab.events);
 }
