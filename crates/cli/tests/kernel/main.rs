@@ -17,10 +17,14 @@ mod namespace;
 #[cfg(target_os = "linux")]
 mod pairs;
 #[cfg(target_os = "linux")]
+mod piping;
+#[cfg(target_os = "linux")]
 mod probe;
 #[cfg(target_os = "linux")]
 #[path = "../support/process.rs"]
 mod process;
+#[cfg(target_os = "linux")]
+mod punching;
 #[cfg(target_os = "linux")]
 mod reports;
 #[cfg(target_os = "linux")]

@@ -7,7 +7,9 @@ use libtest_mimic::{Completion, Failed, Trial};
 use crate::Outcome;
 use crate::kinds::{KINDS, Kind, named};
 use crate::pairs::{self, PAIRS};
+use crate::piping;
 use crate::probe::{self, Probe};
+use crate::punching;
 use crate::reports;
 use crate::serving;
 use crate::topology::Topology;
@@ -49,6 +51,14 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     for (class, names) in PAIRS.iter().copied() {
         let [first, second] = names;
         list.add(format!("ice::{}_{first}_{second}", class.name()), move || pairs::connects(class, names));
+    }
+    // The pipe needs TLS.
+    if cfg!(feature = "tls") {
+        for (name, pair) in punching::pairs() {
+            list.add(name, move || punching::connects(pair));
+        }
+        list.add("punch::prediction_after_a_wait".to_owned(), punching::connects_after_a_wait);
+        list.add("punch::pipe".to_owned(), piping::file);
     }
     list.trials
 }

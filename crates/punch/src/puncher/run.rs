@@ -21,8 +21,8 @@ use portolan_nat::translator::PortRange;
 const STAGGER: Duration = Duration::from_millis(20);
 /// The time in which a side that lets the peer send first sends nothing of its own.
 const QUIET: Duration = Duration::from_secs(1);
-/// The time from the peer's packets to those of a side that lets the peer send first: the starts of both sides differ by
-/// the asymmetry of the paths to the introducer.
+/// The time from the peer's packets to those of a side that lets the peer send first. It covers the difference of both
+/// starts.
 const MARGIN: Duration = Duration::from_millis(200);
 /// The wait for a path whose two directions have the same endpoints.
 const SETTLE: Duration = Duration::from_millis(250);

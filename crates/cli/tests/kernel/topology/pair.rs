@@ -60,6 +60,19 @@ impl PairTopology {
         Ok(Self { servers, server: without_prefix(server).parse()?, access, _public: public })
     }
 
+    /// The outermost router of the second client.
+    pub(crate) fn second_router(&self) -> Outcome<&Namespace> {
+        let [_, second] = &self.access;
+        Ok(second.routers.last().ok_or("no router")?)
+    }
+
+    /// The external address of the second client, and its own address.
+    pub(crate) fn second_addresses(&self) -> (&'static str, &'static str) {
+        let [_, second] = &self.access;
+        let [external, _] = second.layout.external;
+        (without_prefix(external), without_prefix(second.layout.client))
+    }
+
     /// The hosts of the two clients.
     pub(crate) fn clients(&self) -> [&Namespace; 2] {
         self.access.each_ref().map(|access| &access.client)
