@@ -31,12 +31,14 @@ mod command;
 mod config;
 mod event;
 mod outputs;
+mod streams;
 
 pub use command::ConnectCommand;
 pub use config::ConnectConfig;
 pub use event::{ConnectError, ConnectEvent, ConnectNote, RelayFailure};
 
 use crate::relay::Relay;
+use crate::tcp::Tcp;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -73,6 +75,8 @@ pub struct Connection {
     agent: Slot<Agent>,
     gatherer: Slot<Gatherer>,
     relays: Vec<RelaySlot>,
+    /// The TCP candidates, if the configuration has them.
+    tcp: Option<Tcp>,
     progress: Progress,
     out: Outbox<ConnectEvent>,
 }
@@ -113,7 +117,8 @@ impl Connection {
     /// * [`ConnectError::Gather`] when the configuration of the gatherer is invalid.
     /// * [`ConnectError::Relays`] when there are too many TURN servers and components.
     pub fn new(config: ConnectConfig) -> Result<Self, ConnectError> {
-        let ConnectConfig { agent, gather, turn } = config;
+        let ConnectConfig { agent, gather, turn, has_tcp } = config;
+        let agent = if has_tcp { agent.tcp() } else { agent };
         let components: Vec<ComponentId> = agent.components().collect();
         let count = turn.len() * components.len();
         if count > ConnectConfig::RELAYS {
@@ -135,6 +140,7 @@ impl Connection {
             agent: Slot::new("agent", 0, Agent::new(agent)),
             gatherer: Slot::new("gatherer", 0, gatherer),
             relays,
+            tcp: has_tcp.then(Tcp::default),
             progress: Progress::default(),
             out: Outbox::new(),
         })
@@ -322,6 +328,7 @@ impl Connection {
         for slot in &mut self.relays {
             slot.has_ended |= slot.relay.with(cx, |relay, cx| relay.close(cx)).is_err();
         }
+        self.close_streams(cx);
         self.progress.is_closing = true;
         self.settle(cx);
         Ok(())
@@ -343,6 +350,12 @@ impl Connection {
     #[must_use]
     pub const fn gatherer(&self) -> &Gatherer {
         self.gatherer.get()
+    }
+
+    /// Whether a path is a stream of TCP (RFC 6544).
+    #[must_use]
+    pub fn is_tcp(&self, path: &Path) -> bool {
+        self.tcp.as_ref().is_some_and(|tcp| tcp.has_socket(path.socket))
     }
 
     /// The relays, with the number of their server and their component.
@@ -383,6 +396,9 @@ impl Connection {
                 let _mine = slot.relay.with(cx, |relay, cx| relay.send(cx, &transmit));
                 return;
             }
+        }
+        if self.send_on_stream(cx, &transmit) {
+            return;
         }
         // A queued check of the agent can outlive its virtual socket, which the driver does not know.
         if self.gatherer.get().candidates().any(|candidate| candidate.socket == transmit.socket) {
@@ -440,6 +456,7 @@ impl Connection {
             }
         }
         if !is_mine {
+            is_mine |= self.stream_socket(cx, socket, event) == Verdict::Mine;
             is_mine |= self.gatherer.handle(cx, input()) == Verdict::Mine;
             // The agent shares the sockets of the gatherer.
             is_mine |= self.agent.handle(cx, input()) == Verdict::Mine;
@@ -508,6 +525,9 @@ impl Machine for Connection {
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.has_stream(chunk.socket) {
+            return Some(self.read_stream(cx, chunk));
+        }
         let slot = self.relays.iter_mut().find(|slot| slot.relay.get().client().has_socket(chunk.socket))?;
         // Bytes go to a child only while the queue of the parent is empty.
         let taken = if self.out.is_empty() { slot.relay.stream(cx, chunk) } else { Some(0) };

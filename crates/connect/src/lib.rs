@@ -15,13 +15,16 @@ extern crate std;
 pub mod connection;
 pub mod error;
 pub mod event;
+mod frames;
 pub mod note;
 pub mod relay;
+mod tcp;
 
 pub use connection::{
     ConnectCommand, ConnectConfig, ConnectError, ConnectEvent, ConnectNote, Connection, RelayFailure,
 };
 pub use error::RelayError;
 pub use event::{RelayClosure, RelayEvent};
+pub use frames::StreamFault;
 pub use note::{RelayDropped, RelayNote};
 pub use relay::{Relay, RelayCommand};

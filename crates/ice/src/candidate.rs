@@ -81,6 +81,17 @@ impl CandidateKind {
             Self::Relayed => 0,
         }
     }
+
+    /// Returns the type preference of a TCP candidate: below each UDP candidate that is not relayed (RFC 6544 §4.2).
+    #[must_use]
+    pub const fn tcp_preference(self) -> u8 {
+        match self {
+            Self::Host => 90,
+            Self::PeerReflexive => 80,
+            Self::ServerReflexive => 70,
+            Self::Relayed => 0,
+        }
+    }
 }
 
 impl fmt::Display for CandidateKind {
@@ -96,6 +107,37 @@ pub enum Transport {
     Udp,
     /// TCP (RFC 6544).
     Tcp(TcpType),
+}
+
+impl Transport {
+    /// The transport of the peer's candidate in a pair (RFC 6544 §6.2).
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Udp => Self::Udp,
+            Self::Tcp(TcpType::Active) => Self::Tcp(TcpType::Passive),
+            Self::Tcp(TcpType::Passive) => Self::Tcp(TcpType::Active),
+            Self::Tcp(TcpType::SimultaneousOpen) => Self::Tcp(TcpType::SimultaneousOpen),
+        }
+    }
+
+    /// Whether the transport is TCP.
+    #[must_use]
+    pub const fn is_tcp(self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+}
+
+/// The direction preference of a TCP candidate, 0 to 7 (RFC 6544 §4.2).
+const fn direction_preference(kind: CandidateKind, tcp: TcpType) -> u16 {
+    match (kind, tcp) {
+        (CandidateKind::Host | CandidateKind::Relayed, TcpType::Active) => 6,
+        (CandidateKind::Host | CandidateKind::Relayed, TcpType::Passive) => 4,
+        (CandidateKind::Host | CandidateKind::Relayed, TcpType::SimultaneousOpen) => 2,
+        (CandidateKind::PeerReflexive | CandidateKind::ServerReflexive, TcpType::SimultaneousOpen) => 6,
+        (CandidateKind::PeerReflexive | CandidateKind::ServerReflexive, TcpType::Active) => 4,
+        (CandidateKind::PeerReflexive | CandidateKind::ServerReflexive, TcpType::Passive) => 2,
+    }
 }
 
 /// A local candidate (RFC 8445 §5.1.1).
@@ -139,6 +181,21 @@ impl LocalCandidate {
         }
     }
 
+    /// An active TCP host candidate: the agent opens streams from this address. The port of the candidate is 9, and each
+    /// stream has another one (RFC 6544 §4.5). `socket` is a virtual socket: the owner opens the stream of each peer.
+    #[must_use]
+    pub const fn tcp_active(component: ComponentId, socket: SocketId, address: IpAddr) -> Self {
+        let host = Self::host(component, socket, SocketAddr::new(address, DISCARD));
+        Self { transport: Transport::Tcp(TcpType::Active), ..host }
+    }
+
+    /// A passive TCP host candidate: the owner listens on this address. `socket` is a virtual socket for all streams that
+    /// arrive (RFC 6544 §4.1).
+    #[must_use]
+    pub const fn tcp_passive(component: ComponentId, socket: SocketId, address: SocketAddr) -> Self {
+        Self { transport: Transport::Tcp(TcpType::Passive), ..Self::host(component, socket, address) }
+    }
+
     /// A UDP relayed candidate. `socket` is the socket of the relay: data that is sent on it leaves from `relayed`.
     #[must_use]
     pub const fn relayed(
@@ -168,15 +225,29 @@ impl LocalCandidate {
     /// Returns the priority of a peer-reflexive candidate with this base: the PRIORITY of checks (RFC 8445 §7.1.1).
     #[must_use]
     pub const fn reflexive_priority(&self) -> u32 {
-        priority(CandidateKind::PeerReflexive.preference(), self.preference, self.component.number)
+        self.priority_of(CandidateKind::PeerReflexive)
     }
 
     /// Returns the priority (RFC 8445 §5.1.2.1).
     #[must_use]
     pub const fn priority(&self) -> u32 {
-        priority(self.kind.preference(), self.preference, self.component.number)
+        self.priority_of(self.kind)
+    }
+
+    const fn priority_of(&self, kind: CandidateKind) -> u32 {
+        match self.transport {
+            Transport::Udp => priority(kind.preference(), self.preference, self.component.number),
+            // 2¹³ × direction preference + other preference (RFC 6544 §4.2). Preferences of addresses differ by 8 or more.
+            Transport::Tcp(tcp) => {
+                let local = (direction_preference(kind, tcp) << 13) + (self.preference >> 3);
+                priority(kind.tcp_preference(), local, self.component.number)
+            }
+        }
     }
 }
+
+/// The port of an active TCP candidate (RFC 6544 §4.5).
+const DISCARD: u16 = 9;
 
 /// Returns the priority of a candidate: 2²⁴ × type preference + 2⁸ × local preference + 256 − component (RFC 8445
 /// §5.1.2.1).

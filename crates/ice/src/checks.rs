@@ -35,6 +35,8 @@ pub(crate) enum Repeat {
     Doubling,
     /// One send; the agent repeats the pair with new transactions.
     Once,
+    /// One send over a reliable transport: Ti = 39.5 s (RFC 8489 §6.2.2).
+    Reliable,
 }
 
 /// What is due.
@@ -65,6 +67,9 @@ impl Checks {
 
     /// The time for which a check that is sent once can be answered.
     pub(crate) const ONCE: Duration = Duration::from_secs(5);
+
+    /// Ti of RFC 8489 §6.2.2.
+    const RELIABLE: Duration = Duration::from_millis(39_500);
 
     /// Rc and Rm of RFC 8489 §6.2.1.
     const SENDS: u8 = 7;
@@ -167,6 +172,7 @@ impl Check {
         let (rto, due) = match repeat {
             Repeat::Doubling => (rto, now + rto),
             Repeat::Once => (Duration::ZERO, now + Checks::ONCE),
+            Repeat::Reliable => (Duration::ZERO, now + Checks::RELIABLE),
         };
         Self {
             id,

@@ -49,6 +49,8 @@ pub struct AgentConfig {
     pub(crate) pairs: usize,
     /// The largest number of signalled remote candidates.
     pub(crate) remote_candidates: usize,
+    /// Whether TCP candidates of the peer are used.
+    pub(crate) has_tcp: bool,
 }
 
 /// The times of an agent.
@@ -95,6 +97,7 @@ impl AgentConfig {
             times: Times { ta: Self::TA, pac: Self::PAC, description: Self::DESCRIPTION, nomination: Self::NOMINATION },
             pairs: Self::PAIRS,
             remote_candidates: Self::REMOTE_CANDIDATES,
+            has_tcp: false,
         }
     }
 
@@ -160,6 +163,14 @@ impl AgentConfig {
     #[must_use]
     pub fn remote_candidates(mut self, candidates: usize) -> Self {
         self.remote_candidates = candidates.clamp(1, 1_000);
+        self
+    }
+
+    /// Returns the same configuration of an agent that uses passive TCP candidates of the peer (RFC 6544). The owner adds
+    /// its own TCP candidates.
+    #[must_use]
+    pub const fn tcp(mut self) -> Self {
+        self.has_tcp = true;
         self
     }
 

@@ -3,7 +3,7 @@
 //! Rules of this file: the table is bounded. A signalled candidate replaces a peer-reflexive candidate of the same
 //! address and keeps its number, so the pairs of the candidate keep their state (RFC 8838 §11).
 
-use crate::candidate::{CandidateKind, ComponentId};
+use crate::candidate::{CandidateKind, ComponentId, Transport};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -11,12 +11,13 @@ use core::net::SocketAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RemoteId(pub(crate) u16);
 
-/// A remote candidate (UDP).
+/// A remote candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Remote {
     pub(crate) address: SocketAddr,
     pub(crate) component: ComponentId,
     pub(crate) kind: CandidateKind,
+    pub(crate) transport: Transport,
     pub(crate) priority: u32,
     /// A hash of the foundation's text. Equal hashes of different foundations only unfreeze pairs early.
     pub(crate) foundation: u64,
@@ -41,7 +42,7 @@ pub(crate) enum Added {
 
 impl RemoteTable {
     pub(crate) fn add(&mut self, candidate: Remote, limit: usize) -> Added {
-        match self.find(candidate.component, candidate.address) {
+        match self.find(candidate.component, candidate.address, candidate.transport) {
             Some(id) => {
                 let Some(known) = self.all.get_mut(usize::from(id.0)) else { return Added::Full };
                 if known.kind != CandidateKind::PeerReflexive || candidate.kind == CandidateKind::PeerReflexive {
@@ -58,26 +59,37 @@ impl RemoteTable {
     pub(crate) fn learn(
         &mut self,
         component: ComponentId,
-        address: SocketAddr,
+        (address, transport): (SocketAddr, Transport),
         priority: u32,
         limit: usize,
     ) -> Option<RemoteId> {
-        let learned = self.new_learned(component, address, priority);
+        let learned = self.new_learned(component, (address, transport), priority);
         self.push(learned, limit)
     }
 
     /// Puts a peer-reflexive candidate into the place of another one, which has no pair any more.
-    pub(crate) fn learn_in_place(&mut self, id: RemoteId, component: ComponentId, address: SocketAddr, priority: u32) {
-        let learned = self.new_learned(component, address, priority);
+    pub(crate) fn learn_in_place(
+        &mut self,
+        id: RemoteId,
+        component: ComponentId,
+        from: (SocketAddr, Transport),
+        priority: u32,
+    ) {
+        let learned = self.new_learned(component, from, priority);
         if let Some(place) = self.all.get_mut(usize::from(id.0)) {
             *place = learned;
         }
     }
 
-    const fn new_learned(&mut self, component: ComponentId, address: SocketAddr, priority: u32) -> Remote {
+    const fn new_learned(
+        &mut self,
+        component: ComponentId,
+        (address, transport): (SocketAddr, Transport),
+        priority: u32,
+    ) -> Remote {
         self.learned += 1;
         let foundation = u64::MAX - self.learned;
-        Remote { address, component, kind: CandidateKind::PeerReflexive, priority, foundation }
+        Remote { address, component, kind: CandidateKind::PeerReflexive, transport, priority, foundation }
     }
 
     fn push(&mut self, candidate: Remote, limit: usize) -> Option<RemoteId> {
@@ -88,8 +100,10 @@ impl RemoteTable {
         Some(RemoteId((self.all.len() - 1) as u16))
     }
 
-    pub(crate) fn find(&self, component: ComponentId, address: SocketAddr) -> Option<RemoteId> {
-        let at = self.all.iter().position(|known| known.address == address && known.component == component)?;
+    pub(crate) fn find(&self, component: ComponentId, address: SocketAddr, transport: Transport) -> Option<RemoteId> {
+        let is_it =
+            |known: &Remote| known.address == address && known.component == component && known.transport == transport;
+        let at = self.all.iter().position(is_it)?;
         Some(RemoteId(at as u16))
     }
 

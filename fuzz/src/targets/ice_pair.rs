@@ -330,9 +330,7 @@ impl Pair {
     fn own(&mut self, side: usize, kind: u8, detail: u8) {
         let now = self.now;
         match kind {
-            // Two controlled agents that restart at the same time restart each other without end: only the checks of a
-            // session show that the roles are in conflict.
-            0..=2 if self.has_one_controlling() => {
+            0..=2 => {
                 self.restarts += 1;
                 if self.sides[side].call(now, |agent, cx| agent.restart(cx)).is_ok() {
                     self.sides[side].describe();
@@ -352,10 +350,6 @@ impl Pair {
             }
             _ => self.end_local(side),
         }
-    }
-
-    fn has_one_controlling(&self) -> bool {
-        self.sides[0].agent.role().is_controlling() != self.sides[1].agent.role().is_controlling()
     }
 
     fn states(&self) -> [AgentState; 2] {

@@ -24,6 +24,7 @@ pub struct ConnectConfig {
     pub(super) agent: AgentConfig,
     pub(super) gather: GatherConfig,
     pub(super) turn: Vec<ClientConfig>,
+    pub(super) has_tcp: bool,
 }
 
 impl ConnectConfig {
@@ -55,6 +56,14 @@ impl ConnectConfig {
     #[must_use]
     pub fn turn(mut self, client: ClientConfig) -> Self {
         self.turn.push(client);
+        self
+    }
+
+    /// Returns the same configuration with TCP candidates beside the host candidates (RFC 6544): an active and a passive one
+    /// for each address. Each address has one listener more.
+    #[must_use]
+    pub const fn tcp(mut self) -> Self {
+        self.has_tcp = true;
         self
     }
 

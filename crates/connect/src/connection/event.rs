@@ -1,5 +1,6 @@
 //! The events, errors and notes of a connection.
 
+use crate::frames::StreamFault;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -128,6 +129,13 @@ pub enum ConnectNote {
         /// The reason.
         why: ClientError,
     },
+    /// A stream of a TCP candidate was closed.
+    StreamClosed {
+        /// The peer.
+        peer: SocketAddr,
+        /// The reason.
+        why: StreamFault,
+    },
 }
 
 impl Explain for ConnectNote {
@@ -135,6 +143,7 @@ impl Explain for ConnectNote {
         match self {
             Self::QueueFull { .. } => "connect-queue-full",
             Self::NoPermission { .. } => "connect-no-permission",
+            Self::StreamClosed { .. } => "connect-stream-closed",
         }
     }
 
@@ -142,6 +151,7 @@ impl Explain for ConnectNote {
         match self {
             Self::QueueFull { .. } => None,
             Self::NoPermission { .. } => Some(Clause::new(8445, "7.2.1")),
+            Self::StreamClosed { .. } => Some(Clause::new(6544, "7.1")),
         }
     }
 }
@@ -151,6 +161,7 @@ impl fmt::Display for ConnectNote {
         match self {
             Self::QueueFull { from } => write!(f, "a datagram from {from} is dropped: the queue of outputs is full"),
             Self::NoPermission { peer, why } => write!(f, "no permission is requested for {peer}: {why}"),
+            Self::StreamClosed { peer, why } => write!(f, "the stream of {peer} is closed: {why}"),
         }
     }
 }

@@ -60,9 +60,15 @@ impl Connection {
 
     fn gathered(&mut self, cx: &mut Cx<'_>, event: GatherEvent) {
         match event {
-            GatherEvent::Candidate(candidate) => self.add_local(cx, candidate),
+            GatherEvent::Candidate(candidate) => {
+                self.add_local(cx, candidate);
+                self.add_streams(cx, candidate);
+            }
             GatherEvent::Changed { candidate: Some(candidate), .. } => self.add_local(cx, candidate),
-            GatherEvent::Removed { socket, .. } => self.remove_local(cx, socket),
+            GatherEvent::Removed { socket, .. } => {
+                self.remove_local(cx, socket);
+                self.remove_streams(cx, socket);
+            }
             GatherEvent::ServerFailed(failed) => self.push(ConnectEvent::ServerFailed(failed)),
             GatherEvent::Complete(report) => self.progress.report = Some(Box::new(report)),
             GatherEvent::Changed { candidate: None, .. } | GatherEvent::Closed | _ => {}
@@ -141,6 +147,7 @@ impl Connection {
                 self.push(ConnectEvent::State(state));
                 if self.is_completed() {
                     let _stopped = self.gatherer.with(cx, |gatherer, cx| gatherer.stop_keepalives(cx));
+                    self.close_unused_streams(cx);
                 }
                 if state == AgentState::Disconnected {
                     self.refresh_selected(cx);
@@ -188,7 +195,7 @@ impl Connection {
     /// Reports the end of the local candidates when the gatherer and all relays have settled (RFC 8838 §13). Returns
     /// whether it did so now.
     fn end_candidates(&mut self, cx: &mut Cx<'_>) -> bool {
-        if !self.progress.is_started || !self.relays.iter().all(|slot| slot.is_settled) {
+        if !self.progress.is_started || !self.relays.iter().all(|slot| slot.is_settled) || !self.are_streams_settled() {
             return false;
         }
         let Some(report) = self.progress.report.take() else { return false };

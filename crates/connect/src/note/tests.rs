@@ -3,7 +3,7 @@
 mod notes;
 
 use super::{RelayDropped, RelayNote};
-use crate::{ConnectNote, RelayClosure};
+use crate::{ConnectNote, RelayClosure, StreamFault};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use notes::table;
 use portolan_machine::SocketId;
@@ -58,8 +58,15 @@ fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
         ]
     );
     let peer = HERE;
-    let connection =
-        [ConnectNote::QueueFull { from: HERE }, ConnectNote::NoPermission { peer, why: ClientError::NotRunning }];
-    let connection = table!(ConnectNote, connection, [ConnectNote::QueueFull { .. }, ConnectNote::NoPermission { .. }]);
+    let connection = [
+        ConnectNote::QueueFull { from: HERE },
+        ConnectNote::NoPermission { peer, why: ClientError::NotRunning },
+        ConnectNote::StreamClosed { peer, why: StreamFault::NotStun },
+    ];
+    let connection = table!(
+        ConnectNote,
+        connection,
+        [ConnectNote::QueueFull { .. }, ConnectNote::NoPermission { .. }, ConnectNote::StreamClosed { .. }]
+    );
     notes::assert_documented("connect", &[connection, table]);
 }

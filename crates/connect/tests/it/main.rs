@@ -19,3 +19,4 @@ mod relaying;
 mod replacing;
 mod restarting;
 mod server;
+mod tcp;

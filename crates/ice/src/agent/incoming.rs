@@ -5,7 +5,7 @@
 
 use super::Agent;
 use super::pairing::{Origin, is_usable};
-use crate::candidate::{CandidateKind, ComponentId};
+use crate::candidate::{CandidateKind, ComponentId, Transport};
 use crate::checklist::ChecklistState;
 use crate::config::Policy;
 use crate::judge::{Check, Judgement, judge};
@@ -226,14 +226,15 @@ impl Agent {
 
     fn learn_remote(&mut self, cx: &mut Cx<'_>, arrived: Arrived) -> Option<RemoteId> {
         let Arrived { remote, component, priority, .. } = arrived;
-        if let Some(known) = self.remotes.find(component, remote) {
+        let transport = self.peer_transport(arrived.local);
+        if let Some(known) = self.remotes.find(component, remote, transport) {
             return Some(known);
         }
         let limit = self.config.remote_candidates + LEARNED;
-        let mut learned = self.remotes.learn(component, remote, priority, limit);
+        let mut learned = self.remotes.learn(component, (remote, transport), priority, limit);
         if let (None, Some(useless)) = (learned, self.useless_remote()) {
             self.forget_pairs_of(useless);
-            self.remotes.learn_in_place(useless, component, remote, priority);
+            self.remotes.learn_in_place(useless, component, (remote, transport), priority);
             learned = Some(useless);
         }
         if learned.is_some() {
@@ -242,6 +243,11 @@ impl Agent {
             cx.note(|| AgentNote::Dropped { from: remote, why: AgentDropped::CandidatesFull });
         }
         learned
+    }
+
+    /// The transport of the candidates of the peer that send to this local candidate.
+    fn peer_transport(&self, local: LocalId) -> Transport {
+        self.locals.get(local).map_or(Transport::Udp, |local| local.candidate.transport.opposite())
     }
 
     /// A peer-reflexive candidate whose pairs have all failed.
@@ -306,7 +312,7 @@ impl Agent {
         let Some(track) = self.track(component) else { return false };
         let Some((nominated, _)) = track.nominated else { return true };
         let Some(pair) = self.set.get(nominated) else { return true };
-        let remote_id = self.remotes.find(component, remote);
+        let remote_id = self.remotes.find(component, remote, self.peer_transport(local));
         if remote_id == Some(pair.remote) && pair.local == local {
             return true;
         }
@@ -323,7 +329,8 @@ impl Agent {
     /// Whether the peer has nominated this pair, and the own check of the pair failed. Error 403 revokes the consent of the
     /// peer (RFC 7675 §5.2), so the peer does not go on with a pair that this agent cannot use.
     fn cannot_follow(&self, local: LocalId, remote: SocketAddr, component: ComponentId) -> bool {
-        let pair = self.remotes.find(component, remote).and_then(|remote| self.set.find(local, remote));
+        let remote = self.remotes.find(component, remote, self.peer_transport(local));
+        let pair = remote.and_then(|remote| self.set.find(local, remote));
         let record = pair.and_then(|pair| self.set.record(pair));
         !self.session.role.is_controlling()
             && record.is_some_and(|record| record.failure == Some(PairFailure::NotFollowed))

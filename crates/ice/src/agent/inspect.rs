@@ -137,7 +137,7 @@ impl Agent {
     pub fn component_of(&self, socket: SocketId, remote: SocketAddr) -> Option<ComponentId> {
         let (_, local) = self.locals.base_of(socket)?;
         let component = local.candidate.component;
-        let is_known = self.remotes.find(component, remote).is_some()
+        let is_known = self.remotes.find(component, remote, local.candidate.transport.opposite()).is_some()
             || self.track(component)?.previous.as_ref().is_some_and(|previous| previous.path.remote == remote);
         is_known.then_some(component)
     }

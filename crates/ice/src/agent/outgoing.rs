@@ -48,7 +48,10 @@ impl Agent {
     fn start_check(&mut self, cx: &mut Cx<'_>, id: PairId, is_triggered: bool) {
         let Some(pair) = self.set.get(id).copied() else { return };
         let role = self.session.role;
+        let is_tcp = self.locals.get(pair.local).is_some_and(|local| local.candidate.transport.is_tcp());
         let repeat = match self.config.policy {
+            // TCP retransmits (RFC 6544 §7.1).
+            Policy::Textbook | Policy::Browserlike if is_tcp => Repeat::Reliable,
             Policy::Textbook => Repeat::Doubling,
             Policy::Browserlike => Repeat::Once,
         };
@@ -150,7 +153,9 @@ impl Agent {
             Unreachability::TooLarge | Unreachability::HopLimit | Unreachability::Unspecified => false,
             _ => false,
         };
-        if !is_hard {
+        // A stream that is refused or closed fails its pairs (RFC 6544 §7.1).
+        let is_tcp = self.locals.base_of(socket).is_some_and(|(_, local)| local.candidate.transport.is_tcp());
+        if !is_hard && !is_tcp {
             return;
         }
         let is_same = |id: &PairId| self.path_of(*id).is_some_and(|path| super::is_path(&path, socket, remote));

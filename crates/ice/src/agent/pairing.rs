@@ -21,7 +21,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use portolan_machine::{Cx, Output, SocketId};
-use portolan_sdp::candidate::{CandidateAttribute, CandidateType, ConnectionAddress, Extensions};
+use portolan_sdp::candidate::{CandidateAttribute, CandidateType, ConnectionAddress, Extensions, TcpType};
 
 /// The remote candidates that wait for the address of their name.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +141,9 @@ impl Agent {
         };
         let address = SocketAddr::new(address.to_canonical(), candidate.port);
         match read_remote(stream, address, candidate) {
+            Ok(remote) if remote.transport.is_tcp() && !self.config.has_tcp => {
+                skip(cx, Some(address), SkipReason::Transport);
+            }
             Ok(remote) if self.track(remote.component).is_none() => skip(cx, Some(address), SkipReason::Component),
             Ok(remote) => self.insert_remote(cx, remote),
             Err(why) => skip(cx, Some(address), why),
@@ -265,8 +268,10 @@ impl Agent {
         let (local, remote) = (self.locals.get(local_id)?, self.remotes.get(remote_id)?);
         let component = remote.component;
         let is_learned = remote.kind == CandidateKind::PeerReflexive && origin == Origin::Candidates;
-        let is_udp = local.candidate.transport == Transport::Udp;
-        if !is_udp || !local.is_base() || local.candidate.component != component || is_learned {
+        // A passive candidate of TCP starts no checks: its pairs are pruned (RFC 6544 §6.2).
+        let is_passive = local.candidate.transport == Transport::Tcp(TcpType::Passive) && origin == Origin::Candidates;
+        let is_compatible = local.candidate.transport.opposite() == remote.transport;
+        if !is_compatible || is_passive || !local.is_base() || local.candidate.component != component || is_learned {
             return None;
         }
         if self.config.is_lite && origin == Origin::Candidates
@@ -330,12 +335,14 @@ fn read_remote(stream: u16, address: SocketAddr, candidate: &CandidateAttribute)
         CandidateType::Relayed => CandidateKind::Relayed,
         CandidateType::Other(_) => return Err(SkipReason::UnknownType),
     };
-    match &candidate.transport {
-        portolan_sdp::candidate::Transport::Udp => {}
-        portolan_sdp::candidate::Transport::Tcp | portolan_sdp::candidate::Transport::Other(_) => {
+    let transport = match (&candidate.transport, candidate.tcp_type) {
+        (portolan_sdp::candidate::Transport::Udp, _) => Transport::Udp,
+        // An active candidate opens streams itself, from another port (RFC 6544 §4.5).
+        (portolan_sdp::candidate::Transport::Tcp, Some(TcpType::Passive)) => Transport::Tcp(TcpType::Passive),
+        (portolan_sdp::candidate::Transport::Tcp | portolan_sdp::candidate::Transport::Other(_), _) => {
             return Err(SkipReason::Transport);
         }
-    }
+    };
     if !is_usable(address) {
         return Err(SkipReason::Address);
     }
@@ -343,6 +350,7 @@ fn read_remote(stream: u16, address: SocketAddr, candidate: &CandidateAttribute)
         address,
         component: ComponentId::new(stream, candidate.component),
         kind,
+        transport,
         priority: candidate.priority,
         foundation: remote::hash(&candidate.foundation),
     })

@@ -7,7 +7,7 @@ use super::Agent;
 use super::pairing::Origin;
 use crate::candidate::ComponentId;
 use crate::config::Policy;
-use crate::pair::{Flags, PairId, PairState};
+use crate::pair::{Flags, Pair, PairId, PairState};
 use alloc::vec::Vec;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant};
@@ -34,7 +34,10 @@ impl Agent {
         let is_browserlike = self.config.policy == Policy::Browserlike;
         let streams = 0..if is_browserlike { self.config.streams.len() as u16 } else { 0 };
         streams.flat_map(|stream| {
-            let pending = self.set.in_order(stream).filter(|(_, pair)| pair.state == PairState::InProgress);
+            let is_tcp =
+                |pair: &Pair| self.locals.get(pair.local).is_some_and(|local| local.candidate.transport.is_tcp());
+            let is_pending = move |(_, pair): &(PairId, &Pair)| pair.state == PairState::InProgress && !is_tcp(pair);
+            let pending = self.set.in_order(stream).filter(is_pending);
             pending.take(REPEATED).filter_map(|(id, pair)| {
                 let record = self.set.record(id)?;
                 let end =

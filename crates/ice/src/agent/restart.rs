@@ -58,13 +58,14 @@ impl Agent {
         description.answers.is_some() && description.answers.as_deref() == local
     }
 
-    /// Whether the peer chose these credentials when it had the current ones of this agent: the description says so, or a
-    /// check has arrived that has both. Then two agents that restart at the same time do not restart again (§9).
+    /// Whether these credentials of the peer pair up with the current ones of this agent, so that no further restart is due
+    /// (§9). A check has arrived that has both, or the description says what it answers.
+    ///
+    /// A description that answers earlier credentials has crossed a restart of this agent. The peer gets the description of
+    /// that restart, which either pairs up in the same way, or makes the peer restart and answer. If this agent restarted
+    /// instead, and the peer did so too, the restarts would not end. The roles do not decide: they can be in conflict.
     fn is_answer(&self, description: &RemoteDescription) -> bool {
-        // Both agents restarted, and neither had the credentials of the other. The controlled agent restarts once more when
-        // it gets those of this agent; if both did so, the restarts would not end.
-        let crossed = self.session.role.is_controlling() && description.answers.is_some();
-        crossed || self.answers_current(description) || self.has_early(description.credentials.ufrag())
+        description.answers.is_some() || self.has_early(description.credentials.ufrag())
     }
 
     /// Whether the description belongs to an earlier session: of the peer, or of this agent while it waits for the answer to

@@ -2,7 +2,8 @@
 
 use crate::lab::{Lab, ONE, Side, ms};
 use portolan_ice::candidate::priority;
-use portolan_ice::{AgentConfig, Credentials, RemoteDescription};
+use portolan_ice::{AgentConfig, Credentials, LocalCandidate, RemoteDescription};
+use portolan_machine::SocketId;
 
 /// The values that deployed endpoints send for the recommended preferences.
 #[test]
@@ -18,6 +19,24 @@ fn rfc8445_5_1_2_1_the_priority_formula() {
     for ((kind, local, component), expected) in cases {
         assert_eq!(priority(kind, local, component), expected, "{kind} {local} {component}");
     }
+}
+
+/// 2¹³ × direction preference + other preference, with a type preference below that of UDP.
+#[test]
+fn rfc6544_4_2_the_local_preference_begins_with_the_direction() {
+    let address = "192.0.2.7:5000".parse().unwrap();
+    let udp = LocalCandidate::host(ONE, SocketId(1), address);
+    let reflexive = udp.server_reflexive(address, address.ip());
+    let active = LocalCandidate::tcp_active(ONE, SocketId(2), address.ip());
+    let passive = LocalCandidate::tcp_passive(ONE, SocketId(3), address);
+    assert_eq!((active.address.port(), passive.address.port()), (9, 5000));
+    assert_eq!(active.priority(), priority(90, 6 * 8_192 + 8_191, 1));
+    assert_eq!(passive.priority(), priority(90, 4 * 8_192 + 8_191, 1));
+    assert_eq!(active.reflexive_priority(), priority(80, 4 * 8_192 + 8_191, 1));
+    assert!(reflexive.priority() > active.priority() && active.priority() > passive.priority());
+    // The preferences of two addresses differ by 32 or more (`preference::STEP`).
+    let next = active.with_preference(u16::MAX - 32);
+    assert_eq!(next.priority(), priority(90, 6 * 8_192 + 8_187, 1));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod candidates;
 mod cases;
 mod clauses;
 mod earlier;
+mod ends;
 mod gather;
 mod lab;
 mod laws;

@@ -2,8 +2,9 @@
 
 use crate::lab::{Lab, ONE, Side, ms};
 use crate::system::POLICIES;
+use alloc::collections::VecDeque;
 use core::time::Duration;
-use portolan_ice::{AgentConfig, AgentEvent, AgentState, Policy};
+use portolan_ice::{AgentConfig, AgentEvent, AgentState, Policy, RemoteDescription};
 use portolan_machine::Instant;
 
 /// Random numbers for delays.
@@ -211,6 +212,53 @@ fn rfc8445_9_an_overtaken_answer_of_a_peer_that_restarted_is_a_restart() {
     assert_eq!(session.generations, [1, 0]);
     assert!(session.lab.agrees());
     session.assert_no_loss("overtaken answer");
+}
+
+/// Both agents restart twice before a description arrives. So the answers of both agents to the last restarts cross. Also
+/// two agents of the same role end in one session: only the checks of a session show that their roles are in conflict.
+#[test]
+fn rfc8445_9_answers_that_cross_pair_up_for_each_pair_of_roles() {
+    let roles = [[false, false], [true, true], [true, false]];
+    let orders = [[Side::Left, Side::Right], [Side::Right, Side::Left]];
+    for (roles, order) in roles.into_iter().flat_map(|roles| orders.map(|order| (roles, order))) {
+        let mut lab = Lab::direct(1, AgentConfig::new(), AgentConfig::new());
+        for (side, is_controlling) in Side::BOTH.into_iter().zip(roles) {
+            lab.with(side, |agent, cx| agent.start(cx, is_controlling)).unwrap();
+        }
+        lab.add_host(Side::Left, ONE, "50.0.0.1");
+        lab.add_host(Side::Right, ONE, "50.0.0.2");
+        lab.end_local();
+        let mut signals: [VecDeque<RemoteDescription>; 2] = Default::default();
+        let describe = |lab: &Lab, side: Side| {
+            let mut description = lab.agent(side).description(0).unwrap().ended();
+            // SDP has no generation.
+            description.generation = None;
+            description
+        };
+        for side in Side::BOTH.into_iter().cycle().take(4) {
+            lab.with(side, |agent, cx| agent.restart(cx)).unwrap();
+            signals[side as usize].push_back(describe(&lab, side));
+        }
+        let mut delivered = 0;
+        while signals.iter().any(|waiting| !waiting.is_empty()) {
+            let context = format!("{roles:?}: the agents restart each other without end");
+            assert!(delivered < 16, "{context}");
+            for from in order {
+                let Some(description) = signals[from as usize].pop_front() else { continue };
+                delivered += 1;
+                let (to, seen) = (from.other(), lab.events.len());
+                lab.with(to, |agent, cx| agent.set_remote(cx, 0, description)).unwrap();
+                if lab.events[seen..].iter().any(|(_, _, event)| matches!(event, AgentEvent::Restarted(_))) {
+                    let answer = describe(&lab, to);
+                    signals[to as usize].push_back(answer);
+                }
+            }
+        }
+        lab.run(Duration::from_secs(30));
+        let states = Side::BOTH.map(|side| lab.agent(side).state());
+        assert_eq!(states, [AgentState::Completed; 2], "{roles:?}");
+        assert!(lab.agrees(), "{roles:?}");
+    }
 }
 
 /// The answer of the first session arrives after a restart. It is old. If it does not say what it answers, the checks of the

@@ -83,7 +83,8 @@ impl Solo {
         result
     }
 
-    fn drain(&mut self) -> Option<Instant> {
+    /// Takes the outputs, and returns the next deadline.
+    pub(crate) fn drain(&mut self) -> Option<Instant> {
         loop {
             match self.agent.poll() {
                 Output::Wait(wait) => return wait.map(|wait| wait.at),
