@@ -286,7 +286,7 @@ impl Puncher {
 
     fn timer(&mut self, cx: &mut Cx<'_>, timer: Timer) {
         match timer {
-            Timer::Start => self.begin(cx),
+            Timer::Start => self.start_is_due(cx),
             Timer::Stage => self.next_stage(cx),
             Timer::Probe(path) => self.probe_is_due(cx, path),
             Timer::Spray => self.spray(cx),

@@ -128,7 +128,10 @@ impl From<SecretError> for PunchError {
 const fn remedy(why: PunchFailure, verdict: Verdict, reason: Reason, may_guess: bool) -> &'static str {
     match (why, verdict, reason) {
         (PunchFailure::PathLost, ..) => "run the command again on both hosts",
-        (PunchFailure::NoAddress, ..) => "use a rendezvous with an address family that both hosts have",
+        (PunchFailure::NoAddress, ..) => {
+            "the two hosts have no address family in common: use IPv4 on both hosts or IPv6 on both hosts, or a relay (portolan \
+             ice with a TURN server that has both)"
+        }
         (_, Verdict::WorksWithGuessing, _) if !may_guess => {
             "allow to guess ports with --guess on both hosts, use a relay (portolan ice with a TURN server), or forward a \
              port at one NAT"

@@ -335,3 +335,26 @@ fn measure_gives_the_other_host_a_card() {
         drop(side);
     }
 }
+
+/// One host has only IPv4, the other one only IPv6. Both learn that there is no common path, at once.
+#[test]
+fn hosts_without_a_common_address_family_are_told_so() {
+    let Ok(free) = std::net::UdpSocket::bind("[::1]:0") else {
+        println!("skipped: this host has no IPv6 loopback address");
+        return;
+    };
+    let six = free.local_addr().expect("its address").to_string();
+    drop(free);
+    let (_server, four) = start_server(&["--listen", &six, "--rendezvous", "--rendezvous-secret", SECRET]);
+    let start = |server: &str, own: &str| {
+        let arguments = ["punch", "--rendezvous", server, "--room", "attic", "--secret", SECRET, "--address", own];
+        let mut command = binary::portolan(&arguments).expect("loopback only");
+        command.stdin(Stdio::null());
+        Process::start(command).expect("the process starts")
+    };
+    for finished in [start(&four, "127.0.0.1"), start(&six, "::1")].map(finish) {
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        assert!(finished.stderr.contains("the two hosts have no address family in common"), "{finished:?}");
+        assert!(finished.took < core::time::Duration::from_secs(10), "{finished:?}");
+    }
+}

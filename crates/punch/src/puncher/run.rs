@@ -33,10 +33,9 @@ impl Puncher {
         for remote in &self.schedule.ignored {
             cx.note(|| PunchNote::CandidateIgnored { remote: *remote });
         }
-        if self.schedule.targets.is_empty() {
-            return self.fail(Failure::NoAddress);
+        if !self.schedule.targets.is_empty() {
+            self.open_sockets(cx);
         }
-        self.open_sockets(cx);
         self.state = State::Waiting;
         self.timers.insert(cx.now() + self.config.start.max(SOON), Timer::Start);
         if self.schedule.tests_router {
@@ -122,6 +121,15 @@ impl Puncher {
             }
             is_used
         });
+    }
+
+    /// Begins at the common start. Without an address of the peer the attempt fails, but not before the start: until then the
+    /// peer learns of this side, and its packet can show an address.
+    pub(super) fn start_is_due(&mut self, cx: &mut Cx<'_>) {
+        if self.schedule.targets.is_empty() {
+            return self.fail(Failure::NoAddress);
+        }
+        self.begin(cx);
     }
 
     /// Begins the first strategy.
