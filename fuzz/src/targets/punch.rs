@@ -199,7 +199,9 @@ impl Pair {
         let known = nats.each_mut().map(|nat| nat.outside(MAIN, server));
         let mut nats = nats.into_iter();
         let side = |at: usize, nat: Nat| {
-            let peer = Peer::new(known[1 - at]);
+            // The introducer names other hosts too.
+            let others = (0..shapes[at] >> 5).map(|n| SocketAddr::from(([203, 0, 113, 50 + n], 5000)));
+            let peer = Peer::new(known[1 - at]).candidates(others.collect());
             let mut ids = SocketIds::new();
             assert_eq!(ids.next_socket(), MAIN);
             let config = config(at == 0, [cards[at], cards[1 - at]], known[at], peer, shapes[at]);
@@ -517,7 +519,8 @@ fn answer(peer: &mut Answers<'_>, at: Instant, sent: &Transmit, is_first: bool) 
 fn run_one(bytes: &[u8], reader: &mut ByteReader<'_>, shape: u8) -> bool {
     let is_first = shape & 2 == 0;
     let (cards, size) = ([reader.byte(), reader.byte()], reader.byte());
-    let peer = Peer::new(address("192.0.2.1:3478")).candidates(vec![address("192.0.2.2:3479"); usize::from(size >> 5)]);
+    let others = (0..size >> 5).map(|n| SocketAddr::from(([192, 0, 2, 2 + n], 3479)));
+    let peer = Peer::new(address("192.0.2.1:3478")).candidates(others.collect());
     let config = config(is_first, cards, address("198.51.100.7:40000"), peer, size);
     let terminal =
         |event: &PunchEvent| matches!(event, PunchEvent::Failed { .. } | PunchEvent::Released | PunchEvent::Closed);
