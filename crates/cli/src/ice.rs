@@ -7,6 +7,7 @@
 mod description;
 pub(crate) mod interfaces;
 mod message;
+mod offers;
 mod servers;
 mod session;
 
@@ -52,6 +53,9 @@ pub(crate) struct IceArgs {
     /// Use relayed candidates only, so that the peer does not learn the addresses of this host
     #[arg(long)]
     relay_only: bool,
+    /// Use TCP candidates too: for networks without UDP, and servers with ICE-TCP
+    #[arg(long)]
+    tcp: bool,
     /// Wait for the offer of the other side, and answer it
     #[arg(long)]
     answer: bool,
@@ -215,6 +219,7 @@ fn options(args: &IceArgs) -> Result<Options, IceError> {
         interfaces,
         servers: stun.chain(turn).collect(),
         relay_only: args.relay_only,
+        has_tcp: args.tcp,
         lookup: args.timeout,
     })
 }
@@ -292,8 +297,9 @@ fn print(message: &Outgoing, is_json: bool) -> Result<bool, Failure> {
         Outgoing::Message { data } => Ok(output::print_part(&format!("{data}\n"))?),
         Outgoing::State { ice, pair } => {
             let pair = pair.as_ref().map(|pair| {
-                let message::PairText { local, remote, local_type, remote_type } = pair;
-                format!(": {local_type} {local} to {remote_type} {remote}; type a line to send it")
+                let message::PairText { local, remote, local_type, remote_type, protocol } = pair;
+                let over = protocol.map(|protocol| format!(" over {protocol}")).unwrap_or_default();
+                format!(": {local_type} {local} to {remote_type} {remote}{over}; type a line to send it")
             });
             output::print_diagnostic(format_args!("{ice}{}", pair.unwrap_or_default()));
             Ok(true)

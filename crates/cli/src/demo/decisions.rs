@@ -2,12 +2,13 @@
 //! clause.
 //!
 //! Rules of this file: each kind of note is printed once, where it occurs first. A note without a clause is no rule of an
-//! RFC and is not printed. Notes about single STUN transactions (RFC 8489) are not printed either: `--explain=packets` has
-//! the packets.
+//! RFC and is not printed. Notes about single STUN transactions (RFC 8489) and about datagrams that need a permission
+//! (RFC 8656 §9) are not printed either: `--explain=packets` has the packets.
 
 use super::session::{Session, Side};
 use clap::builder::styling::Style;
 use core::fmt::{self, Write};
+use portolan_machine::Clause;
 use portolan_sim::{EntryKind, PacketFate};
 
 const STRONG: Style = Style::new().bold();
@@ -45,7 +46,7 @@ fn of(session: &Session) -> Vec<Decision> {
             _ => continue,
         };
         if let Some(clause) = clause
-            && clause.rfc != STUN
+            && !is_detail(clause)
             && !codes.contains(&code)
         {
             codes.push(code);
@@ -56,8 +57,10 @@ fn of(session: &Session) -> Vec<Decision> {
     decisions
 }
 
-/// The RFC of STUN.
-const STUN: u16 = 8489;
+/// Whether a note with this clause is about one packet.
+fn is_detail(clause: Clause) -> bool {
+    clause.rfc == 8489 || clause.rfc == 8656 && clause.section == "9"
+}
 
 fn is_peer(actor: &str) -> bool {
     Side::BOTH.iter().any(|side| side.name() == actor)

@@ -59,14 +59,17 @@ impl Parts<'_> {
         let Self { session, changes, with_decisions, checks } = *self;
         header(out, &session.plan)?;
         picture(out, &session.plan, width)?;
-        candidates(out, session)?;
         if with_decisions {
             decisions::write(out, session)?;
+        } else {
+            candidates(out, session)?;
+            check_rows(out, session, checks)?;
+            pair(out, session)?;
         }
-        check_rows(out, session, checks)?;
-        pair(out, session)?;
         verdict(out, session)?;
-        change_rows(out, session, changes)?;
+        if !with_decisions {
+            change_rows(out, session, changes)?;
+        }
         next(out, session, with_decisions)
     }
 }

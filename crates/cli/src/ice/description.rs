@@ -3,12 +3,13 @@
 //! Rules of this file: the session has one stream, the data channel section. All other sections of an offer are rejected
 //! with port 0. The fingerprint is random: this command has no DTLS, so a browser connects with ICE and no further.
 
+use super::offers::Mark;
 use core::fmt::Write as _;
 use portolan_ice::{Credentials, CredentialsError, RemoteDescription};
 use portolan_sdp::attribute::Setup;
 use portolan_sdp::candidate::CandidateAttribute;
 use portolan_sdp::line::Kind;
-use portolan_sdp::value::MediaLine;
+use portolan_sdp::value::{MediaLine, Origin};
 use portolan_sdp::{Reader, Section, Session, TypedError};
 
 /// Why a description of the peer is refused.
@@ -33,6 +34,7 @@ pub(super) struct Read {
     /// The candidates that cannot be read, with the reason.
     pub(super) unreadable: Vec<String>,
     pub(super) layout: Layout,
+    pub(super) mark: Mark,
     /// The DTLS role of this side, if the peer has decided it.
     pub(super) dtls: Option<Dtls>,
 }
@@ -91,6 +93,7 @@ pub(super) fn read(sdp: &str) -> Result<Read, DescriptionError> {
     let index = data_channel(&session).ok_or(DescriptionError::NoDataChannel)?;
     let section = session.media(index).ok_or(DescriptionError::NoDataChannel)?;
     let credentials = section.ice_credentials()?.ok_or(DescriptionError::NoCredentials)?;
+    let mark = Mark { ufrag: credentials.ufrag.into(), origin: origin(&session) };
     let mut description = RemoteDescription::new(Credentials::new(credentials.ufrag, credentials.pwd)?);
     description.is_lite = session.top().has(b"ice-lite");
     description.has_ended = section.has(b"end-of-candidates") || session.top().has(b"end-of-candidates");
@@ -104,7 +107,13 @@ pub(super) fn read(sdp: &str) -> Result<Read, DescriptionError> {
     let sections = session.all_media().map(|section| Ok((first_line(&section), section.mid()?.map(str::to_string))));
     let sections = sections.collect::<Result<_, TypedError>>()?;
     let layout = Layout { sections, index: u16::try_from(index).unwrap_or(0) };
-    Ok(Read { description, unreadable, layout, dtls: section.setup()?.and_then(Dtls::opposite) })
+    Ok(Read { description, unreadable, layout, mark, dtls: section.setup()?.and_then(Dtls::opposite) })
+}
+
+/// The number and the version of the session in the `o=` line (RFC 8866 §5.2).
+fn origin(session: &Session<'_>) -> Option<(u64, u64)> {
+    let origin: Origin<'_> = session.top().line(Kind::Origin)?.read().ok()?;
+    Some((origin.id.parse().ok()?, origin.version.parse().ok()?))
 }
 
 /// The number of the first data channel section that is not rejected.

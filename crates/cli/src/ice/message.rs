@@ -16,6 +16,9 @@ pub(super) enum Incoming {
     },
     Answer {
         sdp: String,
+        /// The username fragment of the offer that the answer belongs to.
+        #[serde(default)]
+        answers: Option<String>,
     },
     Candidate {
         candidate: String,
@@ -104,6 +107,9 @@ pub(super) enum Outgoing {
     },
     Answer {
         sdp: String,
+        /// The username fragment of the offer that the answer belongs to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        answers: Option<String>,
     },
     Candidate {
         candidate: String,
@@ -137,22 +143,27 @@ pub(super) struct PairText {
     pub(super) remote: String,
     pub(super) local_type: &'static str,
     pub(super) remote_type: &'static str,
+    /// `tcp`, or none for UDP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) protocol: Option<&'static str>,
 }
 
 impl PairText {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, is_tcp: bool) -> Self {
         Self {
             local: path.local.to_string(),
             remote: path.remote.to_string(),
             local_type: path.local_kind.name(),
             remote_type: path.remote_kind.name(),
+            protocol: is_tcp.then_some("tcp"),
         }
     }
 }
 
 impl Outgoing {
-    pub(super) fn state(state: AgentState, path: Option<&Path>) -> Self {
-        Self::State { ice: state.name(), pair: path.map(PairText::new) }
+    /// The state with its path, and whether the path is a stream of TCP.
+    pub(super) fn state(state: AgentState, path: Option<(Path, bool)>) -> Self {
+        Self::State { ice: state.name(), pair: path.map(|(path, is_tcp)| PairText::new(&path, is_tcp)) }
     }
 
     pub(super) fn error(why: impl core::fmt::Display) -> Self {

@@ -5,6 +5,7 @@
 
 use super::description::{self, Dtls, Layout, Own};
 use super::message::{Incoming, Outgoing, Role, Start, TransportPolicy};
+use super::offers::{Matched, Offers};
 use super::servers::{self, ServerError, Servers};
 use bytes::Bytes;
 use core::net::IpAddr;
@@ -32,6 +33,7 @@ pub(super) struct Options {
     /// The servers that are used in addition to those of the start message.
     pub(super) servers: Vec<super::message::IceServer>,
     pub(super) relay_only: bool,
+    pub(super) has_tcp: bool,
     /// The longest time for the lookup of a name.
     pub(super) lookup: Duration,
 }
@@ -43,8 +45,10 @@ pub(crate) enum SessionError {
     NotStarted,
     #[error("the session was started before")]
     Started,
-    #[error("an answer came, but this side has made no offer")]
+    #[error("an answer came, but no offer of this side is open")]
     NoOffer,
+    #[error("the answer belongs to an offer from before the restart, and is not used")]
+    LateAnswer,
     #[error("the candidate cannot be read: {0}")]
     Candidate(Box<str>),
     #[error("the data has {0} bytes, expected at most {TEXT_LIMIT}")]
@@ -69,7 +73,7 @@ pub(super) struct Session {
     has_ended: bool,
     /// The description that is due: it waits for the candidates if they are not trickled.
     due: Option<Role>,
-    has_offered: bool,
+    offers: Offers,
     /// Whether the current credentials were written in a description. Candidates before it are in the description.
     is_described: bool,
     session: u64,
@@ -98,6 +102,9 @@ impl Session {
         if options.relay_only || start.policy == TransportPolicy::Relay {
             config = config.relay_only();
         }
+        if options.has_tcp {
+            config = config.tcp();
+        }
         let driver =
             if needs_tls { crate::trust::config(None).map_err(ServerError::from)? } else { DriverConfig::default() };
         let mut driver = Driver::with_config(Connection::new(config)?, driver)?;
@@ -115,7 +122,7 @@ impl Session {
             candidates: Vec::new(),
             has_ended: false,
             due: None,
-            has_offered: false,
+            offers: Offers::default(),
             is_described: false,
             // A number of 62 bits (RFC 9429 §5.2.1).
             session: u64::from_be_bytes(number) >> 2,
@@ -156,14 +163,22 @@ impl Session {
         match message {
             Incoming::Start(_) => return Err(SessionError::Started),
             Incoming::Offer { sdp } => {
-                self.read(&sdp)?;
+                let read = description::read(&sdp)?;
+                self.offers.receive(&read.mark.ufrag);
+                self.apply(read)?;
                 self.describe(Role::Answer);
             }
-            Incoming::Answer { sdp } => {
-                if !self.has_offered {
+            Incoming::Answer { sdp, answers } => {
+                if !self.offers.has_open() {
                     return Err(SessionError::NoOffer);
                 }
-                self.read(&sdp)?;
+                let mut read = description::read(&sdp)?;
+                match self.offers.answer(answers.as_deref(), &read.mark) {
+                    Matched::Newest(ufrag) => read.description = read.description.answering(&ufrag),
+                    Matched::Late => return Err(SessionError::LateAnswer),
+                    Matched::NoOffer => return Err(SessionError::NoOffer),
+                }
+                self.apply(read)?;
             }
             Incoming::Candidate { candidate, mid, index } => {
                 // An empty candidate is the end of the candidates of a page (RFC 8838 §13).
@@ -182,6 +197,7 @@ impl Session {
             Incoming::EndOfCandidates => self.driver.with(|connection, cx| connection.end_remote(cx, 0))?,
             Incoming::Restart => {
                 self.renew();
+                self.offers.restart();
                 self.driver.with(Connection::restart)?;
                 self.awaits_description = true;
                 self.describe(Role::Offer);
@@ -192,9 +208,9 @@ impl Session {
         Ok(())
     }
 
-    /// Reads a description of the peer. New credentials are a restart of the peer.
-    fn read(&mut self, sdp: &str) -> Result<(), SessionError> {
-        let description::Read { description, unreadable, layout, dtls } = description::read(sdp)?;
+    /// Uses a description of the peer. New credentials are a restart of the peer.
+    fn apply(&mut self, read: description::Read) -> Result<(), SessionError> {
+        let description::Read { description, unreadable, layout, mark, dtls } = read;
         self.layout = layout;
         self.dtls = dtls.or(self.dtls);
         for why in unreadable {
@@ -203,6 +219,7 @@ impl Session {
         let before = self.credentials();
         self.driver.with(|connection, cx| connection.set_remote(cx, 0, description))?;
         self.awaits_description = false;
+        self.offers.use_description(mark);
         if self.credentials() != before {
             // The peer has restarted ICE. The candidates of this side follow again.
             self.renew();
@@ -254,9 +271,11 @@ impl Session {
         });
         self.out.push(match role {
             Role::Offer => Outgoing::Offer { sdp },
-            Role::Answer => Outgoing::Answer { sdp },
+            Role::Answer => Outgoing::Answer { sdp, answers: self.offers.received().map(str::to_string) },
         });
-        self.has_offered |= role == Role::Offer;
+        if role == Role::Offer {
+            self.offers.add(credentials.ufrag());
+        }
     }
 
     /// Handles an event of the connection. Returns a name to resolve, if there is one.
@@ -327,8 +346,9 @@ impl Session {
     }
 
     fn report_state(&mut self) {
-        let path = self.driver.with(|connection, _| connection.path(COMPONENT));
+        let path =
+            self.driver.with(|connection, _| connection.path(COMPONENT).map(|path| (path, connection.is_tcp(&path))));
         let path = path.filter(|_| matches!(self.state, AgentState::Connected | AgentState::Completed));
-        self.out.push(Outgoing::state(self.state, path.as_ref()));
+        self.out.push(Outgoing::state(self.state, path));
     }
 }

@@ -102,6 +102,34 @@ fn relayed_candidates_alone_connect_through_the_own_server_over_udp_and_tcp() {
     }
 }
 
+/// The host of the first command receives no UDP from the peer: only TCP candidates are signalled.
+#[test]
+fn tcp_candidates_connect_two_commands_when_only_they_are_signalled() {
+    let mut peers = [command(&["--tcp"]), command(&["--tcp"])];
+    for (peer, role) in peers.iter_mut().zip(["answer", "offer"]) {
+        peer.tell(&json!({"type": "start", "role": role, "trickle": false})).expect("the process reads");
+    }
+    let without_udp = |peer: &mut Peer, kind: &str| -> Value {
+        let line = peer.process.wait_for(&format!("{{\"type\":\"{kind}\""), TIMEOUT).expect("a description");
+        let mut message: Value = serde_json::from_str(&line).expect("a message");
+        let sdp = message["sdp"].as_str().expect("a text");
+        let kept: Vec<&str> = sdp.split_inclusive("\r\n").filter(|line| !line.contains(" UDP ")).collect();
+        assert_eq!(kept.iter().filter(|line| line.contains(" TCP ")).count(), 2, "{sdp}");
+        message["sdp"] = kept.concat().into();
+        message
+    };
+    let offer = without_udp(&mut peers[1], "offer");
+    peers[0].tell(&offer).expect("the process reads");
+    let answer = without_udp(&mut peers[0], "answer");
+    peers[1].tell(&answer).expect("the process reads");
+    signal(&mut peers, are_completed);
+    exchange(&mut peers, "over tcp");
+    for peer in &peers {
+        let is_tcp = |message: &Value| message["ice"] == "completed" && message["pair"]["protocol"] == "tcp";
+        assert!(peer.has(is_tcp), "{:?}", peer.messages);
+    }
+}
+
 /// Each bad line gives one error, and the session goes on.
 #[test]
 fn a_bad_line_gives_one_error_and_the_session_continues() {
@@ -110,7 +138,7 @@ fn a_bad_line_gives_one_error_and_the_session_continues() {
         ("no json\n", "the line is not a message"),
         ("{\"type\":\"offer\",\"sdp\":\"x\"}\n", "the description cannot be read"),
         ("{\"type\":\"candidate\",\"candidate\":\"candidate:1\"}\n", "the candidate cannot be read"),
-        ("{\"type\":\"answer\",\"sdp\":\"x\"}\n", "this side has made no offer"),
+        ("{\"type\":\"answer\",\"sdp\":\"x\"}\n", "no offer of this side is open"),
         ("{\"type\":\"send\",\"data\":\"early\"}\n", "no path at the moment"),
         ("{\"type\":\"start\",\"role\":\"offer\"}\n", "was started before"),
     ];
@@ -129,6 +157,54 @@ fn a_bad_line_gives_one_error_and_the_session_continues() {
     assert_eq!(errors.len(), bad.len(), "{errors:?}");
     for ((_, expected), error) in bad.iter().zip(&errors) {
         assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+/// One side restarts before the answer to its first offer arrives. The late answer is reported, and the session of the
+/// second offer is the one that completes. The order of the answers makes no difference.
+#[test]
+fn an_answer_belongs_to_its_offer_and_a_late_answer_is_not_used() {
+    for (is_named, late_first) in [(true, true), (true, false), (false, true), (false, false)] {
+        let context = format!("named {is_named}, late first {late_first}");
+        let mut peers = [command(&[]), command(&[])];
+        for (peer, role) in peers.iter_mut().zip(["answer", "offer"]) {
+            peer.tell(&json!({"type": "start", "role": role, "trickle": false})).expect("the process reads");
+        }
+        let next = |peer: &mut Peer, kind: &str| -> Value {
+            let line = peer.process.wait_for(&format!("{{\"type\":\"{kind}\""), TIMEOUT).expect("a description");
+            serde_json::from_str(&line).expect("a message")
+        };
+        let mut answers = Vec::new();
+        for nth in 0..2 {
+            if nth > 0 {
+                peers[1].tell(&json!({"type": "restart"})).expect("the process reads");
+            }
+            let offer = next(&mut peers[1], "offer");
+            peers[0].tell(&offer).expect("the process reads");
+            answers.push(next(&mut peers[0], "answer"));
+        }
+        if !is_named {
+            answers.iter_mut().for_each(|answer| answer["answers"] = Value::Null);
+        }
+        if !late_first {
+            answers.reverse();
+        }
+        for answer in &answers {
+            peers[1].tell(answer).expect("the process reads");
+        }
+        // A third answer has no offer.
+        peers[1].tell(&answers[0]).expect("the process reads");
+        signal(&mut peers, are_completed);
+        exchange(&mut peers, "works");
+        let errors: Vec<&str> = peers[1].messages.iter().filter_map(|message| message["message"].as_str()).collect();
+        let late = errors.iter().filter(|error| error.contains("from before the restart")).count();
+        // Without a name, only the second answer shows that the first one was late.
+        assert_eq!(late, usize::from(is_named || !late_first), "{context}: {errors:?}");
+        assert_eq!(
+            errors.iter().filter(|error| error.contains("no offer of this side is open")).count(),
+            1,
+            "{context}"
+        );
     }
 }
 
