@@ -249,9 +249,8 @@ impl Reporter {
         self.both(
             format_args!("connected to {remote} after {millis} ms"),
             format_args!(
-                "connected to {remote} after {millis} ms: packets arrive in both directions; this host sent {} packets, and \
-                 used {} mappings and {} sessions",
-                used.packets, used.mappings, used.sessions
+                "connected to {remote} after {millis} ms: packets arrive in both directions; this host used {}",
+                counts(&used)
             ),
             Some(Clause::new(5128, "3.3")),
         );
@@ -283,11 +282,8 @@ impl Reporter {
         let exit = result.as_ref().map_or_else(|why| why.exit(), |()| Exit::Success);
         let text = result.as_ref().map_or_else(ToString::to_string, |()| "connected, and ended as asked".to_owned());
         if self.is_explained {
-            let Usage { packets, mappings, sessions, .. } = self.facts.usage;
-            self.explain(
-                format_args!("verdict: {text} (used: {packets} packets, {mappings} mappings, {sessions} sessions)"),
-                None,
-            );
+            let used = counts(&self.facts.usage);
+            self.explain(format_args!("verdict: {text} (this host used {used})"), None);
         }
         let object = self.result(exit, &result);
         self.object(object);
@@ -360,7 +356,7 @@ impl Reporter {
             return self.object(json!({ "event": "step", "number": number, "text": text.to_string(), "rfc": rfc }));
         }
         let clause = clause.map(|clause| format!(" [{clause}]")).unwrap_or_default();
-        output::print_wrapped_diagnostic(format_args!("{:>2}. {text}{clause}", self.step));
+        output::print_wrapped_diagnostic(format_args!(" {}. {text}{clause}", self.step));
     }
 
     /// Prints an object in the JSON format.
@@ -381,4 +377,15 @@ const UNKNOWN: &str = "the NAT of this host is unknown, so no port is guessed; a
 fn budget_object(budget: &Budget) -> Value {
     let Budget { mappings, sessions, rate } = *budget;
     json!({ "mappings": mappings, "sessions": sessions, "rate": rate })
+}
+
+/// Returns the packets, mappings and sessions of this host in words.
+fn counts(usage: &Usage) -> String {
+    let Usage { packets, mappings, sessions, .. } = usage;
+    format!(
+        "{}, {} and {}",
+        output::count(usize::try_from(*packets).unwrap_or(usize::MAX), "packet"),
+        output::count(usize::from(*mappings), "mapping"),
+        output::count(usize::from(*sessions), "session")
+    )
 }
