@@ -74,12 +74,19 @@ struct Pair {
     repeated: u32,
     /// Whether both agents have selected the same pair at one time.
     has_agreed: bool,
+    /// Whether an agent nominates aggressively. A pair with a peer-reflexive candidate then has another priority on each
+    /// side, so the agents can select different pairs (RFC 5245 has this fault).
+    is_aggressive: bool,
 }
 
 fn config(shape: u8) -> AgentConfig {
     let config = AgentConfig::new().pairs(if shape & 8 == 0 { 100 } else { 3 });
     let config = if shape & 1 == 0 { config } else { config.policy(Policy::Browserlike) };
-    if shape & 6 == 6 { config.nomination(Nomination::Aggressive) } else { config }
+    if is_aggressive(shape) { config.nomination(Nomination::Aggressive) } else { config }
+}
+
+const fn is_aggressive(shape: u8) -> bool {
+    shape & 6 == 6
 }
 
 /// The addresses of a socket: of the host, and behind the NAT of the host if there is one.
@@ -116,9 +123,13 @@ impl Pair {
             sockets: Vec::new(),
             signals: VecDeque::new(),
         };
-        let sides = [side(1 + 2 * u64::from(roles), reader.byte()), side(2 + 2 * u64::from(roles), reader.byte())];
+        let shapes = [reader.byte(), reader.byte()];
+        let [left, right] = shapes;
+        let sides = [side(1 + 2 * u64::from(roles), left), side(2 + 2 * u64::from(roles), right)];
         let (now, flights) = (Instant::ORIGIN, VecDeque::new());
-        let mut pair = Self { sides, now, flights, is_dead: false, restarts: 0, repeated: 0, has_agreed: false };
+        let is_aggressive = shapes.into_iter().any(is_aggressive);
+        let (is_dead, has_agreed) = (false, false);
+        let mut pair = Self { sides, now, flights, is_dead, restarts: 0, repeated: 0, has_agreed, is_aggressive };
         // Mostly one controlling and one controlled agent, sometimes two of a kind.
         let controlling = match roles & 7 {
             0 => [true, true],
@@ -143,7 +154,8 @@ impl Pair {
         self.sides[side].sockets.retain(|(known, ..)| *known != id);
         self.sides[side].sockets.push((id, host, outside));
         let now = self.now;
-        let candidate = LocalCandidate::host(ONE, id, host);
+        // The local preferences of a host differ (RFC 8445 §5.1.2.1).
+        let candidate = LocalCandidate::host(ONE, id, host).with_preference(u16::MAX - u16::from(number));
         // Without a server-reflexive candidate, the peer finds the address behind the NAT as a peer-reflexive one.
         let reflexive = (has_nat && number == 1).then(|| candidate.server_reflexive(outside, SERVER));
         for candidate in [Some(candidate), reflexive].into_iter().flatten() {
@@ -363,7 +375,7 @@ impl Pair {
         match states {
             [AgentState::Completed, AgentState::Completed] => {
                 let paths = [0, 1].map(|side: usize| self.sides[side].agent.selected(ONE));
-                assert!(self.agree(), "two selected pairs: {paths:?}");
+                assert!(self.is_aggressive || self.agree(), "two selected pairs: {paths:?}");
             }
             [AgentState::Failed | AgentState::Closed, AgentState::Failed | AgentState::Closed] => {}
             // A restarted agent waits for the description of a closed peer.

@@ -95,7 +95,9 @@ impl Agent {
     pub(super) fn set_nominated(&mut self, cx: &mut Cx<'_>, id: PairId, why: NominationReason) {
         let Some(pair) = self.set.get(id).copied() else { return };
         let component = ComponentId::new(pair.list, pair.component);
-        let is_textbook = self.config.policy == Policy::Textbook;
+        let is_controlling = self.session.role.is_controlling();
+        let is_aggressive = is_controlling && self.config.nomination == Nomination::Aggressive;
+        let has_order = is_aggressive || self.config.policy == Policy::Textbook;
         let current = self.track(component).and_then(|track| track.nominated);
         let current = current.and_then(|(known, _)| Some((known, self.set.get(known)?.priority)));
         self.set.flag(id, Flags::NOMINATED, true);
@@ -103,7 +105,7 @@ impl Agent {
         track.nominating = None;
         track.wait_until = None;
         // With several nominations the highest priority is used (§8.1.1).
-        if current.is_some_and(|(known, priority)| known == id || is_textbook && priority > pair.priority) {
+        if current.is_some_and(|(known, priority)| known == id || has_order && priority > pair.priority) {
             return;
         }
         track.nominated = Some((id, why));

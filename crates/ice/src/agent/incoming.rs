@@ -111,8 +111,8 @@ impl Agent {
         let arrived = Arrived { local, remote, component, priority: check.priority, use_candidate, id };
         let side = self.session.remote(component.stream);
         let is_current = side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag);
-        // Without room for the candidate the agent cannot follow a nomination, so the peer must not get a success response.
-        if is_current && is_usable(remote) && self.learn_remote(cx, arrived).is_none() {
+        // Without room the agent cannot follow a nomination, so the peer must not get a success response.
+        if is_current && is_usable(remote) && !self.has_room(cx, arrived) {
             return self.refuse(cx, datagram, request, ErrorCode::SERVER_ERROR, Some(key));
         }
         self.respond(datagram, message::success(request, remote, key));
@@ -215,6 +215,13 @@ impl Agent {
         } else {
             self.trigger(cx, id);
         }
+    }
+
+    /// Whether there is room for the candidate of a check, and for the pair of a nomination. Learns the candidate.
+    fn has_room(&mut self, cx: &mut Cx<'_>, arrived: Arrived) -> bool {
+        let Some(remote) = self.learn_remote(cx, arrived) else { return false };
+        let needs_pair = arrived.use_candidate && !self.config.is_lite;
+        !needs_pair || self.pair(cx, arrived.local, remote, Origin::Check).is_some()
     }
 
     fn count_received(&mut self, id: PairId) {

@@ -99,6 +99,19 @@ fn rfc8445_7_3_a_request_gets_the_error_of_its_fault() {
     }
 }
 
+/// A success response would tell the peer that this agent follows, and the two agents would select different pairs.
+#[test]
+fn rfc8445_7_3_1_5_a_nomination_without_room_for_its_pair_is_refused() {
+    for (pairs, expected) in [(1, (Class::ErrorResponse, 500)), (2, (Class::SuccessResponse, 0))] {
+        // The check of the only pair is pending, so its pair gives up no room.
+        let mut solo = Solo::checking(false, AgentConfig::new().pairs(pairs));
+        let check = solo.valid_check(1, false);
+        assert_eq!(solo.request(OTHER, &check), Some((Class::SuccessResponse, 0)), "an ordinary check is answered");
+        let nomination = solo.valid_check(2, true);
+        assert_eq!(solo.request(OTHER, &nomination), Some(expected), "at most {pairs} pairs");
+    }
+}
+
 /// The response has the mapped address, and the integrity of the receiver's password.
 #[test]
 fn rfc8445_7_3_1_2_a_success_response_has_the_source_address_of_the_request() {
