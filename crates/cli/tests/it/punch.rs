@@ -270,7 +270,7 @@ fn explain_has_the_counts_before_the_first_strategy_and_the_verdict_last() {
         assert_eq!(finished.code, Some(0), "{finished:?}");
         let lines: Vec<&str> = finished.stderr.lines().collect();
         for (number, line) in (1..).zip(&lines) {
-            assert!(line.starts_with(&format!("portolan: {number:>2}. ")), "{number}: {finished:#?}");
+            assert!(line.starts_with(&format!("portolan:  {number}. ")), "{number}: {finished:#?}");
         }
         assert!((11..=20).contains(&lines.len()), "{finished:#?}");
         let place = |text: &str| lines.iter().position(|line| line.contains(text)).expect(text);
