@@ -72,7 +72,7 @@ fn with_loss_easy_pairs_connect_in_the_round() {
 
 /// Run by hand, in release: `cargo test --release -p portolan-punch --test it speed -- --ignored --nocapture`.
 #[test]
-#[ignore = "prints the time of this machine"]
+#[ignore = "a measurement without a limit: run by hand, in release"]
 fn speed_of_a_thousand_runs_of_a_pair() {
     for nats in [easy_pairs()[0], easy_pairs()[8]] {
         let mut world = World::new(nats);

@@ -423,7 +423,7 @@ fn a_second_introduction_closes_the_sockets_of_the_first_guess() {
     assert_eq!(open, 0, "of {} sockets", closed.len());
 }
 
-/// Within a short wait nobody knows whether a peer is there: the silent rendezvous is the reason.
+/// A silent rendezvous cannot tell whether a peer is there, so its silence is the reason, also after a short wait.
 #[test]
 fn a_silent_rendezvous_is_the_reason_even_if_the_wait_ends_first() {
     let mut lab = Lab::new(1);
