@@ -14,6 +14,7 @@ use crate::candidate::ComponentId;
 use crate::local::LocalId;
 use crate::pair::{Flags, Pair, PairId, PairState, Record};
 use crate::remote::RemoteId;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use groups::{Column, Groups};
@@ -56,7 +57,8 @@ const STREAK: u8 = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct ChecklistSet {
     pairs: Vec<Pair>,
-    records: Vec<Record>,
+    /// One place for each pair. A record exists from its first change on: most pairs are never checked.
+    records: Vec<Option<Box<Record>>>,
     lists: Vec<Checklist>,
     groups: Groups,
     /// The checklist that the next check is taken from first.
@@ -175,13 +177,13 @@ impl ChecklistSet {
         match free {
             Some(at) => {
                 if let (Some(place), Some(record)) = (self.pairs.get_mut(at), self.records.get_mut(at)) {
-                    (*place, *record) = (pair, Record::default());
+                    (*place, *record) = (pair, None);
                 }
                 PairId(at as u16)
             }
             None => {
                 self.pairs.push(pair);
-                self.records.push(Record::default());
+                self.records.push(None);
                 PairId((self.pairs.len() - 1) as u16)
             }
         }
@@ -448,7 +450,8 @@ impl ChecklistSet {
     }
 
     pub(crate) fn record(&self, id: PairId) -> Option<&Record> {
-        self.records.get(usize::from(id.0))
+        const UNCHANGED: &Record = &Record::NEW;
+        Some(self.records.get(usize::from(id.0))?.as_deref().unwrap_or(UNCHANGED))
     }
 
     /// The pairs that data may use before the selection, and the ends of their consent.
@@ -459,14 +462,16 @@ impl ChecklistSet {
     /// Ends the consent of the pairs of a component: its selected pair has a consent of its own.
     pub(crate) fn end_consents(&mut self, component: ComponentId) {
         for (pair, record) in self.pairs.iter().zip(&mut self.records) {
-            if (pair.list, pair.component) == (component.stream, component.number) {
+            if let Some(record) = record
+                && (pair.list, pair.component) == (component.stream, component.number)
+            {
                 record.consent_until = None;
             }
         }
     }
 
     pub(crate) fn record_mut(&mut self, id: PairId) -> Option<&mut Record> {
-        self.records.get_mut(usize::from(id.0))
+        Some(self.records.get_mut(usize::from(id.0))?.get_or_insert_default())
     }
 
     pub(crate) fn state(&self, id: PairId) -> Option<PairState> {

@@ -123,7 +123,7 @@ pub struct PairCounters {
 }
 
 /// The part of a pair that the choice of the next check does not read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) counters: PairCounters,
     pub(crate) failure: Option<PairFailure>,
@@ -133,6 +133,32 @@ pub(crate) struct Record {
     pub(crate) last_check: Instant,
     /// The end of the consent that the last response gave (RFC 7675 §5.1). `None`: no data may be sent.
     pub(crate) consent_until: Option<Instant>,
+}
+
+impl Record {
+    /// The record of a pair to which nothing has happened.
+    pub(crate) const NEW: Self = Self {
+        counters: PairCounters {
+            requests_sent: 0,
+            retransmissions_sent: 0,
+            responses_received: 0,
+            requests_received: 0,
+            responses_sent: 0,
+            consent_requests_sent: 0,
+            total_round_trip_time: Duration::ZERO,
+        },
+        failure: None,
+        refused: None,
+        first_check: None,
+        last_check: Instant::ORIGIN,
+        consent_until: None,
+    };
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::NEW
+    }
 }
 
 /// Returns the priority of a pair: 2³² × MIN(G,D) + 2 × MAX(G,D) + (G>D ? 1 : 0), where G is the priority of the
