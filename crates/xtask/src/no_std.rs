@@ -3,10 +3,13 @@
 //! The command works in a copy of the crates under `target/no-std/`, so that it can add faults to the sources.
 //!
 //! 1. It builds both proofs, links each into a program without libc, and runs the program.
-//! 2. It adds a clock from `std` to each crate that a proof names, one crate at a time. The build must fail because the
-//!    standard library brings a second panic handler.
+//! 2. It adds a clock from `std` to each crate that a proof names, one crate at a time, and builds a proof of this crate
+//!    alone. The build must fail because the standard library brings a second panic handler.
 //! 3. It adds an allocation to each crate that needs `core` alone. The build must fail because `alloc` needs an
 //!    allocator.
+//!
+//! A proof of one crate has the runtime of the whole proof, and one dependency. So a fault does not build the crates above
+//! the faulty one again.
 
 use crate::dependencies::{Needs, Table, read_table};
 use crate::{Findings, files, read};
@@ -59,7 +62,8 @@ pub(crate) fn run(root: &Path) -> Findings {
                 continue;
             }
         }
-        for its in &proof.crates {
+        // From the highest layer down: a crate that is restored is no part of the next proof.
+        for its in proof.crates.iter().rev() {
             match copy.check_fault(&proof, its, CLOCK, SECOND_HANDLER) {
                 Ok(()) => done.push(format!("{} does not build with a clock from std in `{its}`", proof.name)),
                 Err(fault) => faults.push(format!("{}: a clock from std in `{its}` {fault}", proof.name)),
@@ -123,7 +127,8 @@ impl WorkingCopy {
     fn prove(&self, proof: &Proof) -> Result<(), String> {
         let manifest = read(&self.root.join("proofs").join(proof.name).join("Cargo.toml"))?;
         same_crates(&manifest, &proof.crates)?;
-        self.cargo(proof, "build").map_err(|text| format!("does not build:\n{text}"))?;
+        self.uses_crates(proof)?;
+        self.cargo("build", proof.name, proof.name).map_err(|text| format!("does not build:\n{text}"))?;
         let target = self.root.join("target").join(proof.name);
         let program = target.join("proof");
         let arguments =
@@ -140,32 +145,72 @@ impl WorkingCopy {
         if status.success() { Ok(()) } else { Err(format!("ran, and ended with {status}")) }
     }
 
-    /// Checks that the proof does not build, for this `reason`, after `fault` is added to a crate.
+    /// Checks that the code of a proof uses each of its crates: one that it only names is neither built in nor proved.
+    fn uses_crates(&self, proof: &Proof) -> Result<(), String> {
+        let sources = files(&self.root.join("proofs").join(proof.name), "rs");
+        let code: String = sources.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+        let is_unused = |folder: &&String| !code.contains(&format!("{}::", library(folder)));
+        match proof.crates.iter().find(is_unused) {
+            Some(unused) => Err(format!("does not use `{unused}`, which its manifest names")),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that a proof of one crate does not build, for this `reason`, after `fault` is added to the crate.
     fn check_fault(&self, proof: &Proof, folder: &str, fault: &str, reason: &str) -> Result<(), String> {
         let file = self.root.join("crates").join(folder).join("src/lib.rs");
         let original = read(&file)?;
+        let single = self.write_single_proof(proof, folder)?;
         write_if_changed(&file, &format!("{original}{fault}"))?;
-        let built = self.cargo(proof, "check");
+        let built = self.cargo("check", single, "single");
         write_if_changed(&file, &original)?;
         match built {
-            Ok(()) => Err("did not break the build: does the code of the proof use that crate?".into()),
+            Ok(()) => Err("did not break the build".into()),
             Err(text) if text.contains(reason) => Ok(()),
             Err(text) => Err(format!("broke the build with another error than `{reason}`:\n{text}")),
         }
     }
 
-    /// Runs cargo on a proof. An error is cargo's output.
-    fn cargo(&self, proof: &Proof, verb: &str) -> Result<(), String> {
+    /// Writes a proof of one crate, with the runtime of this proof. Returns its folder.
+    fn write_single_proof(&self, proof: &Proof, folder: &str) -> Result<&'static str, String> {
+        const SINGLE: &str = "single";
+        let its = self.root.join("proofs").join(SINGLE);
+        let manifest = read(&self.root.join("proofs").join(proof.name).join("Cargo.toml"))?;
+        let others = |line: &&str| !line.starts_with("portolan-") || line.starts_with(&format!("portolan-{folder} ="));
+        let manifest: Vec<&str> = manifest.lines().filter(others).collect();
+        write_if_changed(&its.join("Cargo.toml"), &manifest.join("\n"))?;
+        let heap =
+            if proof.name == "no-std-core" { "" } else { "#[path = \"../../no-std-alloc/src/heap.rs\"] mod heap;" };
+        let library = library(folder);
+        let root = format!(
+            "#![no_std]\n#![no_builtins]\nextern crate {library};\n#[path = \"../../bare.rs\"] mod bare;\n{heap}\n\
+             fn prove() -> u8 {{ 0 }}\n"
+        );
+        write_if_changed(&its.join("src/lib.rs"), &root)?;
+        write_if_changed(
+            &its.join("Cargo.lock"),
+            &read(&self.root.join("proofs").join(proof.name).join("Cargo.lock"))?,
+        )?;
+        Ok(SINGLE)
+    }
+
+    /// Runs cargo on the proof in this folder. An error is cargo's output.
+    fn cargo(&self, verb: &str, folder: &str, target: &str) -> Result<(), String> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsStr::new("cargo").into());
         let output = Command::new(cargo)
             .args([verb, "--quiet", "--release", "--manifest-path"])
-            .arg(self.root.join("proofs").join(proof.name).join("Cargo.toml"))
+            .arg(self.root.join("proofs").join(folder).join("Cargo.toml"))
             .arg("--target-dir")
-            .arg(self.root.join("target").join(proof.name))
+            .arg(self.root.join("target").join(target))
             .output()
             .map_err(|why| format!("cargo cannot be run: {why}"))?;
         if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
+}
+
+/// The name of the library of a crate.
+fn library(folder: &str) -> String {
+    format!("portolan_{}", folder.replace('-', "_"))
 }
 
 /// Writes a file unless it has this text already, because cargo rebuilds files with a new modification time.

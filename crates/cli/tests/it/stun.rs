@@ -80,13 +80,3 @@ fn an_invalid_server_gives_one_line() {
     assert_refused(&run(&["stun", "stuns:localhost", "--tcp"]), &["TLS"]);
     assert_refused(&run(&["stun", "127.0.0.1:0"]), &["port"]);
 }
-
-#[cfg(not(feature = "tls"))]
-#[test]
-fn a_build_without_tls_refuses_tls() {
-    for arguments in
-        [&["127.0.0.1", "--tls"][..], &["stuns:localhost"], &["127.0.0.1", "--tls", "--ca-file", "none.pem"]]
-    {
-        assert_refused(&run(&[&["stun"], arguments].concat()), &["built without TLS", "default features"]);
-    }
-}
