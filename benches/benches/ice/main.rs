@@ -4,6 +4,7 @@
 //! rounds. In a round the agents take turns. It prints the processor time of a session (median, least and greatest),
 //! allocations, datagrams, and our time divided by the agent's. `docs/benchmarks.md` explains the columns.
 //!
+//! With `-- --heap` it prints the heap of the agents alone, which does not depend on other load.
 //! With `-- --sessions 100 --agent NAME --addresses 16` it only runs sessions, for a tool that counts instructions.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a failed bench panics")]
@@ -160,6 +161,16 @@ fn growth() {
     }
 }
 
+/// Prints the heap of the agents.
+fn heaps() {
+    println!("\nHeap of the controlling agent in bytes, and the size of its value\n");
+    println!("| agent | one candidate | connected 1 × 1 | connected 10 × 10 | value |\n|---|---|---|---|---|");
+    for runs in Runs::ALL {
+        let [alone, one, ten, size] = (runs.heap)();
+        println!("| {} | {alone} | {one} | {ten} | {size} |", runs.name);
+    }
+}
+
 fn option(name: &str) -> Option<String> {
     std::env::args().skip_while(|word| word != name).nth(1)
 }
@@ -172,6 +183,9 @@ fn main() {
         let case = Case { addresses, limit: 100, silence: Duration::ZERO };
         println!("{:.0} ns", (runs.time)(case, sessions.parse().expect("a number")));
         return;
+    }
+    if std::env::args().any(|word| word == "--heap") {
+        return heaps();
     }
     for silence in [Duration::ZERO, Duration::from_secs(2)] {
         for addresses in [1, 3, 10, 16, 40] {
@@ -186,11 +200,6 @@ fn main() {
         let spread = Spread::of(rounds.iter().map(|(time, _)| time / 1_000.0));
         println!("| {} | {spread} | {} |", runs.name, rounds[0].1);
     }
-    println!("\nHeap of the controlling agent in bytes, and the size of its value\n");
-    println!("| agent | one candidate | connected 1 × 1 | connected 10 × 10 | value |\n|---|---|---|---|---|");
-    for runs in Runs::ALL {
-        let [alone, one, ten, size] = (runs.heap)();
-        println!("| {} | {alone} | {one} | {ten} | {size} |", runs.name);
-    }
+    heaps();
     inputs::run();
 }
