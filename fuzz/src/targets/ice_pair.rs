@@ -8,13 +8,15 @@
 use crate::SEEDED;
 use crate::byte_reader::ByteReader;
 use portolan_ice::{
-    Agent, AgentConfig, AgentEvent, AgentState, ComponentId, LocalCandidate, Nomination, Policy, RemoteDescription,
+    Agent, AgentConfig, AgentEvent, AgentState, ComponentId, LocalCandidate, Nomination, PairState, Path, Policy,
+    RemoteDescription,
 };
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketEvent, SocketId, SocketIds, Unreachability, Verdict,
 };
 use portolan_sdp::candidate::CandidateAttribute;
 use portolan_sim::entropy::SeededRng;
+use portolan_stun::{Attribute, AttributeType, Class, Message, TransactionId};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -50,6 +52,7 @@ struct Side {
     sockets: Vec<(SocketId, SocketAddr, SocketAddr)>,
     /// The messages to the peer that have not arrived.
     signals: VecDeque<Signal>,
+    nominating: Option<Nominating>,
 }
 
 /// A datagram in the network, with the addresses that its receiver sees.
@@ -64,6 +67,17 @@ struct Flight {
     at: Instant,
 }
 
+/// The last nomination of an agent: a pair that it checks with USE-CANDIDATE.
+#[derive(Clone, Debug)]
+struct Nominating {
+    pair: (SocketId, SocketAddr),
+    number: Option<u32>,
+    /// The checks so far.
+    checks: Vec<TransactionId>,
+    /// Whether the agent has accepted a success response.
+    is_answered: bool,
+}
+
 struct Pair {
     sides: [Side; 2],
     now: Instant,
@@ -74,6 +88,8 @@ struct Pair {
     repeated: u32,
     /// Whether both agents have selected the same pair at one time.
     has_agreed: bool,
+    /// Whether all sockets but the first one of each host are relays.
+    has_relays: bool,
     /// Whether an agent nominates aggressively. A pair with a peer-reflexive candidate then has another priority on each
     /// side, so the agents can select different pairs (RFC 5245 has this fault).
     is_aggressive: bool,
@@ -89,11 +105,26 @@ const fn is_aggressive(shape: u8) -> bool {
     shape & 6 == 6
 }
 
+/// What a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Host,
+    /// A socket of a host behind a NAT.
+    Translated,
+    /// A relay.
+    Relay,
+}
+
 /// The addresses of a socket: of the host, and behind the NAT of the host if there is one.
-fn addresses(side: usize, number: u8, has_nat: bool) -> (SocketAddr, SocketAddr) {
+fn addresses(side: usize, number: u8, kind: Kind) -> (SocketAddr, SocketAddr) {
     let side = side as u8;
+    let relay = SocketAddr::from(([198, 51, 100, 100 * side + number], 7_000));
     let host = SocketAddr::from(([10, 7, side, number], 5_000));
-    (host, if has_nat { SocketAddr::from(([203, 0, 113, 100 * side + number], 6_000)) } else { host })
+    match kind {
+        Kind::Host => (host, host),
+        Kind::Translated => (host, SocketAddr::from(([203, 0, 113, 100 * side + number], 6_000))),
+        Kind::Relay => (relay, relay),
+    }
 }
 
 impl Side {
@@ -110,6 +141,42 @@ impl Side {
         }
         self.signals.push_back(Signal::Description(Box::new(description)));
     }
+
+    /// Remembers a nomination that the agent sends.
+    fn note_check(&mut self, pair: (SocketId, SocketAddr), payload: &[u8]) {
+        let Ok(message) = Message::decode(payload) else { return };
+        if message.class() != Class::Request || !message.has(AttributeType::USE_CANDIDATE) {
+            return;
+        }
+        let number = match message.exempt().attribute(AttributeType::NOMINATION) {
+            Some(Ok(Attribute::Nomination(number))) => Some(number),
+            _ => None,
+        };
+        let known = self.nominating.take().filter(|known| (known.pair, known.number) == (pair, number));
+        let new = Nominating { pair, number, checks: Vec::new(), is_answered: false };
+        let nominating = self.nominating.insert(known.unwrap_or(new));
+        nominating.checks.push(message.transaction_id());
+    }
+
+    /// Remembers whether the agent accepts a success response to its nomination.
+    fn note_response(&mut self, payload: &[u8]) {
+        let Some(nominating) = &mut self.nominating else { return };
+        let message = Message::decode(payload).ok().filter(|message| message.class() == Class::SuccessResponse);
+        nominating.is_answered |=
+            message.is_some_and(|message| nominating.checks.contains(&message.transaction_id()));
+    }
+
+    /// The selected pair, by the numbers of the sockets of this side and of the peer.
+    fn selected(&self) -> Option<(u64, u64)> {
+        let path = self.agent.selected(ONE)?;
+        Some((path.socket.0, number_of(path.remote)))
+    }
+}
+
+/// The number of the socket behind an address.
+fn number_of(address: SocketAddr) -> u64 {
+    let IpAddr::V4(ip) = address.ip() else { panic!("a host has IPv4 addresses") };
+    u64::from(ip.octets()[3] % 100)
 }
 
 impl Pair {
@@ -122,14 +189,17 @@ impl Pair {
             deadline: None,
             sockets: Vec::new(),
             signals: VecDeque::new(),
+            nominating: None,
         };
         let shapes = [reader.byte(), reader.byte()];
         let [left, right] = shapes;
         let sides = [side(1 + 2 * u64::from(roles), left), side(2 + 2 * u64::from(roles), right)];
         let (now, flights) = (Instant::ORIGIN, VecDeque::new());
         let is_aggressive = shapes.into_iter().any(is_aggressive);
-        let (is_dead, has_agreed) = (false, false);
-        let mut pair = Self { sides, now, flights, is_dead, restarts: 0, repeated: 0, has_agreed, is_aggressive };
+        let (is_dead, has_agreed, has_relays) = (false, false, roles & 128 != 0);
+        let (restarts, repeated) = (0, 0);
+        let mut pair =
+            Self { sides, now, flights, is_dead, restarts, repeated, has_agreed, has_relays, is_aggressive };
         // Mostly one controlling and one controlled agent, sometimes two of a kind.
         let controlling = match roles & 7 {
             0 => [true, true],
@@ -150,14 +220,23 @@ impl Pair {
 
     fn open(&mut self, side: usize, number: u8, has_nat: bool) {
         let id = SocketId(u64::from(number));
-        let (host, outside) = addresses(side, number, has_nat);
+        let kind = match (has_nat, self.has_relays && number > 1) {
+            (_, true) => Kind::Relay,
+            (true, false) => Kind::Translated,
+            (false, false) => Kind::Host,
+        };
+        let (host, outside) = addresses(side, number, kind);
         self.sides[side].sockets.retain(|(known, ..)| *known != id);
         self.sides[side].sockets.push((id, host, outside));
         let now = self.now;
         // The local preferences of a host differ (RFC 8445 §5.1.2.1).
-        let candidate = LocalCandidate::host(ONE, id, host).with_preference(u16::MAX - u16::from(number));
+        let candidate = match kind {
+            Kind::Host | Kind::Translated => LocalCandidate::host(ONE, id, host),
+            Kind::Relay => LocalCandidate::relayed(ONE, id, host, host, SERVER),
+        };
+        let candidate = candidate.with_preference(u16::MAX - u16::from(number));
         // Without a server-reflexive candidate, the peer finds the address behind the NAT as a peer-reflexive one.
-        let reflexive = (has_nat && number == 1).then(|| candidate.server_reflexive(outside, SERVER));
+        let reflexive = (kind == Kind::Translated && number == 1).then(|| candidate.server_reflexive(outside, SERVER));
         for candidate in [Some(candidate), reflexive].into_iter().flatten() {
             // A closed agent refuses the candidate.
             let _refused = self.sides[side].call(now, |agent, cx| agent.add_local(cx, candidate));
@@ -179,6 +258,7 @@ impl Pair {
                 Output::Wait(wait) => {
                     self.sides[side].deadline = wait.map(|wait| wait.at);
                     self.has_agreed |= self.agree();
+                    self.check_law();
                     return;
                 }
                 Output::Transmit(sent) => self.send(side, sent.socket, sent.remote, &sent.payload),
@@ -194,6 +274,7 @@ impl Pair {
     }
 
     fn send(&mut self, side: usize, socket: SocketId, remote: SocketAddr, payload: &[u8]) {
+        self.sides[side].note_check((socket, remote), payload);
         let own = self.sides[side].sockets.iter().find(|(known, ..)| *known == socket);
         let Some((_, _, from)) = own else { panic!("sent on {socket}, which is not open") };
         let to = 1 - side;
@@ -213,7 +294,10 @@ impl Pair {
         let found = self.sides[*to].sockets.iter().find(|(_, _, outside)| outside == destination);
         let Some((socket, host, _)) = found.copied() else { return };
         let (now, datagram) = (self.now, Datagram::new(socket, host, *from, payload));
-        let _verdict: Verdict = self.sides[*to].call(now, |agent, cx| agent.handle(cx, Input::Datagram(datagram)));
+        let verdict = self.sides[*to].call(now, |agent, cx| agent.handle(cx, Input::Datagram(datagram)));
+        if verdict == Verdict::Mine {
+            self.sides[*to].note_response(payload);
+        }
         self.drain(*to);
     }
 
@@ -285,6 +369,28 @@ impl Pair {
         };
         left.zip(right)
             .is_some_and(|(left, right)| is_at(1, right.socket, left.remote) && is_at(0, left.socket, right.remote))
+    }
+
+    /// From the response to the last nomination on, the selected pairs of both agents are the same pair. The check of the
+    /// controlled agent may be pending, or it has failed: then the next request of the controlling agent gets an error.
+    fn check_law(&self) {
+        let is_controlling = [0, 1].map(|side: usize| self.sides[side].agent.role().is_controlling());
+        let [controlling, controlled] = match is_controlling {
+            [true, false] => [&self.sides[0], &self.sides[1]],
+            [false, true] => [&self.sides[1], &self.sides[0]],
+            _ => return,
+        };
+        let is_peer = |one: &Side, other: &Side| one.agent.remote_credentials(0) == other.agent.credentials();
+        let is_answered = controlling.nominating.as_ref().is_some_and(|nominating| nominating.is_answered);
+        if self.is_aggressive || !is_answered || !is_peer(controlling, controlled) || !is_peer(controlled, controlling) {
+            return;
+        }
+        let (Some((own, peer)), Some(other)) = (controlling.selected(), controlled.selected()) else { return };
+        // A host whose NAT changes has several addresses, and so several pairs.
+        let is_it = |path: &Path| (path.socket.0, number_of(path.remote)) == (peer, own);
+        let mut pairs = controlled.agent.pairs().filter(|pair| is_it(&pair.path));
+        let is_agreement = other == (peer, own) || pairs.any(|pair| pair.state != PairState::Succeeded);
+        assert!(is_agreement, "at {} two selected pairs: {:?} and {other:?}", self.now, (peer, own));
     }
 
     /// One step of the network, the time, the signalling or an owner.

@@ -4,7 +4,7 @@
 //! to the socket of the request. A response without valid integrity changes nothing.
 
 use super::Agent;
-use crate::candidate::{CandidateKind, LocalCandidate};
+use crate::candidate::{CandidateKind, ComponentId, LocalCandidate};
 use crate::checks::Check;
 use crate::consent::Consent;
 use crate::local::LocalId;
@@ -157,7 +157,13 @@ impl Agent {
     fn apply_nomination(&mut self, cx: &mut Cx<'_>, check: Check, valid: PairId) {
         let Some(pair) = self.set.get(check.pair).copied() else { return };
         let is_controlling = self.session.role.is_controlling();
+        let track = self.track(ComponentId::new(pair.list, pair.component));
+        let is_newest = track.is_some_and(|track| check.nomination == track.nominations.attribute());
         if is_controlling && check.use_candidate {
+            // The peer may follow a newer nomination already.
+            if !is_newest {
+                return;
+            }
             self.set.flag(check.pair, Flags::USE_CANDIDATE, false);
             let pending = self.tracks.iter().filter_map(|track| track.nominating).find(|(id, _)| *id == check.pair);
             let why = pending.map_or(NominationReason::Direct, |(_, why)| why);
