@@ -8,8 +8,8 @@
 use crate::SEEDED;
 use crate::byte_reader::ByteReader;
 use portolan_ice::{
-    Agent, AgentConfig, AgentEvent, AgentState, ComponentId, LocalCandidate, Nomination, PairState, Path, Policy,
-    RemoteDescription,
+    Agent, AgentConfig, AgentEvent, AgentState, CandidateKind, ComponentId, LocalCandidate, Nomination, PairInfo,
+    PairState, Path, Policy, RemoteDescription,
 };
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketEvent, SocketId, SocketIds, Unreachability, Verdict,
@@ -90,9 +90,27 @@ struct Pair {
     has_agreed: bool,
     /// Whether all sockets but the first one of each host are relays.
     has_relays: bool,
-    /// Whether an agent nominates aggressively. A pair with a peer-reflexive candidate then has another priority on each
-    /// side, so the agents can select different pairs (RFC 5245 has this fault).
+    manner: Manner,
+}
+
+/// How the agents nominate.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    /// Whether an agent nominates aggressively.
     is_aggressive: bool,
+    /// Whether a pair had a reflexive candidate at one time.
+    has_reflexive: bool,
+    /// Whether the checklist of an agent has room for a few pairs only.
+    is_limited: bool,
+}
+
+impl Manner {
+    /// With aggressive nomination each agent selects the nominated pair with the highest priority. A pair with a reflexive
+    /// candidate can have another priority on each side, and a full checklist discards pairs whose nomination the peer has
+    /// accepted. So the agents can select different pairs.
+    const fn may_disagree(self) -> bool {
+        self.is_aggressive && (self.has_reflexive || self.is_limited)
+    }
 }
 
 fn config(shape: u8) -> AgentConfig {
@@ -162,8 +180,12 @@ impl Side {
     fn note_response(&mut self, payload: &[u8]) {
         let Some(nominating) = &mut self.nominating else { return };
         let message = Message::decode(payload).ok().filter(|message| message.class() == Class::SuccessResponse);
-        nominating.is_answered |=
-            message.is_some_and(|message| nominating.checks.contains(&message.transaction_id()));
+        nominating.is_answered |= message.is_some_and(|message| nominating.checks.contains(&message.transaction_id()));
+    }
+
+    fn has_reflexive(&self) -> bool {
+        let is_it = |kind| matches!(kind, CandidateKind::ServerReflexive | CandidateKind::PeerReflexive);
+        self.agent.pairs().any(|pair| is_it(pair.path.local_kind) || is_it(pair.path.remote_kind))
     }
 
     /// The selected pair, by the numbers of the sockets of this side and of the peer.
@@ -194,12 +216,21 @@ impl Pair {
         let shapes = [reader.byte(), reader.byte()];
         let [left, right] = shapes;
         let sides = [side(1 + 2 * u64::from(roles), left), side(2 + 2 * u64::from(roles), right)];
-        let (now, flights) = (Instant::ORIGIN, VecDeque::new());
-        let is_aggressive = shapes.into_iter().any(is_aggressive);
-        let (is_dead, has_agreed, has_relays) = (false, false, roles & 128 != 0);
-        let (restarts, repeated) = (0, 0);
-        let mut pair =
-            Self { sides, now, flights, is_dead, restarts, repeated, has_agreed, has_relays, is_aggressive };
+        let mut pair = Self {
+            sides,
+            now: Instant::ORIGIN,
+            flights: VecDeque::new(),
+            is_dead: false,
+            restarts: 0,
+            repeated: 0,
+            has_agreed: false,
+            has_relays: roles & 128 != 0,
+            manner: Manner {
+                is_aggressive: shapes.into_iter().any(is_aggressive),
+                has_reflexive: false,
+                is_limited: shapes.into_iter().any(|shape| shape & 8 != 0),
+            },
+        };
         // Mostly one controlling and one controlled agent, sometimes two of a kind.
         let controlling = match roles & 7 {
             0 => [true, true],
@@ -258,6 +289,7 @@ impl Pair {
                 Output::Wait(wait) => {
                     self.sides[side].deadline = wait.map(|wait| wait.at);
                     self.has_agreed |= self.agree();
+                    self.manner.has_reflexive |= self.sides[side].has_reflexive();
                     self.check_law();
                     return;
                 }
@@ -382,7 +414,11 @@ impl Pair {
         };
         let is_peer = |one: &Side, other: &Side| one.agent.remote_credentials(0) == other.agent.credentials();
         let is_answered = controlling.nominating.as_ref().is_some_and(|nominating| nominating.is_answered);
-        if self.is_aggressive || !is_answered || !is_peer(controlling, controlled) || !is_peer(controlled, controlling) {
+        if self.manner.is_aggressive
+            || !is_answered
+            || !is_peer(controlling, controlled)
+            || !is_peer(controlled, controlling)
+        {
             return;
         }
         let (Some((own, peer)), Some(other)) = (controlling.selected(), controlled.selected()) else { return };
@@ -474,6 +510,16 @@ impl Pair {
         [self.sides[0].agent.state(), self.sides[1].agent.state()]
     }
 
+    /// A selected pair is valid and nominated.
+    fn check_selected(&self) {
+        for side in &self.sides {
+            let Some(path) = side.agent.selected(ONE) else { continue };
+            let is_it = |pair: &PairInfo| (pair.path.socket, pair.path.remote) == (path.socket, path.remote);
+            let is_nominated = side.agent.pairs().any(|pair| is_it(&pair) && pair.is_valid && pair.is_nominated);
+            assert!(is_nominated, "the selected pair {path:?} is not valid and nominated");
+        }
+    }
+
     /// The calm network: both agents agree, or both have ended.
     fn check_agreement(&mut self) {
         self.calm(self.now + CALM);
@@ -481,7 +527,8 @@ impl Pair {
         match states {
             [AgentState::Completed, AgentState::Completed] => {
                 let paths = [0, 1].map(|side: usize| self.sides[side].agent.selected(ONE));
-                assert!(self.is_aggressive || self.agree(), "two selected pairs: {paths:?}");
+                self.check_selected();
+                assert!(self.manner.may_disagree() || self.agree(), "two selected pairs: {paths:?}");
             }
             [AgentState::Failed | AgentState::Closed, AgentState::Failed | AgentState::Closed] => {}
             // A restarted agent waits for the description of a closed peer.

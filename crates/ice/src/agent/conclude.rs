@@ -100,9 +100,14 @@ impl Agent {
         let Some(pair) = self.set.get(id).copied() else { return };
         let component = ComponentId::new(pair.list, pair.component);
         let is_controlling = self.session.role.is_controlling();
-        let is_aggressive = is_controlling && self.config.nomination == Nomination::Aggressive;
+        let Some(track) = self.track(component) else { return };
+        let is_aggressive = if is_controlling {
+            self.config.nomination == Nomination::Aggressive
+        } else {
+            track.nominations.is_aggressive
+        };
         let has_order = is_aggressive || self.config.policy == Policy::Textbook;
-        let current = self.track(component).and_then(|track| track.nominated);
+        let current = track.nominated;
         let current = current.and_then(|known| Some((known, self.set.get(known.pair)?.priority)));
         self.set.flag(id, Flags::NOMINATED, true);
         let Some(track) = self.track_mut(component) else { return };
@@ -132,14 +137,19 @@ impl Agent {
         if self.seeks_better(component) {
             return;
         }
-        // With aggressive nomination a better pair can still be nominated: its check goes on (RFC 5245 §8.1.2).
+        // With aggressive nomination a better pair can still be nominated: its check goes on (RFC 5245 §8.1.2). The peer may
+        // have accepted a check of a pair that waits for another check.
         let is_aggressive = self.config.nomination == Nomination::Aggressive;
         let least = if is_aggressive { self.set.get(nominated).map_or(0, |pair| pair.priority) } else { u64::MAX };
         let others: Vec<(PairId, Pair)> =
             self.pairs_of(component).filter(|(id, _)| *id != nominated).map(|(id, pair)| (id, *pair)).collect();
         for (id, pair) in others {
+            let is_checked = pair.flags.has(Flags::TRIGGERED)
+                || self.set.record(id).is_some_and(|record| record.first_check.is_some());
             match pair.state {
-                PairState::InProgress if pair.priority > least => {}
+                PairState::Waiting | PairState::InProgress if is_checked && pair.priority > least => {}
+                // The agent has accepted the nomination of this pair too. Its check decides (§7.3.1.5, §8.1.1).
+                PairState::Waiting | PairState::InProgress if pair.flags.has(Flags::NOMINATE_ON_SUCCESS) => {}
                 PairState::Frozen | PairState::Waiting => {
                     self.checks.forget(id);
                     self.set.remove(id);

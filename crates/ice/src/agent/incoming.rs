@@ -8,12 +8,12 @@ use super::pairing::{Origin, is_usable};
 use super::track::Nominations;
 use crate::candidate::{CandidateKind, ComponentId, Transport};
 use crate::checklist::ChecklistState;
-use crate::config::Policy;
+use crate::config::{Nomination, Policy};
 use crate::judge::{Check, Judgement, judge};
 use crate::local::LocalId;
 use crate::message;
 use crate::note::{AgentDropped, AgentNote};
-use crate::pair::{Flags, PairId, PairState};
+use crate::pair::{Flags, Pair, PairId, PairState};
 use crate::reason::{NominationReason, PairFailure};
 use crate::remote::RemoteId;
 use crate::role::RoleDecision;
@@ -205,6 +205,7 @@ impl Agent {
         if self.is_concluded(component) {
             if let Some(id) = self.set.find(local, remote_id) {
                 self.count_received(id);
+                self.nominate_again(cx, id, component);
             }
             if let Some(number) = arrived.nomination
                 && let Some(id) = self.pair(cx, local, remote_id, Origin::Check)
@@ -218,6 +219,17 @@ impl Agent {
         match arrived.nomination {
             Some(number) => self.peer_nominates(cx, id, arrived, number),
             None => self.trigger(cx, id),
+        }
+    }
+
+    /// Repeats the failed nomination of a pair that the peer may have selected, because its priority is higher than that of
+    /// the nominated pair. Only aggressive nomination has such pairs (§8.1.1).
+    fn nominate_again(&mut self, cx: &Cx<'_>, id: PairId, component: ComponentId) {
+        let is_aggressive = self.config.nomination == Nomination::Aggressive && self.session.role.is_controlling();
+        let nominated = self.track(component).and_then(|track| self.set.get(track.nominated?.pair));
+        let is_lower = |pair: &Pair| nominated.is_some_and(|nominated| nominated.priority < pair.priority);
+        if is_aggressive && self.set.get(id).is_some_and(|pair| pair.state == PairState::Failed && is_lower(pair)) {
+            self.trigger(cx, id);
         }
     }
 
@@ -301,6 +313,13 @@ impl Agent {
     fn peer_nominates(&mut self, cx: &mut Cx<'_>, id: PairId, arrived: Arrived, number: u32) {
         let Some(track) = self.track_mut(arrived.component) else { return };
         let is_duplicate = track.nominations.is_duplicate(arrived.id);
+        let is_first = track.nominations.of_peer == 0;
+        if is_first
+            && self.set.record(id).is_some_and(|record| record.counters.requests_received <= 1)
+            && let Some(track) = self.track_mut(arrived.component)
+        {
+            track.nominations.is_aggressive = true;
+        }
         self.newest_nomination(arrived.component, number);
         let Some(pair) = self.set.get(id).copied() else { return };
         if pair.state == PairState::Succeeded && pair.flags.has(Flags::VALID) {

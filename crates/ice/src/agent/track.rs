@@ -47,6 +47,8 @@ pub(super) struct Nominations {
     pub(super) own: u32,
     /// The largest number in a nomination of the peer that this agent follows. 0: there was none.
     pub(super) of_peer: u32,
+    /// Whether the first check of the first nominated pair was a nomination, so the peer nominates aggressively.
+    pub(super) is_aggressive: bool,
     /// The last nominations of the peer: a duplicate is not a new nomination.
     seen: [Option<TransactionId>; 4],
 }
@@ -55,7 +57,7 @@ impl Nominations {
     /// The number of a nomination without the attribute.
     pub(super) const FIRST: u32 = 1;
 
-    const NONE: Self = Self { own: 0, of_peer: 0, seen: [None; 4] };
+    const NONE: Self = Self { own: 0, of_peer: 0, is_aggressive: false, seen: [None; 4] };
 
     /// The value of the attribute NOMINATION in a nominating check. `None`: the check is of the first nomination.
     pub(super) fn attribute(&self) -> Option<u32> {
