@@ -16,7 +16,7 @@ use portolan_machine::{
 };
 use portolan_sdp::candidate::CandidateAttribute;
 use portolan_sim::entropy::SeededRng;
-use portolan_stun::{Attribute, AttributeType, Class, Message, TransactionId};
+use portolan_stun::{Attribute, AttributeType, Class, Integrity, IntegrityKey, Message, TransactionId};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -178,9 +178,11 @@ impl Side {
 
     /// Remembers whether the agent accepts a success response to its nomination.
     fn note_response(&mut self, payload: &[u8]) {
-        let Some(nominating) = &mut self.nominating else { return };
-        let message = Message::decode(payload).ok().filter(|message| message.class() == Class::SuccessResponse);
-        nominating.is_answered |= message.is_some_and(|message| nominating.checks.contains(&message.transaction_id()));
+        let (Some(nominating), Some(peer)) = (&mut self.nominating, self.agent.remote_credentials(0)) else { return };
+        let Ok(message) = Message::decode(payload) else { return };
+        let is_success = message.class() == Class::SuccessResponse
+            && message.verify_with(&IntegrityKey::short_term(peer.password()), Integrity::Sha1).is_ok();
+        nominating.is_answered |= is_success && nominating.checks.contains(&message.transaction_id());
     }
 
     fn has_reflexive(&self) -> bool {
