@@ -99,12 +99,14 @@ fn rfc8445_7_3_1_5_a_pending_check_of_an_earlier_nomination_selects_nothing() {
         solo.describe(&HOSTS);
         solo.run(ms(50));
         solo.respond(OTHER, Ok(addr(LOCAL)));
-        for (id, number, from) in [(1, 1, PEER), (2, 2, OTHER)] {
-            let check = nomination(&solo, id, number);
-            assert_eq!(solo.request(from, &check), Some((Class::SuccessResponse, 0)));
-        }
-        let checks: Vec<Vec<u8>> = solo.take().into_iter().map(|sent| sent.payload.to_vec()).collect();
-        respond_to(&mut solo, PEER, &checks[0]);
+        let first = nomination(&solo, 1, 1);
+        assert_eq!(solo.request(PEER, &first), Some((Class::SuccessResponse, 0)));
+        solo.run(ms(50));
+        assert_eq!(solo.sent.last().map(|(_, sent)| sent.remote), Some(addr(PEER)), "the triggered check");
+        let triggered = solo.last_request();
+        let second = nomination(&solo, 2, 2);
+        assert_eq!(solo.request(OTHER, &second), Some((Class::SuccessResponse, 0)));
+        respond_to(&mut solo, PEER, &triggered);
         assert_eq!(selected(&solo), Some(addr(OTHER)), "{policy:?}");
     }
 }
