@@ -5,7 +5,7 @@ use crate::shim::{Kind, kind};
 use crate::solo::{LOCAL, PASSWORD, PEER, Solo, addr};
 use crate::system::POLICIES;
 use core::net::SocketAddr;
-use portolan_ice::{AgentConfig, AgentState, Nomination, PairState, Policy};
+use portolan_ice::{AgentConfig, AgentState, LocalCandidate, Nomination, PairState, Policy};
 use portolan_machine::{Input, Instant, Machine as _, SocketEvent, SocketId, Unreachability};
 use portolan_stun::{Attribute, AttributeType, Class, IntegrityKey, Message, ResponseClass, Writer};
 
@@ -295,4 +295,30 @@ fn rfc8445_8_1_1_an_aggressive_agent_repeats_the_nomination_of_a_better_pair_tha
         solo.respond(PEER, Ok(addr(LOCAL)));
         assert_eq!(selected(&solo), Some(addr(PEER)), "{policy:?}");
     }
+}
+
+/// The left agent has two sockets behind a NAT, and nominates aggressively. It gives the pair of the first socket the highest
+/// priority, because it computes with the bases. The right agent knows the address of the first socket as a server-reflexive
+/// candidate, and learns that of the second one from a check, with a higher priority. Each agent follows its own checklist.
+#[test]
+fn rfc8445_8_1_1_with_aggressive_nomination_a_reflexive_candidate_has_another_priority_on_each_side() {
+    let signalled = "1 1 UDP 1694498815 192.0.2.1 5000 typ srflx raddr 10.0.0.1 rport 5000";
+    let mut right = Solo::new(false, AgentConfig::new());
+    right.describe(&[signalled]);
+    right.respond(PEER, Ok(addr(LOCAL)));
+    for (id, from) in [(1, PEER), (2, OTHER)] {
+        let check = nomination(&right, id, 1);
+        assert_eq!(right.request(from, &check), Some((Class::SuccessResponse, 0)));
+    }
+    right.run(ms(50));
+    right.respond(OTHER, Ok(addr(LOCAL)));
+    // The PRIORITY of a check has the type preference 110 of a peer-reflexive candidate, and the signalled one has 100.
+    assert_eq!(selected(&right), Some(addr(OTHER)));
+    let mut left = Solo::new(true, AgentConfig::new().nomination(Nomination::Aggressive));
+    let second = LocalCandidate::host(ONE, SocketId(2), addr("10.0.0.8:4000")).with_preference(9);
+    left.with(|agent, cx| agent.add_local(cx, second)).unwrap();
+    left.describe(&HOSTS[..1]);
+    let mut pairs: Vec<_> = left.agent.pairs().map(|pair| (pair.priority, pair.path.socket)).collect();
+    pairs.sort_unstable();
+    assert_eq!(pairs.last().map(|(_, socket)| *socket), Some(SocketId(1)));
 }
