@@ -73,6 +73,20 @@ use track::Track;
 /// * after the selection it fails 30 s after the last consent response (RFC 7675 §5.1). A lite agent sends no consent
 ///   requests, so it does not fail then.
 ///
+/// # Agreement
+///
+/// With regular nomination both agents select the same pair. The agreement begins when the controlling agent gets the
+/// response to its last nomination, and has three exceptions:
+///
+/// * The own check of the controlled agent on the nominated pair is pending. It has no selected pair, or the previous one.
+/// * This check has failed. The next request of the controlling agent on the pair gets error 403, which revokes its consent.
+/// * The mapping of a NAT has changed. The path of the old mapping ends 30 s after its last consent response.
+///
+/// With [`Policy::Browserlike`](crate::Policy::Browserlike) an agent can nominate again. Each further nomination has the next
+/// number in the attribute NOMINATION, and an earlier one that arrives late is refused. With
+/// [`Nomination::Aggressive`](crate::Nomination::Aggressive) the agents can select different pairs, if a candidate is
+/// reflexive or a checklist is full: see `docs/rfc/departures.md`.
+///
 /// # Idle traffic
 ///
 /// After the selection an agent sends 10 to 15 consent requests a minute for each component, and as many responses.

@@ -8,13 +8,15 @@
 use crate::SEEDED;
 use crate::byte_reader::ByteReader;
 use portolan_ice::{
-    Agent, AgentConfig, AgentEvent, AgentState, ComponentId, LocalCandidate, Nomination, Policy, RemoteDescription,
+    Agent, AgentConfig, AgentEvent, AgentState, CandidateKind, ComponentId, LocalCandidate, Nomination, PairInfo,
+    PairState, Path, Policy, RemoteDescription,
 };
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketEvent, SocketId, SocketIds, Unreachability, Verdict,
 };
 use portolan_sdp::candidate::CandidateAttribute;
 use portolan_sim::entropy::SeededRng;
+use portolan_stun::{Attribute, AttributeType, Class, Integrity, IntegrityKey, Message, TransactionId};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -50,6 +52,7 @@ struct Side {
     sockets: Vec<(SocketId, SocketAddr, SocketAddr)>,
     /// The messages to the peer that have not arrived.
     signals: VecDeque<Signal>,
+    nominating: Option<Nominating>,
 }
 
 /// A datagram in the network, with the addresses that its receiver sees.
@@ -64,6 +67,17 @@ struct Flight {
     at: Instant,
 }
 
+/// The last nomination of an agent: a pair that it checks with USE-CANDIDATE.
+#[derive(Clone, Debug)]
+struct Nominating {
+    pair: (SocketId, SocketAddr),
+    number: Option<u32>,
+    /// The checks so far.
+    checks: Vec<TransactionId>,
+    /// Whether the agent has accepted a success response.
+    is_answered: bool,
+}
+
 struct Pair {
     sides: [Side; 2],
     now: Instant,
@@ -74,9 +88,29 @@ struct Pair {
     repeated: u32,
     /// Whether both agents have selected the same pair at one time.
     has_agreed: bool,
-    /// Whether an agent nominates aggressively. A pair with a peer-reflexive candidate then has another priority on each
-    /// side, so the agents can select different pairs (RFC 5245 has this fault).
+    /// Whether all sockets but the first one of each host are relays.
+    has_relays: bool,
+    manner: Manner,
+}
+
+/// How the agents nominate.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    /// Whether an agent nominates aggressively.
     is_aggressive: bool,
+    /// Whether a pair had a reflexive candidate at one time.
+    has_reflexive: bool,
+    /// Whether the checklist of an agent has room for a few pairs only.
+    is_limited: bool,
+}
+
+impl Manner {
+    /// With aggressive nomination each agent selects the nominated pair with the highest priority. A pair with a reflexive
+    /// candidate can have another priority on each side, and a full checklist discards pairs whose nomination the peer has
+    /// accepted. So the agents can select different pairs.
+    const fn may_disagree(self) -> bool {
+        self.is_aggressive && (self.has_reflexive || self.is_limited)
+    }
 }
 
 fn config(shape: u8) -> AgentConfig {
@@ -89,11 +123,26 @@ const fn is_aggressive(shape: u8) -> bool {
     shape & 6 == 6
 }
 
+/// What a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Host,
+    /// A socket of a host behind a NAT.
+    Translated,
+    /// A relay.
+    Relay,
+}
+
 /// The addresses of a socket: of the host, and behind the NAT of the host if there is one.
-fn addresses(side: usize, number: u8, has_nat: bool) -> (SocketAddr, SocketAddr) {
+fn addresses(side: usize, number: u8, kind: Kind) -> (SocketAddr, SocketAddr) {
     let side = side as u8;
+    let relay = SocketAddr::from(([198, 51, 100, 100 * side + number], 7_000));
     let host = SocketAddr::from(([10, 7, side, number], 5_000));
-    (host, if has_nat { SocketAddr::from(([203, 0, 113, 100 * side + number], 6_000)) } else { host })
+    match kind {
+        Kind::Host => (host, host),
+        Kind::Translated => (host, SocketAddr::from(([203, 0, 113, 100 * side + number], 6_000))),
+        Kind::Relay => (relay, relay),
+    }
 }
 
 impl Side {
@@ -110,6 +159,48 @@ impl Side {
         }
         self.signals.push_back(Signal::Description(Box::new(description)));
     }
+
+    /// Remembers a nomination that the agent sends.
+    fn note_check(&mut self, pair: (SocketId, SocketAddr), payload: &[u8]) {
+        let Ok(message) = Message::decode(payload) else { return };
+        if message.class() != Class::Request || !message.has(AttributeType::USE_CANDIDATE) {
+            return;
+        }
+        let number = match message.exempt().attribute(AttributeType::NOMINATION) {
+            Some(Ok(Attribute::Nomination(number))) => Some(number),
+            _ => None,
+        };
+        let known = self.nominating.take().filter(|known| (known.pair, known.number) == (pair, number));
+        let new = Nominating { pair, number, checks: Vec::new(), is_answered: false };
+        let nominating = self.nominating.insert(known.unwrap_or(new));
+        nominating.checks.push(message.transaction_id());
+    }
+
+    /// Remembers whether the agent accepts a success response to its nomination.
+    fn note_response(&mut self, payload: &[u8]) {
+        let (Some(nominating), Some(peer)) = (&mut self.nominating, self.agent.remote_credentials(0)) else { return };
+        let Ok(message) = Message::decode(payload) else { return };
+        let is_success = message.class() == Class::SuccessResponse
+            && message.verify_with(&IntegrityKey::short_term(peer.password()), Integrity::Sha1).is_ok();
+        nominating.is_answered |= is_success && nominating.checks.contains(&message.transaction_id());
+    }
+
+    fn has_reflexive(&self) -> bool {
+        let is_it = |kind| matches!(kind, CandidateKind::ServerReflexive | CandidateKind::PeerReflexive);
+        self.agent.pairs().any(|pair| is_it(pair.path.local_kind) || is_it(pair.path.remote_kind))
+    }
+
+    /// The selected pair, by the numbers of the sockets of this side and of the peer.
+    fn selected(&self) -> Option<(u64, u64)> {
+        let path = self.agent.selected(ONE)?;
+        Some((path.socket.0, number_of(path.remote)))
+    }
+}
+
+/// The number of the socket behind an address.
+fn number_of(address: SocketAddr) -> u64 {
+    let IpAddr::V4(ip) = address.ip() else { panic!("a host has IPv4 addresses") };
+    u64::from(ip.octets()[3] % 100)
 }
 
 impl Pair {
@@ -122,14 +213,26 @@ impl Pair {
             deadline: None,
             sockets: Vec::new(),
             signals: VecDeque::new(),
+            nominating: None,
         };
         let shapes = [reader.byte(), reader.byte()];
         let [left, right] = shapes;
         let sides = [side(1 + 2 * u64::from(roles), left), side(2 + 2 * u64::from(roles), right)];
-        let (now, flights) = (Instant::ORIGIN, VecDeque::new());
-        let is_aggressive = shapes.into_iter().any(is_aggressive);
-        let (is_dead, has_agreed) = (false, false);
-        let mut pair = Self { sides, now, flights, is_dead, restarts: 0, repeated: 0, has_agreed, is_aggressive };
+        let mut pair = Self {
+            sides,
+            now: Instant::ORIGIN,
+            flights: VecDeque::new(),
+            is_dead: false,
+            restarts: 0,
+            repeated: 0,
+            has_agreed: false,
+            has_relays: roles & 128 != 0,
+            manner: Manner {
+                is_aggressive: shapes.into_iter().any(is_aggressive),
+                has_reflexive: false,
+                is_limited: shapes.into_iter().any(|shape| shape & 8 != 0),
+            },
+        };
         // Mostly one controlling and one controlled agent, sometimes two of a kind.
         let controlling = match roles & 7 {
             0 => [true, true],
@@ -150,14 +253,23 @@ impl Pair {
 
     fn open(&mut self, side: usize, number: u8, has_nat: bool) {
         let id = SocketId(u64::from(number));
-        let (host, outside) = addresses(side, number, has_nat);
+        let kind = match (has_nat, self.has_relays && number > 1) {
+            (_, true) => Kind::Relay,
+            (true, false) => Kind::Translated,
+            (false, false) => Kind::Host,
+        };
+        let (host, outside) = addresses(side, number, kind);
         self.sides[side].sockets.retain(|(known, ..)| *known != id);
         self.sides[side].sockets.push((id, host, outside));
         let now = self.now;
         // The local preferences of a host differ (RFC 8445 §5.1.2.1).
-        let candidate = LocalCandidate::host(ONE, id, host).with_preference(u16::MAX - u16::from(number));
+        let candidate = match kind {
+            Kind::Host | Kind::Translated => LocalCandidate::host(ONE, id, host),
+            Kind::Relay => LocalCandidate::relayed(ONE, id, host, host, SERVER),
+        };
+        let candidate = candidate.with_preference(u16::MAX - u16::from(number));
         // Without a server-reflexive candidate, the peer finds the address behind the NAT as a peer-reflexive one.
-        let reflexive = (has_nat && number == 1).then(|| candidate.server_reflexive(outside, SERVER));
+        let reflexive = (kind == Kind::Translated && number == 1).then(|| candidate.server_reflexive(outside, SERVER));
         for candidate in [Some(candidate), reflexive].into_iter().flatten() {
             // A closed agent refuses the candidate.
             let _refused = self.sides[side].call(now, |agent, cx| agent.add_local(cx, candidate));
@@ -179,6 +291,8 @@ impl Pair {
                 Output::Wait(wait) => {
                     self.sides[side].deadline = wait.map(|wait| wait.at);
                     self.has_agreed |= self.agree();
+                    self.manner.has_reflexive |= self.sides[side].has_reflexive();
+                    self.check_law();
                     return;
                 }
                 Output::Transmit(sent) => self.send(side, sent.socket, sent.remote, &sent.payload),
@@ -194,6 +308,7 @@ impl Pair {
     }
 
     fn send(&mut self, side: usize, socket: SocketId, remote: SocketAddr, payload: &[u8]) {
+        self.sides[side].note_check((socket, remote), payload);
         let own = self.sides[side].sockets.iter().find(|(known, ..)| *known == socket);
         let Some((_, _, from)) = own else { panic!("sent on {socket}, which is not open") };
         let to = 1 - side;
@@ -213,7 +328,10 @@ impl Pair {
         let found = self.sides[*to].sockets.iter().find(|(_, _, outside)| outside == destination);
         let Some((socket, host, _)) = found.copied() else { return };
         let (now, datagram) = (self.now, Datagram::new(socket, host, *from, payload));
-        let _verdict: Verdict = self.sides[*to].call(now, |agent, cx| agent.handle(cx, Input::Datagram(datagram)));
+        let verdict = self.sides[*to].call(now, |agent, cx| agent.handle(cx, Input::Datagram(datagram)));
+        if verdict == Verdict::Mine {
+            self.sides[*to].note_response(payload);
+        }
         self.drain(*to);
     }
 
@@ -285,6 +403,32 @@ impl Pair {
         };
         left.zip(right)
             .is_some_and(|(left, right)| is_at(1, right.socket, left.remote) && is_at(0, left.socket, right.remote))
+    }
+
+    /// From the response to the last nomination on, the selected pairs of both agents are the same pair. The check of the
+    /// controlled agent may be pending, or it has failed: then the next request of the controlling agent gets an error.
+    fn check_law(&self) {
+        let is_controlling = [0, 1].map(|side: usize| self.sides[side].agent.role().is_controlling());
+        let [controlling, controlled] = match is_controlling {
+            [true, false] => [&self.sides[0], &self.sides[1]],
+            [false, true] => [&self.sides[1], &self.sides[0]],
+            _ => return,
+        };
+        let is_peer = |one: &Side, other: &Side| one.agent.remote_credentials(0) == other.agent.credentials();
+        let is_answered = controlling.nominating.as_ref().is_some_and(|nominating| nominating.is_answered);
+        if self.manner.is_aggressive
+            || !is_answered
+            || !is_peer(controlling, controlled)
+            || !is_peer(controlled, controlling)
+        {
+            return;
+        }
+        let (Some((own, peer)), Some(other)) = (controlling.selected(), controlled.selected()) else { return };
+        // A host whose NAT changes has several addresses, and so several pairs.
+        let is_it = |path: &Path| (path.socket.0, number_of(path.remote)) == (peer, own);
+        let mut pairs = controlled.agent.pairs().filter(|pair| is_it(&pair.path));
+        let is_agreement = other == (peer, own) || pairs.any(|pair| pair.state != PairState::Succeeded);
+        assert!(is_agreement, "at {} two selected pairs: {:?} and {other:?}", self.now, (peer, own));
     }
 
     /// One step of the network, the time, the signalling or an owner.
@@ -368,6 +512,16 @@ impl Pair {
         [self.sides[0].agent.state(), self.sides[1].agent.state()]
     }
 
+    /// A selected pair is valid and nominated.
+    fn check_selected(&self) {
+        for side in &self.sides {
+            let Some(path) = side.agent.selected(ONE) else { continue };
+            let is_it = |pair: &PairInfo| (pair.path.socket, pair.path.remote) == (path.socket, path.remote);
+            let is_nominated = side.agent.pairs().any(|pair| is_it(&pair) && pair.is_valid && pair.is_nominated);
+            assert!(is_nominated, "the selected pair {path:?} is not valid and nominated");
+        }
+    }
+
     /// The calm network: both agents agree, or both have ended.
     fn check_agreement(&mut self) {
         self.calm(self.now + CALM);
@@ -375,7 +529,8 @@ impl Pair {
         match states {
             [AgentState::Completed, AgentState::Completed] => {
                 let paths = [0, 1].map(|side: usize| self.sides[side].agent.selected(ONE));
-                assert!(self.is_aggressive || self.agree(), "two selected pairs: {paths:?}");
+                self.check_selected();
+                assert!(self.manner.may_disagree() || self.agree(), "two selected pairs: {paths:?}");
             }
             [AgentState::Failed | AgentState::Closed, AgentState::Failed | AgentState::Closed] => {}
             // A restarted agent waits for the description of a closed peer.

@@ -3,7 +3,7 @@
 use super::Agent;
 use super::pairing::Origin;
 use super::session::Stage;
-use super::track::Selected;
+use super::track::{Nominated, Nominations, Selected};
 use crate::candidate::ComponentId;
 use crate::checklist::ChecklistState;
 use crate::config::{Nomination, Policy};
@@ -71,6 +71,7 @@ impl Agent {
     pub(super) fn start_nomination(&mut self, cx: &mut Cx<'_>, id: PairId, why: NominationReason) {
         let Some(pair) = self.set.get(id).copied() else { return };
         let component = ComponentId::new(pair.list, pair.component);
+        let is_regular = self.config.nomination == Nomination::Regular;
         if let Some(path) = self.path_of(id) {
             cx.note(|| AgentNote::Nominating { path, why });
         }
@@ -79,6 +80,9 @@ impl Agent {
         }
         if let Some(track) = self.track_mut(component) {
             track.nominating = Some((id, why));
+            // With aggressive nomination the first checks were nominations.
+            let is_first = track.nominations.own == 0 && is_regular;
+            track.nominations.own = if is_first { Nominations::FIRST } else { (track.nominations.own + 1).max(2) };
         }
         self.set.flag(id, Flags::USE_CANDIDATE, true);
         self.set.trigger(id);
@@ -96,19 +100,31 @@ impl Agent {
         let Some(pair) = self.set.get(id).copied() else { return };
         let component = ComponentId::new(pair.list, pair.component);
         let is_controlling = self.session.role.is_controlling();
-        let is_aggressive = is_controlling && self.config.nomination == Nomination::Aggressive;
+        let Some(track) = self.track(component) else { return };
+        let is_aggressive = if is_controlling {
+            self.config.nomination == Nomination::Aggressive
+        } else {
+            track.nominations.is_aggressive
+        };
         let has_order = is_aggressive || self.config.policy == Policy::Textbook;
-        let current = self.track(component).and_then(|track| track.nominated);
-        let current = current.and_then(|(known, _)| Some((known, self.set.get(known)?.priority)));
+        let current = track.nominated;
+        let current = current.and_then(|known| Some((known, self.set.get(known.pair)?.priority)));
         self.set.flag(id, Flags::NOMINATED, true);
         let Some(track) = self.track_mut(component) else { return };
         track.nominating = None;
         track.wait_until = None;
-        // With several nominations the highest priority is used (§8.1.1).
-        if current.is_some_and(|(known, priority)| known == id || has_order && priority > pair.priority) {
-            return;
+        let number = if is_controlling { track.nominations.own } else { track.nominations.of_peer };
+        if let Some((known, priority)) = current {
+            if known.pair == id {
+                track.nominated = Some(Nominated { number, ..known });
+                return;
+            }
+            // Of several nominations without an order the one with the highest priority is used (§8.1.1).
+            if has_order && known.number == number && priority > pair.priority {
+                return;
+            }
         }
-        track.nominated = Some((id, why));
+        track.nominated = Some(Nominated { pair: id, why, number });
         track.first_valid.get_or_insert(cx.now());
         self.remove_others(component, id);
         if self.track(component).is_some_and(|track| track.selected.is_some()) {
@@ -121,14 +137,19 @@ impl Agent {
         if self.seeks_better(component) {
             return;
         }
-        // With aggressive nomination a better pair can still be nominated: its check goes on (RFC 5245 §8.1.2).
+        // With aggressive nomination a better pair can still be nominated: its check goes on (RFC 5245 §8.1.2). The peer may
+        // have accepted a check of a pair that waits for another check.
         let is_aggressive = self.config.nomination == Nomination::Aggressive;
         let least = if is_aggressive { self.set.get(nominated).map_or(0, |pair| pair.priority) } else { u64::MAX };
         let others: Vec<(PairId, Pair)> =
             self.pairs_of(component).filter(|(id, _)| *id != nominated).map(|(id, pair)| (id, *pair)).collect();
         for (id, pair) in others {
+            let is_checked = pair.flags.has(Flags::TRIGGERED)
+                || self.set.record(id).is_some_and(|record| record.first_check.is_some());
             match pair.state {
-                PairState::InProgress if pair.priority > least => {}
+                PairState::Waiting | PairState::InProgress if is_checked && pair.priority > least => {}
+                // The agent has accepted the nomination of this pair too. Its check decides (§7.3.1.5, §8.1.1).
+                PairState::Waiting | PairState::InProgress if pair.flags.has(Flags::NOMINATE_ON_SUCCESS) => {}
                 PairState::Frozen | PairState::Waiting => {
                     self.checks.forget(id);
                     self.set.remove(id);
@@ -163,7 +184,8 @@ impl Agent {
 
     /// Selects the nominated pair of a component.
     fn select(&mut self, cx: &mut Cx<'_>, component: ComponentId) {
-        let Some((pair, why)) = self.track(component).and_then(|track| track.nominated) else { return };
+        let nominated = self.track(component).and_then(|track| track.nominated);
+        let Some(Nominated { pair, why, .. }) = nominated else { return };
         let Some(path) = self.path_of(pair) else { return };
         let next_best = self
             .pairs_of(component)
@@ -219,8 +241,8 @@ impl Agent {
             record.failure = Some(PairFailure::Nomination);
         }
         let Some(track) = self.track(component) else { return };
-        let is_nominated = track.nominated.is_some_and(|(nominated, _)| nominated == id);
-        let has_nominated = track.nominated.is_some();
+        let is_nominated = track.nominated.is_some_and(|nominated| nominated.pair == id);
+        let nominated = track.nominated;
         if is_nominated {
             let lost = match why {
                 PairFailure::LocalRemoved => SessionFailure::LocalRemoved(component),
@@ -237,7 +259,12 @@ impl Agent {
                 }
             };
             self.lose_path(cx, component, lost);
-        } else if !has_nominated && (was_nominating || cannot_follow) {
+        } else if let Some(nominated) = nominated {
+            // The peer may follow the nomination that failed, if only its response was lost.
+            if was_nominating {
+                self.start_nomination(cx, nominated.pair, nominated.why);
+            }
+        } else if was_nominating || cannot_follow {
             self.nomination_failed(cx, component, id, why);
         }
         self.refill(cx);

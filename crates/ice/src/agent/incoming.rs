@@ -5,14 +5,15 @@
 
 use super::Agent;
 use super::pairing::{Origin, is_usable};
+use super::track::Nominations;
 use crate::candidate::{CandidateKind, ComponentId, Transport};
 use crate::checklist::ChecklistState;
-use crate::config::Policy;
+use crate::config::{Nomination, Policy};
 use crate::judge::{Check, Judgement, judge};
 use crate::local::LocalId;
 use crate::message;
 use crate::note::{AgentDropped, AgentNote};
-use crate::pair::{Flags, PairId, PairState};
+use crate::pair::{Flags, Pair, PairId, PairState};
 use crate::reason::{NominationReason, PairFailure};
 use crate::remote::RemoteId;
 use crate::role::RoleDecision;
@@ -28,7 +29,8 @@ pub(super) struct Early {
     pub(super) socket: SocketId,
     remote: SocketAddr,
     priority: u32,
-    use_candidate: bool,
+    /// The number of the nomination in the check.
+    nomination: Option<u32>,
     id: TransactionId,
     /// The username fragment of the peer in the check.
     ufrag: Box<str>,
@@ -41,7 +43,8 @@ struct Arrived {
     remote: SocketAddr,
     component: ComponentId,
     priority: u32,
-    use_candidate: bool,
+    /// The number of the nomination, if the agent accepts one.
+    nomination: Option<u32>,
     id: TransactionId,
 }
 
@@ -107,8 +110,9 @@ impl Agent {
         if check.use_candidate && !self.follows(local, remote, component, check) {
             return self.refuse(cx, datagram, request, ErrorCode::BAD_REQUEST, Some(key));
         }
-        let use_candidate = check.use_candidate && !self.session.role.is_controlling();
-        let arrived = Arrived { local, remote, component, priority: check.priority, use_candidate, id };
+        let is_nomination = check.use_candidate && !self.session.role.is_controlling();
+        let nomination = is_nomination.then(|| check.nomination.unwrap_or(Nominations::FIRST));
+        let arrived = Arrived { local, remote, component, priority: check.priority, nomination, id };
         let side = self.session.remote(component.stream);
         let is_current = side.is_some_and(|side| side.keys.credentials.ufrag() == check.remote_ufrag);
         // Without room the agent cannot follow a nomination, so the peer must not get a success response.
@@ -150,20 +154,20 @@ impl Agent {
 
     fn keep_early(&mut self, cx: &mut Cx<'_>, socket: SocketId, arrived: Arrived, ufrag: &str) {
         let from = arrived.remote;
-        let Arrived { remote, priority, use_candidate, id, .. } = arrived;
+        let Arrived { remote, priority, nomination, id, .. } = arrived;
         if let Some(known) = self
             .early
             .iter_mut()
             .find(|early| early.socket == socket && early.remote == remote && *early.ufrag == *ufrag)
         {
-            known.use_candidate |= use_candidate;
+            known.nomination = known.nomination.max(nomination);
             return;
         }
         if self.early.len() >= Self::EARLY {
             return cx.note(|| AgentNote::Dropped { from, why: AgentDropped::EarlyFull });
         }
         cx.note(|| AgentNote::Early { from });
-        self.early.push(Early { socket, remote, priority, use_candidate, id, ufrag: ufrag.into() });
+        self.early.push(Early { socket, remote, priority, nomination, id, ufrag: ufrag.into() });
     }
 
     /// Whether a check has arrived from a peer with this username fragment, whose description is not known.
@@ -177,7 +181,8 @@ impl Agent {
         else {
             return;
         };
-        let early: Vec<Early> = core::mem::take(&mut self.early);
+        let mut early: Vec<Early> = core::mem::take(&mut self.early);
+        early.sort_by_key(|early| early.nomination);
         for early in early {
             let base = self.locals.base_of(early.socket).map(|(id, local)| (id, local.candidate.component));
             let Some((local, component)) = base else { continue };
@@ -185,8 +190,8 @@ impl Agent {
                 self.early.push(early);
                 continue;
             }
-            let Early { remote, priority, use_candidate, id, .. } = early;
-            self.process_check(cx, Arrived { local, remote, component, priority, use_candidate, id });
+            let Early { remote, priority, nomination, id, .. } = early;
+            self.process_check(cx, Arrived { local, remote, component, priority, nomination, id });
         }
     }
 
@@ -200,19 +205,30 @@ impl Agent {
         if self.is_concluded(component) {
             if let Some(id) = self.set.find(local, remote_id) {
                 self.count_received(id);
+                self.nominate_again(cx, id, component);
             }
-            if arrived.use_candidate
+            if let Some(number) = arrived.nomination
                 && let Some(id) = self.pair(cx, local, remote_id, Origin::Check)
             {
-                self.peer_nominates(cx, id, arrived);
+                self.peer_nominates(cx, id, arrived, number);
             }
             return;
         }
         let Some(id) = self.pair(cx, local, remote_id, Origin::Check) else { return };
         self.count_received(id);
-        if arrived.use_candidate {
-            self.peer_nominates(cx, id, arrived);
-        } else {
+        match arrived.nomination {
+            Some(number) => self.peer_nominates(cx, id, arrived, number),
+            None => self.trigger(cx, id),
+        }
+    }
+
+    /// Repeats the failed nomination of a pair that the peer may have selected, because its priority is higher than that of
+    /// the nominated pair. Only aggressive nomination has such pairs (§8.1.1).
+    fn nominate_again(&mut self, cx: &Cx<'_>, id: PairId, component: ComponentId) {
+        let is_aggressive = self.config.nomination == Nomination::Aggressive && self.session.role.is_controlling();
+        let nominated = self.track(component).and_then(|track| self.set.get(track.nominated?.pair));
+        let is_lower = |pair: &Pair| nominated.is_some_and(|nominated| nominated.priority < pair.priority);
+        if is_aggressive && self.set.get(id).is_some_and(|pair| pair.state == PairState::Failed && is_lower(pair)) {
             self.trigger(cx, id);
         }
     }
@@ -220,7 +236,7 @@ impl Agent {
     /// Whether there is room for the candidate of a check, and for the pair of a nomination. Learns the candidate.
     fn has_room(&mut self, cx: &mut Cx<'_>, arrived: Arrived) -> bool {
         let Some(remote) = self.learn_remote(cx, arrived) else { return false };
-        let needs_pair = arrived.use_candidate && !self.config.is_lite;
+        let needs_pair = arrived.nomination.is_some() && !self.config.is_lite;
         !needs_pair || self.pair(cx, arrived.local, remote, Origin::Check).is_some()
     }
 
@@ -294,8 +310,17 @@ impl Agent {
     }
 
     /// The controlled agent's side of a nomination (§7.3.1.5).
-    fn peer_nominates(&mut self, cx: &mut Cx<'_>, id: PairId, arrived: Arrived) {
-        let is_duplicate = self.track_mut(arrived.component).is_none_or(|track| track.is_duplicate(arrived.id));
+    fn peer_nominates(&mut self, cx: &mut Cx<'_>, id: PairId, arrived: Arrived, number: u32) {
+        let Some(track) = self.track_mut(arrived.component) else { return };
+        let is_duplicate = track.nominations.is_duplicate(arrived.id);
+        let is_first = track.nominations.of_peer == 0;
+        if is_first
+            && self.set.record(id).is_some_and(|record| record.counters.requests_received <= 1)
+            && let Some(track) = self.track_mut(arrived.component)
+        {
+            track.nominations.is_aggressive = true;
+        }
+        self.newest_nomination(arrived.component, number);
         let Some(pair) = self.set.get(id).copied() else { return };
         if pair.state == PairState::Succeeded && pair.flags.has(Flags::VALID) {
             if !is_duplicate {
@@ -304,6 +329,17 @@ impl Agent {
         } else {
             self.trigger(cx, id);
             self.set.flag(id, Flags::NOMINATE_ON_SUCCESS, true);
+        }
+    }
+
+    /// Remembers the number of a nomination that the agent follows. An earlier nomination has no effect any more, although
+    /// the own check of its pair may still succeed.
+    fn newest_nomination(&mut self, component: ComponentId, number: u32) {
+        let Some(track) = self.track_mut(component).filter(|track| track.nominations.of_peer < number) else { return };
+        track.nominations.of_peer = number;
+        let all: Vec<PairId> = self.pairs_of(component).map(|(id, _)| id).collect();
+        for id in all {
+            self.set.flag(id, Flags::NOMINATE_ON_SUCCESS, false);
         }
     }
 
@@ -317,14 +353,20 @@ impl Agent {
             return false;
         }
         let Some(track) = self.track(component) else { return false };
-        let Some((nominated, _)) = track.nominated else { return true };
-        let Some(pair) = self.set.get(nominated) else { return true };
+        let number = check.nomination.unwrap_or(Nominations::FIRST);
+        // The network has reordered the nominations of the peer. An error response to the earlier one has no effect.
+        if number < track.nominations.of_peer {
+            return false;
+        }
+        let Some(nominated) = track.nominated else { return true };
+        let Some(pair) = self.set.get(nominated.pair) else { return true };
         let remote_id = self.remotes.find(component, remote, self.peer_transport(local));
         if remote_id == Some(pair.remote) && pair.local == local {
             return true;
         }
-        // A renewed nomination is followed by the policy of browsers. By RFC 8445 §8.1.1 the highest priority wins.
-        if check.nomination.is_some() || self.config.policy == Policy::Browserlike {
+        // A newer nomination is followed. Without numbers the last one is followed by the policy of browsers. By RFC 8445
+        // §8.1.1 the highest priority wins.
+        if number > nominated.number || self.config.policy == Policy::Browserlike {
             return true;
         }
         let remote_priority =
@@ -345,9 +387,8 @@ impl Agent {
 
     /// A lite agent has no checks: the nominated pair is valid at once (§7.3.2).
     fn lite_check(&mut self, cx: &mut Cx<'_>, arrived: Arrived, remote: RemoteId) {
-        if !arrived.use_candidate {
-            return;
-        }
+        let Some(number) = arrived.nomination else { return };
+        self.newest_nomination(arrived.component, number);
         self.lite_pair(cx, arrived.local, remote, NominationReason::Peer);
     }
 }

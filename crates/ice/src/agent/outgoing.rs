@@ -5,6 +5,7 @@
 
 use super::Agent;
 use super::conclude::KEEPALIVE;
+use crate::candidate::ComponentId;
 use crate::checks::{Check, Checks, Due, Repeat};
 use crate::config::{Nomination, Policy};
 use crate::event::Path;
@@ -59,6 +60,9 @@ impl Agent {
         let mut check = Check::new(transaction, id, role, cx.now(), repeat, self.rto());
         check.use_candidate = role.is_controlling()
             && (pair.flags.has(Flags::USE_CANDIDATE) || self.config.nomination == Nomination::Aggressive);
+        let component = ComponentId::new(pair.list, pair.component);
+        check.nomination = self.track(component).and_then(|track| track.nominations.attribute());
+        check.nomination = check.nomination.filter(|_| check.use_candidate);
         self.checks.add(check);
         if let Some(record) = self.set.record_mut(id) {
             record.counters.requests_sent += 1;

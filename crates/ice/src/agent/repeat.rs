@@ -17,7 +17,9 @@ impl Agent {
     pub(super) fn seeks_better(&self, component: ComponentId) -> bool {
         let nominated = self.track(component).and_then(|track| track.nominated);
         self.config.policy == Policy::Browserlike
-            && nominated.and_then(|(id, _)| self.set.get(id)).is_some_and(|pair| pair.flags.has(Flags::RELAYED))
+            && nominated
+                .and_then(|nominated| self.set.get(nominated.pair))
+                .is_some_and(|pair| pair.flags.has(Flags::RELAYED))
     }
 
     /// The pair whose check is repeated now: the one of the best pending pairs that waits longest.

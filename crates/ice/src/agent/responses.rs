@@ -4,7 +4,7 @@
 //! to the socket of the request. A response without valid integrity changes nothing.
 
 use super::Agent;
-use crate::candidate::{CandidateKind, LocalCandidate};
+use crate::candidate::{CandidateKind, ComponentId, LocalCandidate};
 use crate::checks::Check;
 use crate::consent::Consent;
 use crate::local::LocalId;
@@ -90,8 +90,9 @@ impl Agent {
         let id = check.pair;
         let mapped_id = self.mapped_candidate(cx, id, mapped);
         let valid = self.valid_pair(id, mapped_id);
-        // The nominating check of the pair stays queued or pending when an earlier check of the pair succeeds.
-        if check.use_candidate || !self.is_nominating(id) {
+        // The nominating check of the pair stays queued or pending when an earlier check of the pair succeeds, also one of an
+        // earlier nomination.
+        if self.is_newest_nomination(&check) || !self.is_nominating(id) {
             self.set.set_state(id, PairState::Succeeded);
             self.checks.cancel(id);
         }
@@ -123,6 +124,13 @@ impl Agent {
     /// Whether the nominating check of a pair is queued or pending.
     fn is_nominating(&self, id: PairId) -> bool {
         self.tracks.iter().filter_map(|track| track.nominating).any(|(nominating, _)| nominating == id)
+    }
+
+    /// Whether a check belongs to the last nomination of its component.
+    fn is_newest_nomination(&self, check: &Check) -> bool {
+        let pair = self.set.get(check.pair);
+        let track = pair.and_then(|pair| self.track(ComponentId::new(pair.list, pair.component)));
+        check.use_candidate && track.is_some_and(|track| check.nomination == track.nominations.attribute())
     }
 
     /// The local candidate with the mapped address; a new peer-reflexive one if there is none (§7.2.5.3.1).
@@ -158,6 +166,10 @@ impl Agent {
         let Some(pair) = self.set.get(check.pair).copied() else { return };
         let is_controlling = self.session.role.is_controlling();
         if is_controlling && check.use_candidate {
+            // The peer may follow a newer nomination already.
+            if !self.is_newest_nomination(&check) {
+                return;
+            }
             self.set.flag(check.pair, Flags::USE_CANDIDATE, false);
             let pending = self.tracks.iter().filter_map(|track| track.nominating).find(|(id, _)| *id == check.pair);
             let why = pending.map_or(NominationReason::Direct, |(_, why)| why);

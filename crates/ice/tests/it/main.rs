@@ -13,6 +13,7 @@ mod ends;
 mod gather;
 mod lab;
 mod laws;
+mod nominations;
 mod properties;
 mod restarts;
 mod shim;
