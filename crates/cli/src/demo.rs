@@ -34,7 +34,8 @@ pub(crate) struct DemoArgs {
     /// home: a router that keeps one public port per socket and accepts responses only from the contacted address and
     /// port. cgnat: the same behind the NAT of a carrier. symmetric: another public port for each destination.
     /// full-cone: one public port, and any host may send. restricted: one public port, and any port of a contacted
-    /// address may send. firewall: no translation. open: no NAT and no firewall. blocked: no UDP.
+    /// address may send. firewall: no translation. open: no NAT and no firewall. blocked: no UDP, so the
+    /// TURN server is reached over TCP.
     #[arg(long, value_name = "NAME", default_value = "home", value_parser = preset)]
     left: Preset,
     /// The network of the right peer
@@ -109,6 +110,7 @@ fn help() -> String {
 Examples:
   portolan demo --left symmetric --right home
   portolan demo --left symmetric --right symmetric --no-relay
+  portolan demo --left blocked
   portolan demo --loss 10 --seed 7 --explain=packets",
         exit::help("demo")
     )

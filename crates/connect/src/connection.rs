@@ -468,6 +468,7 @@ impl Connection {
         for slot in &mut self.relays {
             slot.relay.wake(cx);
         }
+        self.wake_streams(cx);
         self.gatherer.wake(cx);
         self.share_pacer();
         self.agent.wake(cx);
@@ -544,7 +545,8 @@ impl Machine for Connection {
         }
         let relays = self.relays.iter_mut().map(|slot| slot.relay.wait()).fold(None, Deadline::earliest);
         let others = Deadline::earliest(self.gatherer.wait(), self.agent.wait());
-        Output::Wait(Deadline::earliest(relays, others))
+        let streams = self.tcp.as_ref().and_then(Tcp::deadline);
+        Output::Wait(Deadline::earliest(streams, Deadline::earliest(relays, others)))
     }
 }
 

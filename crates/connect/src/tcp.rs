@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_ice::{CandidateKind, LocalCandidate, Transport};
 use portolan_machine::{
-    Cx, Datagram, Instant, Open, Protocol, SocketEvent, SocketId, SocketOrder, Transmit, Verdict, WhenFull,
+    Cx, Datagram, Deadline, Instant, Open, Protocol, SocketEvent, SocketId, SocketOrder, Transmit, Verdict, WhenFull,
 };
 use portolan_sdp::candidate::TcpType;
 
@@ -20,6 +20,10 @@ use portolan_sdp::candidate::TcpType;
 pub(crate) struct Tcp {
     sockets: Vec<TcpSocket>,
     streams: Vec<TcpStream>,
+    /// Accepted streams above the limit, which are closed when the queue of outputs has room.
+    excess: Vec<SocketId>,
+    /// The time of the next attempt to close them.
+    close_retry: Option<Deadline>,
 }
 
 /// A virtual socket. The id of a passive one is that of its listener.
@@ -89,6 +93,8 @@ impl Tcp {
     const HELD: usize = 8;
     /// The least time between two attempts to open a stream to a peer.
     const PAUSE: Duration = Duration::from_secs(1);
+    /// The time until the next attempt to close streams when the queue of outputs is full.
+    const CLOSE_RETRY: Duration = Duration::from_millis(100);
 
     /// Adds the TCP candidates of a host candidate of UDP: an active one at once, and a passive one after its listener is
     /// open.
@@ -128,6 +134,8 @@ impl Tcp {
     /// Closes everything.
     pub(crate) fn close(&mut self) -> Vec<TcpAction> {
         let mut actions: Vec<TcpAction> = self.streams.drain(..).filter_map(|stream| stream.close()).collect();
+        actions.extend(self.excess.drain(..).map(|id| TcpAction::Order(SocketOrder::Close(id))));
+        self.close_retry = None;
         let listeners = self.sockets.drain(..).filter(|socket| socket.kind == TcpType::Passive);
         actions.extend(listeners.map(|socket| TcpAction::Order(SocketOrder::Close(socket.id))));
         actions
@@ -137,6 +145,21 @@ impl Tcp {
     pub(crate) fn keep(&mut self, is_used: impl Fn(SocketId, SocketAddr) -> bool) -> Vec<TcpAction> {
         let unused = self.streams.extract_if(.., |stream| !is_used(stream.socket, stream.remote));
         unused.filter_map(|stream| stream.close()).collect()
+    }
+
+    /// Closes accepted streams above the limit, as many as the queue of outputs has room for. A peer causes them, so they
+    /// must not fill the queue. The others are closed later, otherwise they would stay open without end.
+    pub(crate) fn close_excess(&mut self, now: Instant, room: usize) -> Vec<TcpAction> {
+        let closed = self.excess.drain(..room.min(self.excess.len()));
+        let actions = closed.map(|id| TcpAction::Order(SocketOrder::Close(id))).collect();
+        let retry = Deadline::new(now + Self::CLOSE_RETRY, "streams to close");
+        self.close_retry = (!self.excess.is_empty()).then_some(retry);
+        actions
+    }
+
+    /// The time of the next call of [`close_excess`](Self::close_excess).
+    pub(crate) const fn deadline(&self) -> Option<Deadline> {
+        self.close_retry
     }
 
     /// Whether each listener is open or was refused.
@@ -151,7 +174,7 @@ impl Tcp {
 
     /// Whether this is a stream.
     pub(crate) fn has_stream(&self, id: SocketId) -> bool {
-        self.streams.iter().any(|stream| stream.id == id)
+        self.streams.iter().any(|stream| stream.id == id) || self.excess.contains(&id)
     }
 
     /// Sends a packet from a virtual socket. An active socket opens the stream of the peer first.
@@ -190,6 +213,12 @@ impl Tcp {
         if let Some(at) = self.streams.iter().position(|stream| stream.id == id) {
             return (Verdict::Mine, self.stream_event(cx, at, event));
         }
+        if let Some(at) = self.excess.iter().position(|known| *known == id) {
+            if matches!(event, SocketEvent::Closed(_)) {
+                self.excess.remove(at);
+            }
+            return (Verdict::Mine, Vec::new());
+        }
         let is_listener = |socket: &TcpSocket| socket.id == id && socket.kind == TcpType::Passive;
         let Some(at) = self.sockets.iter().position(is_listener) else { return (Verdict::NotMine, Vec::new()) };
         let actions = match event {
@@ -198,10 +227,17 @@ impl Tcp {
                 let candidate = LocalCandidate::tcp_passive(socket.host.component, id, local);
                 Vec::from([TcpAction::AddLocal(candidate.with_preference(socket.host.preference))])
             }),
-            SocketEvent::Accepted { socket, local, remote } => Some(self.accept(id, socket, local, remote)),
+            SocketEvent::Accepted { socket, local, remote } => {
+                self.accept(id, socket, local, remote);
+                None
+            }
             SocketEvent::Refused(_) | SocketEvent::Closed(_) => {
                 let socket = self.sockets.remove(at);
-                socket.is_open.then(|| Vec::from([TcpAction::RemoveLocal(id)]))
+                // The agent loses the candidate, so no pair uses the accepted streams.
+                let streams = self.streams.extract_if(.., |stream| stream.socket == id);
+                let mut actions: Vec<TcpAction> = streams.filter_map(|stream| stream.close()).collect();
+                actions.extend(socket.is_open.then_some(TcpAction::RemoveLocal(id)));
+                Some(actions)
             }
             SocketEvent::Unreachable { .. } | SocketEvent::Full | SocketEvent::Writable => None,
         };
@@ -239,26 +275,23 @@ impl Tcp {
     }
 
     /// Keeps an accepted stream. At the limit it replaces the oldest stream without a packet.
-    fn accept(&mut self, socket: SocketId, id: SocketId, local: SocketAddr, remote: SocketAddr) -> Vec<TcpAction> {
-        let mut actions = Vec::new();
+    fn accept(&mut self, socket: SocketId, id: SocketId, local: SocketAddr, remote: SocketAddr) {
         // A passive socket opens no streams again, so its ended ones are forgotten.
         self.streams.retain(|stream| !(stream.socket == socket && matches!(stream.state, StreamState::Ended(_))));
         if self.of_kind(TcpType::Passive).count() >= Self::STREAMS {
             let oldest = self.of_kind(TcpType::Passive).find(|(_, stream)| !stream.frames.has_stun());
-            let Some(at) = oldest.map(|(at, _)| at) else {
-                return Vec::from([TcpAction::Order(SocketOrder::Close(id))]);
-            };
-            actions.extend(self.streams.remove(at).close());
+            let Some(at) = oldest.map(|(at, _)| at) else { return self.excess.push(id) };
+            self.excess.push(self.streams.remove(at).id);
         }
         let (state, frames) = (StreamState::Open, Frames::default());
         self.streams.push(TcpStream { id, socket, local, remote, state, frames });
-        actions
     }
 
-    /// Reads bytes of a stream, up to the end of one packet.
+    /// Reads bytes of a stream, up to the end of one packet. The bytes of a stream that is closed are dropped.
     pub(crate) fn read(&mut self, cx: &Cx<'_>, chunk: &Datagram<'_>) -> Arrival {
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == chunk.socket) else {
-            return Arrival::default();
+        let is_open = |stream: &&mut TcpStream| stream.id == chunk.socket && matches!(stream.state, StreamState::Open);
+        let Some(stream) = self.streams.iter_mut().find(is_open) else {
+            return Arrival { taken: chunk.payload.len(), ..Arrival::default() };
         };
         match stream.frames.read(chunk.payload) {
             Ok((taken, packet)) => {

@@ -105,5 +105,7 @@ pub use gateway::{Barrier, Gateway};
 pub use link::{Link, Wire, WireStats};
 pub use net::{EventRecord, HostId, Ledger, Net, SegmentId, ServerId, Stop, StreamBacklog, StreamStats};
 pub use server::{Fault, Server};
-pub use story::{EntryKind, NoteRecord, PacketFate, PacketRecord, Story, StoryEntry, StrandedReason};
+pub use story::{
+    EntryKind, NoteRecord, PacketFate, PacketRecord, Story, StoryEntry, StrandedReason, StreamFate, StreamRecord,
+};
 pub use topology::{Lab, Preset, Topology};

@@ -21,7 +21,9 @@
 
 mod entry;
 
-pub use entry::{EntryKind, NoteRecord, PacketFate, PacketRecord, StoryEntry, StrandedReason};
+pub use entry::{
+    EntryKind, NoteRecord, PacketFate, PacketRecord, StoryEntry, StrandedReason, StreamFate, StreamRecord,
+};
 
 use crate::packet::Packet;
 use alloc::string::{String, ToString};

@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: the round trip between the peers is that of the plan, and so is the round trip of each peer to the
 //! server. A relayed datagram takes both ways, so its round trip is twice as long. Loss is on the link of each peer. The
-//! network has IPv4 only.
+//! network has IPv4 only. A peer without UDP reaches the TURN server over TCP.
 
 use super::DemoError;
 use super::session::{Plan, Side};
@@ -10,7 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 use portolan_connect::{ConnectConfig, Connection};
 use portolan_ice::gather::Interface;
 use portolan_ice::{AgentConfig, ComponentId, GatherConfig};
-use portolan_machine::Either;
+use portolan_machine::{Either, Protocol};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Barrier, Gateway, HostId, Link, Net, Topology};
 use portolan_stun_agent::{Authenticator, Credential, Users};
@@ -60,6 +60,7 @@ fn server() -> Result<Server, DemoError> {
     users.add(USER, PASSWORD).map_err(|_| DemoError::Setup)?;
     let credentials = Authenticator::long_term(REALM, &[7; 32], users).map_err(|_| DemoError::Setup)?;
     let config = ServerConfig::new(credentials).listen_udp(SERVER).relay(SERVER.ip());
+    let config = config.listen(Protocol::TcpListen, SERVER);
     Server::new(&config).map_err(|_| DemoError::Setup)
 }
 
@@ -84,7 +85,8 @@ fn place(net: &mut Net<Node>, plan: &Plan, side: Side) -> Result<(HostId, Interf
     let agent = AgentConfig::new().policy(plan.policy);
     let mut config = ConnectConfig::new().agent(agent).gather(GatherConfig::new().server(SERVER));
     if plan.has_relay {
-        config = config.turn(ClientConfig::new(SERVER, Credential::long_term(USER, PASSWORD)));
+        let client = ClientConfig::new(SERVER, Credential::long_term(USER, PASSWORD));
+        config = config.turn(if is_blocked(plan, side) { client.protocol(Protocol::Tcp) } else { client });
     }
     let machine = Either::First(Connection::new(config)?);
     let host = net.add_host(outside, side.name(), &[address], &link, machine);
@@ -95,6 +97,11 @@ fn place(net: &mut Net<Node>, plan: &Plan, side: Side) -> Result<(HostId, Interf
 pub(super) fn topology(plan: &Plan, side: Side) -> Topology {
     // The link has a quarter of the round trip in each direction, as the link of the other peer and that of the server.
     Topology::preset(*side.of(&plan.presets)).rtt(plan.rtt / 2).loss(plan.loss)
+}
+
+/// Whether the network of a peer lets no UDP through.
+pub(super) fn is_blocked(plan: &Plan, side: Side) -> bool {
+    topology(plan, side).truth(true).is_some_and(|truth| truth.blocked)
 }
 
 /// Returns the name of a gateway in the story: `left-NAT`.

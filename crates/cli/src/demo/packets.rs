@@ -1,11 +1,11 @@
 //! Each packet of a session, for `--explain=packets`.
 //!
 //! Rules of this file: each datagram has a line where it is sent and a line where it ends. So the numbers of the last lines
-//! are those of the simulator's ledger.
+//! are those of the simulator's ledger. The bytes of a stream have a line where they are written, and where they are read.
 
 use super::session::Session;
 use core::fmt::{self, Write};
-use portolan_sim::{EntryKind, PacketFate, PacketRecord};
+use portolan_sim::{EntryKind, PacketFate, PacketRecord, StreamFate};
 
 /// Returns the list.
 pub(super) fn page(session: &Session) -> String {
@@ -34,7 +34,7 @@ impl Counts {
 
 fn write(out: &mut String, session: &Session) -> fmt::Result {
     writeln!(out, "Each datagram of the simulated session: where it is sent, and where it ends.")?;
-    let mut counts = Counts::default();
+    let (mut counts, mut written, mut read) = (Counts::default(), 0, 0);
     for entry in &session.entries {
         let (at, actor) = (entry.at, &entry.actor);
         #[expect(clippy::wildcard_enum_match_arm, reason = "notes are not packets")]
@@ -42,6 +42,14 @@ fn write(out: &mut String, session: &Session) -> fmt::Result {
             EntryKind::Packet(packet) => {
                 counts.add(&packet.fate);
                 writeln!(out, "{at} {actor:<17} {}", Line(packet))?;
+            }
+            EntryKind::Stream(bytes) if bytes.fate == StreamFate::Written => {
+                written += bytes.bytes.len();
+                writeln!(out, "{at} {actor:<17} writes    {bytes}")?;
+            }
+            EntryKind::Stream(bytes) => {
+                read += bytes.bytes.len();
+                writeln!(out, "{at} {actor:<17} reads     {bytes}")?;
             }
             EntryKind::Mapping { internal, external } if internal != external => {
                 writeln!(out, "{at} {actor:<17} maps      {internal} to {external}")?;
@@ -51,7 +59,11 @@ fn write(out: &mut String, session: &Session) -> fmt::Result {
     }
     let Counts { sent, doubled, delivered, lost, dropped, stranded } = counts;
     write!(out, "Sum: {sent} sent, {delivered} received, {dropped} dropped, {stranded} without a route or socket, ")?;
-    writeln!(out, "{lost} lost, {doubled} doubled, {} in transit at the end.", counts.in_transit())
+    writeln!(out, "{lost} lost, {doubled} doubled, {} in transit at the end.", counts.in_transit())?;
+    if written > 0 {
+        writeln!(out, "Streams of TCP: {written} bytes written, {read} read.")?;
+    }
+    Ok(())
 }
 
 impl Counts {

@@ -13,15 +13,20 @@ pub(super) fn of(session: &Session) -> String {
     let (Some(left), Some(right)) = (left, right) else { return "A peer has no network.".to_owned() };
     match session.verdict() {
         Verdict::Direct => direct(&left, &right),
-        Verdict::Relayed => {
-            format!("{}; the TURN server is reachable from both.", not_direct(session, &left, &right))
-        }
+        Verdict::Relayed => match (left.blocked, right.blocked) {
+            (true, true) => "UDP is blocked on both sides: the relay is reached over TCP.".to_owned(),
+            (true, false) => "UDP is blocked on the left: the relay is reached over TCP.".to_owned(),
+            (false, true) => "UDP is blocked on the right: the relay is reached over TCP.".to_owned(),
+            (false, false) => {
+                format!("{}; the TURN server is reachable from both.", not_direct(session, &left, &right))
+            }
+        },
         Verdict::NotConnected => {
             let why = not_direct(session, &left, &right);
-            match (left.blocked || right.blocked, session.plan.has_relay) {
-                (true, true) => format!("{why}, so it cannot reach the TURN server over UDP either."),
-                (_, false) => format!("{why}, and there is no relay."),
-                (false, true) => format!("{why}, and no relayed pair succeeded in time."),
+            if session.plan.has_relay {
+                format!("{why}, and no relayed pair succeeded in time.")
+            } else {
+                format!("{why}, and there is no relay.")
             }
         }
     }

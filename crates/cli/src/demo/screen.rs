@@ -164,8 +164,15 @@ fn candidates(out: &mut String, session: &Session) -> fmt::Result {
         for (place, found) in peer.found.iter().enumerate() {
             let name = if place == 0 { side.name() } else { "" };
             let (kind, address) = (kind_name(found.kind), found.address.to_string());
-            let how = if explained.contains(&found.kind) { "" } else { meaning(found.kind) };
-            explained.push(found.kind);
+            let over_tcp = found.kind == CandidateKind::Relayed && network::is_blocked(&session.plan, side);
+            let how = if over_tcp {
+                "an address of the TURN server, reached over TCP"
+            } else if explained.contains(&found.kind) {
+                ""
+            } else {
+                explained.push(found.kind);
+                meaning(found.kind)
+            };
             let text = format!("  {name:<6}{} {kind:<17}{address:<17} {how}", found.at);
             writeln!(out, "{}", text.trim_end())?;
         }

@@ -42,14 +42,14 @@ fn the_verdict_of_each_pair_of_presets() {
     assert_eq!(
         table(""),
         "\
-open       D D D D D D D -
-home       D D D R D D D -
-cgnat      D D D R D D D -
-symmetric  D R R R D D R -
-full-cone  D D D D D D D -
-restricted D D D R D D D -
-firewall   D D D R D D D -
-blocked    - - - - - - - -
+open       D D D D D D D R
+home       D D D R D D D R
+cgnat      D D D R D D D R
+symmetric  D R R R D D R R
+full-cone  D D D D D D D R
+restricted D D D R D D D R
+firewall   D D D R D D D R
+blocked    R R R R R R R R
 "
     );
     assert_eq!(
@@ -100,9 +100,12 @@ fn the_listing_has_each_packet_of_the_ledger() {
                 };
                 assert_eq!(listed, expected, "{line}");
                 assert!(listed.sent > 0 || line.contains("blocked"), "{line}");
-                let maps = count("maps") as usize;
+                let (writes, reads) = (count("writes"), count("reads"));
+                let is_blocked = line.contains("blocked");
+                assert_eq!((writes > 0, reads > 0), (is_blocked, is_blocked), "TCP is used only without UDP: {line}");
+                let others = count("maps") + writes + reads + 2 + u64::from(is_blocked);
                 let all = listed.sent + listed.delivered + listed.lost + listed.dropped + listed.stranded;
-                assert_eq!(listing.lines().count(), all as usize + maps + 2, "no other line: {line}");
+                assert_eq!(listing.lines().count() as u64, all + others, "no other line: {line}");
                 if !options.is_empty() && session.verdict() != Verdict::NotConnected {
                     assert!(listed.delivered > 0, "{line}");
                 }
@@ -148,6 +151,7 @@ fn the_screen_is_pinned_at_three_widths() {
     assert_eq!(screen(symmetric, 100), include_str!("screens/symmetric-100.txt"));
     assert_eq!(screen(&format!("{symmetric} --no-relay"), 100), include_str!("screens/no-relay-100.txt"));
     assert_eq!(screen("--explain", 100), include_str!("screens/explain-100.txt"));
+    assert_eq!(screen("--left blocked", 100), include_str!("screens/blocked-100.txt"));
 }
 
 #[test]
@@ -196,11 +200,44 @@ fn the_changes_are_the_verdicts_of_sessions() {
 
 #[test]
 fn a_dozen_decisions_have_a_clause() {
-    let page = screen("--explain", 200);
-    let decisions: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("Decisions")).skip(1).collect();
-    let decisions: Vec<&&str> = decisions.iter().take_while(|line| line.starts_with("  ")).collect();
-    assert!((10..=18).contains(&decisions.len()), "{decisions:#?}");
-    assert!(decisions.iter().all(|line| line.contains("[RFC ") && line.ends_with(']')), "{decisions:#?}");
+    // Without UDP on both sides there are no mapped addresses to learn.
+    for (options, least) in [("", 10), ("--left blocked", 10), ("--left blocked --right blocked", 8)] {
+        let page = screen(&format!("--explain {options}"), 200);
+        let decisions: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("Decisions")).skip(1).collect();
+        let decisions: Vec<&&str> = decisions.iter().take_while(|line| line.starts_with("  ")).collect();
+        assert!((least..=18).contains(&decisions.len()), "{options}: {decisions:#?}");
+        assert!(decisions.iter().all(|line| line.contains("[RFC ") && line.ends_with(']')), "{decisions:#?}");
+    }
+}
+
+#[test]
+fn a_peer_without_udp_reaches_the_relay_over_tcp() {
+    for (line, place) in [
+        ("--left blocked", "on the left"),
+        ("--right blocked", "on the right"),
+        ("--left blocked --right blocked", "on both sides"),
+    ] {
+        let page = screen(line, 200);
+        assert!(page.contains(&format!("UDP is blocked {place}: the relay is reached over TCP.")), "{page}");
+        let alone = screen(&format!("{line} --no-relay"), 200);
+        assert!(alone.contains("Not connected") && alone.contains("there is no relay"), "{alone}");
+    }
+}
+
+#[test]
+fn the_listing_has_the_messages_of_each_stream() {
+    let listing = packets::page(&session("--left blocked --right blocked"));
+    let has = |actor: &str, word: &str, what: &str| {
+        listing.lines().any(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            words.next() == Some(actor) && words.next() == Some(word) && line.contains(what)
+        })
+    };
+    for side in ["left", "right"] {
+        assert!(has(side, "writes", " TCP Allocate request"), "{side}: {listing}");
+        assert!(has(side, "reads", " TCP Allocate success response"), "{side}: {listing}");
+    }
+    assert!(has("server", "reads", " TCP Allocate request") && has("server", "writes", " TCP Allocate"), "{listing}");
 }
 
 #[test]

@@ -9,7 +9,9 @@ fn the_exit_code_is_the_verdict() {
         (&["demo"][..], 0),
         (&["demo", "--left", "symmetric", "--right", "symmetric"], 0),
         (&["demo", "--left", "symmetric", "--right", "symmetric", "--no-relay"], 1),
-        (&["demo", "--left", "blocked", "--explain=packets"], 1),
+        (&["demo", "--left", "blocked", "--explain=packets"], 0),
+        (&["demo", "--left", "blocked", "--right", "blocked"], 0),
+        (&["demo", "--left", "blocked", "--no-relay"], 1),
     ] {
         let finished = run(arguments);
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(code), ""), "{arguments:?} {finished:?}");

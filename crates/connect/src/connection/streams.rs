@@ -64,7 +64,23 @@ impl Connection {
         let Some(tcp) = &mut self.tcp else { return Verdict::NotMine };
         let (verdict, actions) = tcp.socket(cx, socket, event);
         self.apply(cx, Some(actions));
+        if matches!(event, SocketEvent::Accepted { .. }) {
+            self.close_excess_streams(cx);
+        }
         verdict
+    }
+
+    /// Closes accepted streams above the limit, if their time has come.
+    pub(super) fn wake_streams(&mut self, cx: &mut Cx<'_>) {
+        if self.tcp.as_ref().and_then(Tcp::deadline).is_some_and(|retry| retry.is_due(cx.now())) {
+            self.close_excess_streams(cx);
+        }
+    }
+
+    fn close_excess_streams(&mut self, cx: &mut Cx<'_>) {
+        let room = self.out.room();
+        let actions = self.tcp.as_mut().map(|tcp| tcp.close_excess(cx.now(), room));
+        self.apply(cx, actions);
     }
 
     /// Reads one packet of a stream. Returns the number of bytes that were taken.

@@ -21,14 +21,14 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
-const LOCAL: &str = "10.0.0.7:40000";
+pub(crate) const LOCAL: &str = "10.0.0.7:40000";
 const MAPPED: &str = "198.51.100.7:40000";
 const SERVER: &str = "192.0.2.1:3478";
 const RELAYED: &str = "192.0.2.1:50000";
 const PEER: &str = "203.0.113.9:5000";
-const PASSWORD: &str = "asd88fgpdd777uzjYhagZg";
+pub(crate) const PASSWORD: &str = "asd88fgpdd777uzjYhagZg";
 
-fn config(policy: Policy) -> ConnectConfig {
+pub(crate) fn config(policy: Policy) -> ConnectConfig {
     let credential = Credential::long_term("ann", "secret");
     ConnectConfig::new()
         .agent(AgentConfig::new().policy(policy))
@@ -37,7 +37,7 @@ fn config(policy: Policy) -> ConnectConfig {
 }
 
 /// The response of the peer to a check: mostly success, sometimes with another mapped address, sometimes nothing.
-fn peer_answer(choices: &mut Choices, payload: &[u8], mapped: SocketAddr) -> Option<Vec<u8>> {
+pub(crate) fn peer_answer(choices: &mut Choices, payload: &[u8], mapped: SocketAddr) -> Option<Vec<u8>> {
     let message = Message::decode(payload).ok().filter(|message| message.class() == Class::Request)?;
     let mapped = match choices.below(8) {
         0 => return None,
@@ -80,7 +80,7 @@ fn server_answers(choices: &mut Choices, payload: &[u8]) -> Vec<Vec<u8>> {
     answers
 }
 
-fn answers(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)> {
+pub(crate) fn answers(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)> {
     if sent.remote == addr(SERVER) {
         return server_answers(choices, &sent.payload).into_iter().map(|bytes| (sent.remote, bytes)).collect();
     }
@@ -104,12 +104,12 @@ fn set_remote(ufrag: &str) -> ConnectCommand {
     ConnectCommand::Peer(Box::new(AgentCommand::SetRemote { stream: 0, description }))
 }
 
-fn interfaces(addresses: &[&str]) -> ConnectCommand {
+pub(crate) fn interfaces(addresses: &[&str]) -> ConnectCommand {
     let interfaces = addresses.iter().map(|address| Interface::new("eth0", address.parse().unwrap()));
     ConnectCommand::SetInterfaces(interfaces.collect())
 }
 
-fn any_command() -> impl Strategy<Value = String> {
+pub(crate) fn any_command() -> impl Strategy<Value = String> {
     let peer = |command| ConnectCommand::Peer(Box::new(command));
     let remote = |text: &str| peer(AgentCommand::AddRemote { stream: 0, candidate: Box::new(text.parse().unwrap()) });
     let send = |length| ConnectCommand::Send { component: ComponentId::new(0, 1), data: vec![0x80; length].into() };
@@ -140,7 +140,7 @@ fn any_command() -> impl Strategy<Value = String> {
     prop_oneof![20 => proptest::sample::select(text), 1 => Just(ConnectCommand::Close.to_text())]
 }
 
-fn any_payload() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn any_payload() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => messages::nearly_valid(messages::message()),
         2 => Just(data_indication(addr(PEER), b"data")),

@@ -20,3 +20,4 @@ mod replacing;
 mod restarting;
 mod server;
 mod tcp;
+mod tcp_laws;

@@ -7,8 +7,8 @@ use portolan_connect::{ConnectConfig, ConnectEvent, Connection};
 use portolan_ice::gather::Interface;
 use portolan_ice::{AgentConfig, AgentState, Credentials, PairFailure, PairState, Policy, RemoteDescription};
 use portolan_machine::{
-    Cx, Datagram, Entropy, Input, Instant, Machine as _, Output, Protocol, Refusal, SocketEvent, SocketId, SocketIds,
-    SocketOrder, Transmit, Unreachability, Verdict,
+    Closure, Cx, Datagram, Entropy, Input, Instant, Machine as _, Outbox, Output, Protocol, Refusal, SocketEvent,
+    SocketId, SocketIds, SocketOrder, Transmit, Unreachability, Verdict,
 };
 use portolan_sim::{Preset, Topology};
 use portolan_stun::framing::next_packet;
@@ -281,4 +281,39 @@ fn rfc6544_7_2_accepted_streams_are_bounded() {
     assert!(scripted.closed.contains(&listener));
     assert_eq!(scripted.closed.iter().filter(|id| id.0 >= 1_000).count(), 32);
     assert!(scripted.connection.path(ONE).is_none());
+}
+
+/// A flood of strangers between two drains: the queue stays bounded, and each stream above the limit is closed later.
+#[test]
+fn rfc6544_7_2_a_flood_of_accepted_streams_queues_a_bounded_number_of_outputs() {
+    let mut scripted = Scripted::new();
+    let listener = scripted.listener.unwrap();
+    let local = LOCAL.parse().unwrap();
+    let ids = 1_000..1_800;
+    for id in ids.clone() {
+        let (socket, remote) = (SocketId(id), SocketAddr::from(([203, 0, 113, 9], id as u16)));
+        let event = Input::Socket(listener, SocketEvent::Accepted { socket, local, remote });
+        let (mut ones, ids) = (Ones, &mut scripted.ids);
+        let mut cx = Cx::new(scripted.now, &mut ones, ids);
+        assert_eq!(scripted.connection.handle(&mut cx, event), Verdict::Mine);
+    }
+    scripted.drain();
+    assert_eq!(scripted.closed.len(), Outbox::<ConnectEvent>::LIMIT);
+    // A stream that waits for its close brings bytes, and one ends by itself.
+    scripted.stream(SocketId(1_700), &[0, 1]);
+    scripted.socket(SocketId(1_701), SocketEvent::Closed(Closure::ByPeer));
+    scripted.run(Duration::from_secs(1));
+    let kept: Vec<u64> = ids.filter(|id| !scripted.closed.contains(&SocketId(*id))).collect();
+    assert_eq!(kept, [1_701].into_iter().chain(1_768..1_800).collect::<Vec<u64>>(), "the newest 32 are kept");
+}
+
+/// The agent loses the passive candidate, so no pair uses the accepted streams.
+#[test]
+fn rfc6544_8_the_streams_of_a_lost_listener_are_closed() {
+    let mut scripted = Scripted::new();
+    let listener = scripted.listener.unwrap();
+    let (socket, local, remote) = (SocketId(1_000), LOCAL.parse().unwrap(), PEERS[0].parse().unwrap());
+    scripted.socket(listener, SocketEvent::Accepted { socket, local, remote });
+    scripted.socket(listener, SocketEvent::Closed(Closure::Unspecified));
+    assert_eq!(scripted.closed, [socket]);
 }

@@ -242,7 +242,8 @@ impl<M: Machine<Command: Script>> Stage<M> {
             Action::Stream(chunk) => (Some(self.stream(at, chunk, &mut outputs)), None),
             Action::Command(text) => (None, self.command(at, text)),
         };
-        if !drain {
+        // Bytes that waited until the stream is writable follow at once. The machine is drained before them.
+        if !drain && self.inbound.ready().is_none() {
             return StepResult { verdict, refused, outputs, rest: DrainEnd::Undrained };
         }
         let mut played = self.drain();

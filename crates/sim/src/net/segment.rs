@@ -15,6 +15,7 @@ use super::{Net, Wake};
 use crate::clock::instant;
 use crate::host::StreamId;
 use crate::packet::{SEGMENT, stream_wire_len};
+use crate::story::{EntryKind, StreamFate, StreamRecord};
 use alloc::boxed::Box;
 use bytes::Bytes;
 use portolan_machine::{Closure, Datagram, Machine, SocketId, WhenFull};
@@ -24,6 +25,7 @@ impl<M: Machine> Net<M> {
     pub(super) fn send_on(&mut self, number: usize, socket: SocketId, payload: Bytes, when_full: WhenFull) {
         let Some((id, end)) = self.stream_of(number, socket) else { return };
         let length = payload.len();
+        let bytes = payload.clone();
         let Some(pipe) = self.streams.pipe_mut(id, end) else { return };
         if !pipe.sender.push(payload, when_full) {
             if let Some(host) = self.hosts.get_mut(number) {
@@ -32,6 +34,7 @@ impl<M: Machine> Net<M> {
             }
             return self.log(number, format_args!("drops {length} bytes for {socket}: more than 64 KiB wait"));
         }
+        self.record_bytes(number, id, end, StreamFate::Written, &bytes);
         self.pump(id, end);
         if self.streams.pipe(id, end).is_some_and(|pipe| pipe.sender.overflows()) {
             return self.close_for(number, socket, Closure::Overflow);
@@ -199,6 +202,9 @@ impl<M: Machine> Net<M> {
         } else if taken < chunk.len() {
             self.log(number, format_args!("takes {taken} of them"));
         }
+        if answer.is_some() && taken > 0 {
+            self.record_bytes(number, id, end, StreamFate::Read, chunk.get(..taken).unwrap_or_default());
+        }
         self.taken(id, 1 - end, taken);
         let receiver = self.streams.pipe_mut(id, 1 - end).map(|pipe| &mut pipe.receiver);
         let (passed, is_readable) = receiver.map_or((true, false), |at| (at.take(taken), at.is_readable()));
@@ -207,6 +213,19 @@ impl<M: Machine> Net<M> {
         } else if is_readable && let Some(host) = self.hosts.get_mut(number) {
             host.inbox.mark_readable(socket);
         }
+    }
+
+    /// Adds the entry of bytes that a machine wrote or took.
+    fn record_bytes(&mut self, number: usize, id: StreamId, end: usize, fate: StreamFate, bytes: &[u8]) {
+        let now = instant(self.clock.now());
+        let (Some(story), Some(host)) = (&mut self.story, self.hosts.get(number)) else { return };
+        let Some(end) = self.streams.end(id, end) else { return };
+        let (source, destination) = match fate {
+            StreamFate::Written => (end.local, end.remote),
+            StreamFate::Read => (end.remote, end.local),
+        };
+        let record = StreamRecord { source, destination, bytes: bytes.into(), fate };
+        story.add_entry(now, &host.name, EntryKind::Stream(record));
     }
 
     /// A server answers complete messages while its send queue has room.

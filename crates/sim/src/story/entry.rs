@@ -1,6 +1,7 @@
 //! The entries of a story: what happened to each packet, and the notes of the machines, as plain data.
 //!
-//! Rules of this file: each count of a [`Ledger`](crate::Ledger) has one entry with the same fate. The text of a story is
+//! Rules of this file: each count of a [`Ledger`](crate::Ledger) has one entry with the same fate. The bytes of streams
+//! have entries too, which the ledger does not count. The text of a story is
 //! for people; the entries are for programs, which count packets or select notes.
 //!
 //! ```
@@ -43,8 +44,41 @@ pub enum EntryKind {
         /// The address outside.
         external: SocketAddr,
     },
+    /// A machine wrote bytes to a stream, or took bytes of one.
+    Stream(StreamRecord),
     /// A machine made a note.
     Note(NoteRecord),
+}
+
+/// Bytes of a stream at one end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamRecord {
+    /// The end that wrote the bytes, as it is at this place.
+    pub source: SocketAddr,
+    /// The end that reads the bytes, as it is at this place.
+    pub destination: SocketAddr,
+    /// The bytes: those of one transmit, or those that a machine took in one call.
+    pub bytes: Box<[u8]>,
+    /// What happened to the bytes.
+    pub fate: StreamFate,
+}
+
+impl fmt::Display for StreamRecord {
+    /// Writes the addresses and the STUN message, or the length in bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} → {} TCP {}", self.source, self.destination, Summary(&self.bytes))
+    }
+}
+
+/// What happened to bytes of a stream. Those of an open stream are never lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StreamFate {
+    /// A machine wrote them.
+    Written,
+    /// A machine took them.
+    Read,
 }
 
 /// A datagram at one place.

@@ -12,6 +12,7 @@ mod breaks;
 mod calls;
 mod datagrams;
 mod laws_command;
+mod laws_drains;
 mod laws_driver;
 mod laws_faults;
 mod laws_of_streams;
