@@ -3,6 +3,7 @@
 
 use crate::connection_laws::{LOCAL, PASSWORD, answers, any_command, any_payload, config, interfaces, peer_answer};
 use crate::lab::addr;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_connect::{ConnectCommand, ConnectConfig, ConnectEvent, Connection};
@@ -106,7 +107,7 @@ fn chunks(choices: &mut Choices, at: Instant, (socket, local, remote): Ends, byt
             steps.push(Step::stream(at, socket, local, remote, chunk));
         }
         rest = after;
-        at = at + Duration::from_millis(choices.below(30));
+        at += Duration::from_millis(choices.below(30));
     }
     steps.push(Step::stream(at, socket, local, remote, rest));
     steps
@@ -203,14 +204,14 @@ fn reads(choices: &mut Choices, now: Instant, sent: &Transmit) -> Vec<Step> {
 
 fn peer(own: Credentials, controlling: bool) -> Peer<ConnectEvent> {
     let udp = host(addr(LOCAL), answers);
-    Peer::from(Box::new(move |choices: &mut Choices, now, output: &Output<ConnectEvent>| match output {
+    Arc::new(move |choices: &mut Choices, now: Instant, output: &Output<ConnectEvent>| match output {
         Output::Socket(SocketOrder::Open(open)) if open.protocol == Protocol::Tcp => opens(choices, now, open),
         Output::Socket(SocketOrder::Open(open)) if open.protocol == Protocol::TcpListen => {
             listens(choices, now, open, &own, controlling)
         }
         Output::Transmit(sent) if is_stream(sent.remote) => reads(choices, now, sent),
         output => udp(choices, now, output),
-    }) as Box<dyn Fn(&mut Choices, Instant, &Output<ConnectEvent>) -> Vec<Step> + Send + Sync>)
+    })
 }
 
 fn set_remote(ufrag: &str) -> String {
