@@ -251,7 +251,7 @@ fn script(reader: &mut ByteReader<'_>, clients: &Clients) -> Vec<Step> {
     let mut steps = vec![Step::command(Instant::ORIGIN, &ServerCommand::Start)];
     let mut now = Instant::from_millis(200);
     for _ in 0..reader.below(12) {
-        now = now + Duration::from_millis(u64::from(reader.byte()) * [1, 20, 1000, 2500][reader.below(4)]);
+        now += Duration::from_millis(u64::from(reader.byte()) * [1, 20, 1000, 2500][reader.below(4)]);
         let kind = reader.byte();
         let client = usize::from(kind >> 4) % CLIENTS.len();
         let choice = [reader.byte(), reader.byte(), reader.byte()];
