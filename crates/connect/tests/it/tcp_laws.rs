@@ -254,7 +254,8 @@ fn laws_config(new: &impl Fn() -> Connection, controlling: bool) -> LawsConfig<C
     let mut config = LawsConfig { cases: 24, longest: 160, peer, ..LawsConfig::default() };
     config.context.terminal = |event| matches!(event, ConnectEvent::Closed);
     config.context.state = Some(|connection| format!("{connection:?}"));
-    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 1_000_000, tables: 60_000 }));
+    // Beside the tables of the gatherer, up to 32 streams that have ended are remembered.
+    config.context.footprint = Some(Footprint::debug_text(StateLimit { flooded: 1_000_000, tables: 70_000 }));
     config
 }
 
