@@ -156,6 +156,51 @@ fn the_probability_over_ipv6_is_the_share_of_simulated_runs() {
     }
 }
 
+/// Two hosts behind one NAT: over their private addresses, and without those over the public address, which the NAT turns
+/// back.
+#[test]
+fn the_probability_in_a_local_network_is_the_share_of_simulated_runs() {
+    let nat = kind(EIM, APDF);
+    let local = |n: u8| SocketAddr::from(([10, 0, 0, 2 + n], 5000 + u16::from(n)));
+    // The NAT preserves the port.
+    let public = |n: u8| SocketAddr::from(([85, 0, 0, 1], 5000 + u16::from(n)));
+    let card = |n: u8| -> Card {
+        let text = format!("nat1,4=nat,m=eim,f=apdf,a=keep,h=external,e={}@85.0.0.1", public(n).port());
+        text.parse().unwrap()
+    };
+    for (has_candidates, (loss, path)) in [true, false].into_iter().flat_map(|has| LOSSES.map(|loss| (has, loss))) {
+        let mut connected = 0.0;
+        for seed in 0..runs() {
+            let mut net = Net::new(seed);
+            let gateway = Gateway::new("home", [[85, 0, 0, 1].into()], nat);
+            let inside = net.add_gateway(net.internet(), gateway, &Link::delay(RTT / 4));
+            let hosts = [0, 1].map(|n| {
+                let link = Link::delay(RTT / 4).loss(loss);
+                net.add_host(inside, "peer", &[local(n).ip()], &link, super::world::Node::default())
+            });
+            for (n, host) in (0..).zip(hosts) {
+                let (socket, _) = net.open(host, local(n)).unwrap();
+                let candidates = if has_candidates { vec![local(1 - n)] } else { Vec::new() };
+                let peer = Peer::new(public(1 - n)).card(card(1 - n)).candidates(candidates);
+                let key = SessionKey::new(b"", &[1; 16]);
+                let config = PunchConfig::new(Sockets::ipv4(socket), public(n), peer, key, n == 0).own_card(card(n));
+                net.with(host, |node, cx| node.punch(cx, config));
+            }
+            let _stop = net.run_for(Duration::from_secs(10));
+            let is_connected = |event: &NodeEvent| matches!(event, NodeEvent::Punch(PunchEvent::Connected { .. }));
+            let count = hosts
+                .iter()
+                .filter(|host| net.events().iter().any(|record| record.host == **host && is_connected(&record.event)));
+            connected += f64::from(u8::from(count.count() == 2));
+        }
+        let (share, found) = (connected / runs() as f64, forecast(&card(0), &card(1), &conditions(path)));
+        let probability = found.probability.unwrap();
+        println!("local network, private {has_candidates}, loss {loss}: forecast {probability:.3}, {share:.3}");
+        assert_eq!(found.strategy.as_str(), "local-network");
+        assert!((probability - share).abs() <= 0.05, "loss {loss}: forecast {probability}, {share}");
+    }
+}
+
 /// Loss lowers the probability of a random guess, and of nothing else.
 #[test]
 fn loss_is_a_condition_of_a_random_guess() {
