@@ -96,6 +96,13 @@ fn two_hosts_with_one_public_address_try_the_local_network_first() {
 }
 
 #[test]
+fn a_cost_is_written_in_the_singular_and_in_the_plural() {
+    let cost = |mappings, sessions, probes| Cost { mappings, sessions, probes }.to_string();
+    assert_eq!(cost(1, 1, 1), "1 probe, 1 mapping, 1 session");
+    assert_eq!(cost(2, 0, 1210), "1210 probes, 2 mappings, 0 sessions");
+}
+
+#[test]
 fn the_window_follows_from_step_and_cross_traffic() {
     let (own, peer) = (card("nat1,4=nat,m=eim,f=apdf"), card("nat1,4=nat,m=apdm,f=apdf,a=seq-2"));
     let at = |cross_traffic| forecast(&own, &peer, &Conditions { cross_traffic, ..Conditions::default() });

@@ -159,7 +159,10 @@ impl fmt::Display for Strategy {
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} probes, {} mappings, {} sessions", self.probes, self.mappings, self.sessions)
+        let Self { mappings, sessions, probes } = *self;
+        let end = |count: u16| if count == 1 { "" } else { "s" };
+        write!(f, "{probes} probe{}, {mappings} mapping{}, ", end(probes), end(mappings))?;
+        write!(f, "{sessions} session{}", end(sessions))
     }
 }
 
