@@ -2,7 +2,7 @@
 //!
 //! Each case has 200 runs, or 1,000 if its probability is not near 0 or 1; `PUNCH_RUNS=all` gives 1,000 runs to each.
 
-use super::world::{NodeEvent, RTT, Setup, World, card, kind};
+use super::world::{Node, NodeEvent, RTT, Setup, World, card, kind};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping, PortAllocation};
@@ -10,7 +10,7 @@ use portolan_nat::translator::TranslatorConfig;
 use portolan_punch::card::Card;
 use portolan_punch::forecast::{Budget, Conditions, forecast};
 use portolan_punch::puncher::{Peer, PunchConfig, PunchEvent, SessionKey, Sockets};
-use portolan_sim::{Gateway, Link, Net};
+use portolan_sim::{Gateway, HostId, Link, Net};
 
 const EIM: Mapping = Mapping::EndpointIndependent;
 const APDM: Mapping = Mapping::AddressAndPortDependent;
@@ -119,6 +119,13 @@ fn each_probability_is_the_share_of_simulated_runs() {
     }
 }
 
+/// Whether each host is connected.
+fn are_connected(net: &Net<Node>, hosts: [HostId; 2]) -> bool {
+    let is_connected = |event: &NodeEvent| matches!(event, NodeEvent::Punch(PunchEvent::Connected { .. }));
+    let has_one = |host| net.events().iter().any(|record| record.host == host && is_connected(&record.event));
+    hosts.into_iter().all(has_one)
+}
+
 /// Two firewalls without translation.
 #[test]
 fn the_probability_over_ipv6_is_the_share_of_simulated_runs() {
@@ -133,7 +140,7 @@ fn the_probability_over_ipv6_is_the_share_of_simulated_runs() {
                 let link = Link::delay(RTT / 4).loss(loss);
                 let inside = net.add_gateway(net.internet(), Gateway::new("home", [], firewall), &link);
                 let address: IpAddr = local(n).ip();
-                net.add_host(inside, "peer", &[address], &Link::PERFECT, super::world::Node::default())
+                net.add_host(inside, "peer", &[address], &Link::PERFECT, Node::default())
             });
             for (n, host) in (0..).zip(hosts) {
                 let (socket, _) = net.open(host, local(n)).unwrap();
@@ -143,11 +150,7 @@ fn the_probability_over_ipv6_is_the_share_of_simulated_runs() {
                 net.with(host, |node, cx| node.punch(cx, config));
             }
             let _stop = net.run_for(Duration::from_secs(10));
-            let is_connected = |event: &NodeEvent| matches!(event, NodeEvent::Punch(PunchEvent::Connected { .. }));
-            let count = hosts
-                .iter()
-                .filter(|host| net.events().iter().any(|record| record.host == **host && is_connected(&record.event)));
-            connected += f64::from(u8::from(count.count() == 2));
+            connected += f64::from(u8::from(are_connected(&net, hosts)));
         }
         let (share, probability) =
             (connected / runs() as f64, forecast(&own, &own, &conditions(path)).probability.unwrap());
@@ -176,7 +179,7 @@ fn the_probability_in_a_local_network_is_the_share_of_simulated_runs() {
             let inside = net.add_gateway(net.internet(), gateway, &Link::delay(RTT / 4));
             let hosts = [0, 1].map(|n| {
                 let link = Link::delay(RTT / 4).loss(loss);
-                net.add_host(inside, "peer", &[local(n).ip()], &link, super::world::Node::default())
+                net.add_host(inside, "peer", &[local(n).ip()], &link, Node::default())
             });
             for (n, host) in (0..).zip(hosts) {
                 let (socket, _) = net.open(host, local(n)).unwrap();
@@ -187,11 +190,7 @@ fn the_probability_in_a_local_network_is_the_share_of_simulated_runs() {
                 net.with(host, |node, cx| node.punch(cx, config));
             }
             let _stop = net.run_for(Duration::from_secs(10));
-            let is_connected = |event: &NodeEvent| matches!(event, NodeEvent::Punch(PunchEvent::Connected { .. }));
-            let count = hosts
-                .iter()
-                .filter(|host| net.events().iter().any(|record| record.host == **host && is_connected(&record.event)));
-            connected += f64::from(u8::from(count.count() == 2));
+            connected += f64::from(u8::from(are_connected(&net, hosts)));
         }
         let (share, found) = (connected / runs() as f64, forecast(&card(0), &card(1), &conditions(path)));
         let probability = found.probability.unwrap();
