@@ -450,8 +450,7 @@ impl ChecklistSet {
     }
 
     pub(crate) fn record(&self, id: PairId) -> Option<&Record> {
-        const UNCHANGED: &Record = &Record::NEW;
-        Some(self.records.get(usize::from(id.0))?.as_deref().unwrap_or(UNCHANGED))
+        Some(self.records.get(usize::from(id.0))?.as_deref().unwrap_or(&Record::NEW))
     }
 
     /// The pairs that data may use before the selection, and the ends of their consent.
@@ -471,7 +470,7 @@ impl ChecklistSet {
     }
 
     pub(crate) fn record_mut(&mut self, id: PairId) -> Option<&mut Record> {
-        Some(self.records.get_mut(usize::from(id.0))?.get_or_insert_default())
+        Some(self.records.get_mut(usize::from(id.0))?.get_or_insert_with(|| Box::new(Record::NEW)))
     }
 
     pub(crate) fn state(&self, id: PairId) -> Option<PairState> {

@@ -155,12 +155,6 @@ impl Record {
     };
 }
 
-impl Default for Record {
-    fn default() -> Self {
-        Self::NEW
-    }
-}
-
 /// Returns the priority of a pair: 2³² × MIN(G,D) + 2 × MAX(G,D) + (G>D ? 1 : 0), where G is the priority of the
 /// controlling agent's candidate and D that of the controlled agent's (RFC 8445 §6.1.2.3).
 #[must_use]
