@@ -311,15 +311,10 @@ impl Agent {
 
     /// The controlled agent's side of a nomination (§7.3.1.5).
     fn peer_nominates(&mut self, cx: &mut Cx<'_>, id: PairId, arrived: Arrived, number: u32) {
+        let is_first_check = self.set.record(id).is_some_and(|record| record.counters.requests_received <= 1);
         let Some(track) = self.track_mut(arrived.component) else { return };
         let is_duplicate = track.nominations.is_duplicate(arrived.id);
-        let is_first = track.nominations.of_peer == 0;
-        if is_first
-            && self.set.record(id).is_some_and(|record| record.counters.requests_received <= 1)
-            && let Some(track) = self.track_mut(arrived.component)
-        {
-            track.nominations.is_aggressive = true;
-        }
+        track.nominations.is_aggressive |= is_first_check && track.nominations.of_peer == 0;
         self.newest_nomination(arrived.component, number);
         let Some(pair) = self.set.get(id).copied() else { return };
         if pair.state == PairState::Succeeded && pair.flags.has(Flags::VALID) {
