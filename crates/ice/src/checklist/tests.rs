@@ -341,3 +341,19 @@ fn assert_same(set: &ChecklistSet, model: &Model, context: &str) {
     let has = copy.next_check().is_some();
     assert!(can || !has, "{context}: a check that `has_next` does not announce");
 }
+
+/// Most of 100 pairs are never checked. Their records would take a third of the heap of an agent.
+#[test]
+fn a_pair_has_a_record_from_its_first_change_on() {
+    let mut table = Table::new();
+    (0..100).for_each(|column| table.put(0, column));
+    let ids: Vec<PairId> = table.cells.iter().map(|(_, id)| *id).collect();
+    let records = |set: &ChecklistSet| set.records.iter().flatten().count();
+    assert!(ids.iter().all(|id| table.set.record(*id).is_some_and(|record| record.first_check.is_none())));
+    assert_eq!(records(&table.set), 0, "reading makes no record");
+    table.set.record_mut(ids[7]).unwrap().counters.requests_sent = 3;
+    assert_eq!(table.set.record(ids[7]).unwrap().counters.requests_sent, 3);
+    assert_eq!(records(&table.set), 1);
+    table.set.end_consents(crate::candidate::ComponentId::new(0, 1));
+    assert_eq!(records(&table.set), 1, "the end of all consents makes no record");
+}
