@@ -240,7 +240,7 @@ impl Server {
 
     fn datagram(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) -> Verdict {
         if let Some(client) = self.listeners.client(&datagram) {
-            return self.client_datagram(cx, client, datagram.payload);
+            return self.client_datagram(cx, client.to_client(), datagram.payload);
         }
         let Some(relay) = self.table.by_relay(datagram.socket) else { return Verdict::NotMine };
         let decided = if self.out.room() == 0 {
@@ -293,9 +293,9 @@ impl Server {
     fn decide_data<'a>(&self, now: Instant, client: &Client, payload: &'a [u8]) -> Result<Relayed<'a>, ServerDropped> {
         let now = (now, self.config.limits.bandwidth);
         if Kind::of(payload) == Kind::Send {
-            return relay::send(&self.table, now, client, payload, (&self.config.policy, &self.listeners));
+            return relay::send(&self.table, now, client.key(), payload, (&self.config.policy, &self.listeners));
         }
-        relay::channel_data(&self.table, now, client, payload)
+        relay::channel_data(&self.table, now, client.key(), payload)
     }
 
     fn relay_to_peer(&mut self, cx: &mut Cx<'_>, client: Client, decided: Result<Relayed<'_>, ServerDropped>) {
@@ -390,7 +390,7 @@ impl Server {
 
     /// The allocation of a client. One whose time is over is freed here, if its timer is late.
     fn live_slot(&mut self, now: Instant, client: &Client) -> Option<Slot> {
-        let slot = self.table.by_client(client)?;
+        let slot = self.table.by_client(client.key())?;
         if self.table.get(slot)?.has_expired(now) {
             self.free(slot, FreedReason::Expired);
             return None;
@@ -549,10 +549,10 @@ impl Machine for Server {
         if let Some(client) = self.listeners.client(&datagram) {
             let now = (cx.now(), self.config.limits.bandwidth);
             let relayed = match Kind::of(datagram.payload) {
-                Kind::ChannelData => relay::channel_data(&self.table, now, &client, datagram.payload),
+                Kind::ChannelData => relay::channel_data(&self.table, now, client, datagram.payload),
                 Kind::Send => {
                     let rules = (&self.config.policy, &self.listeners);
-                    relay::send(&self.table, now, &client, datagram.payload, rules)
+                    relay::send(&self.table, now, client, datagram.payload, rules)
                 }
                 Kind::Binding | Kind::Request | Kind::Foreign => return None,
             };

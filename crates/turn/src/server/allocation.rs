@@ -26,6 +26,14 @@ pub(super) struct Client {
     pub(super) path: ClientPath,
 }
 
+/// The path of a client, with a reference to its address. A lookup does not wait for a copy of the address then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ClientKey<'a> {
+    pub(super) remote: &'a SocketAddr,
+    pub(super) socket: SocketId,
+    pub(super) path: ClientPath,
+}
+
 /// The transport between client and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ClientPath {
@@ -35,7 +43,18 @@ pub(super) enum ClientPath {
     Stream,
 }
 
+impl ClientKey<'_> {
+    pub(super) const fn to_client(self) -> Client {
+        Client { socket: self.socket, remote: *self.remote, path: self.path }
+    }
+}
+
 impl Client {
+    #[inline]
+    pub(super) const fn key(&self) -> ClientKey<'_> {
+        ClientKey { remote: &self.remote, socket: self.socket, path: self.path }
+    }
+
     /// The transmit of a response or of an ICMP report. A slow stream is closed.
     pub(super) fn transmit(&self, payload: Bytes) -> Transmit {
         let transmit = Transmit::new(self.socket, self.remote, payload);

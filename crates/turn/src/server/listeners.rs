@@ -3,7 +3,7 @@
 //! Rules of this file: a server has a few listening sockets, so they are a list. Sockets of the owner are open from
 //! the start, and the server does not close them.
 
-use super::allocation::{Client, ClientPath};
+use super::allocation::{ClientKey, ClientPath};
 use super::config::{RelayAddress, ServerSocket};
 use super::policy::OwnAddresses;
 use alloc::vec::Vec;
@@ -100,13 +100,13 @@ impl Listeners {
 
     /// The client of a datagram; `None` if the socket is not an open UDP socket of the server.
     #[inline]
-    pub(super) fn client(&self, datagram: &Datagram<'_>) -> Option<Client> {
+    pub(super) fn client<'a>(&self, datagram: &'a Datagram<'_>) -> Option<ClientKey<'a>> {
         let listener = self.listeners.iter().find(|listener| listener.id == Some(datagram.socket))?;
         if listener.protocol != Protocol::Udp || listener.state != State::Open {
             return None;
         }
-        let path = ClientPath::Udp(listener.source_for(datagram.local.ip()));
-        Some(Client { socket: datagram.socket, remote: datagram.remote, path })
+        let path = ClientPath::Udp(listener.source_for(&datagram.local));
+        Some(ClientKey { socket: datagram.socket, remote: &datagram.remote, path })
     }
 
     /// Whether the socket is an open stream listener.
@@ -167,7 +167,8 @@ impl Listener {
     /// The source address of datagrams to a client: the destination of its datagrams, if the socket is bound to a
     /// wildcard address. `None` if the driver does not report the destination.
     #[inline]
-    fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
-        (self.local.ip().is_unspecified() && !destination.is_unspecified()).then_some(destination)
+    fn source_for(&self, destination: &SocketAddr) -> Option<IpAddr> {
+        let destination = self.local.ip().is_unspecified().then(|| destination.ip())?;
+        (!destination.is_unspecified()).then_some(destination)
     }
 }

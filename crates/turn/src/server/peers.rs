@@ -265,8 +265,8 @@ impl Peers {
         numbers.insert_unique(hash_number(hash, channel.number), index, |&index| {
             at(index).map_or(0, |channel| hash_number(hash, channel.number))
         });
-        bound.insert_unique(hash_peer(hash, channel.peer()), index, |&index| {
-            at(index).map_or(0, |channel| hash_peer(hash, channel.peer()))
+        bound.insert_unique(hash_peer(hash, &channel.peer()), index, |&index| {
+            at(index).map_or(0, |channel| hash_peer(hash, &channel.peer()))
         });
     }
 
@@ -305,7 +305,7 @@ impl Peers {
             return Some(first);
         }
         let is_peer = |&index: &u16| self.channels.get(usize::from(index)).is_some_and(|c| c.peer() == peer);
-        let index = self.bound.find(hash_peer(hash, peer), is_peer)?;
+        let index = self.bound.find(hash_peer(hash, &peer), is_peer)?;
         self.channels.get(usize::from(*index))
     }
 }
@@ -341,10 +341,10 @@ fn hash_ip(hash: KeyedHash, ip: IpAddr) -> u64 {
 
 /// The hash of an address with its port.
 #[inline]
-pub(super) fn hash_peer(hash: KeyedHash, peer: SocketAddr) -> u64 {
-    match peer.ip() {
-        IpAddr::V4(ip) => hash.hash_one((ip.to_bits(), peer.port())),
-        IpAddr::V6(ip) => hash.hash_one((ip.to_bits(), peer.port())),
+pub(super) fn hash_peer(hash: KeyedHash, peer: &SocketAddr) -> u64 {
+    match peer {
+        SocketAddr::V4(peer) => hash.hash_one((peer.ip().to_bits(), peer.port())),
+        SocketAddr::V6(peer) => hash.hash_one((peer.ip().to_bits(), peer.port())),
     }
 }
 

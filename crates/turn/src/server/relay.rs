@@ -6,7 +6,7 @@
 //! a bound channel and no permission (§12.6); all else needs a permission.
 
 use super::Server;
-use super::allocation::{Allocation, Client, ClientPath, family_of};
+use super::allocation::{Allocation, Client, ClientKey, ClientPath, family_of};
 use super::listeners::Listeners;
 use super::policy::PeerPolicy;
 use super::quota::{Bandwidth, Bucket};
@@ -70,7 +70,11 @@ const LONGEST: usize = 65_507 - 48 - 3;
 
 /// The allocation of a client, if it is open and has not expired.
 #[inline]
-fn allocation_of<'t>(table: &'t Table, now: Instant, client: &Client) -> Result<(Slot, &'t Allocation), ServerDropped> {
+fn allocation_of<'t>(
+    table: &'t Table,
+    now: Instant,
+    client: ClientKey<'_>,
+) -> Result<(Slot, &'t Allocation), ServerDropped> {
     let slot = table.by_client(client).ok_or(ServerDropped::NoAllocation)?;
     let allocation = table.get(slot).ok_or(ServerDropped::NoAllocation)?;
     if allocation.pending.is_some() || allocation.has_expired(now) {
@@ -84,7 +88,7 @@ fn allocation_of<'t>(table: &'t Table, now: Instant, client: &Client) -> Result<
 pub(super) fn channel_data<'a>(
     table: &Table,
     (now, limit): (Instant, Option<Bandwidth>),
-    client: &Client,
+    client: ClientKey<'_>,
     payload: &'a [u8],
 ) -> Result<Relayed<'a>, ServerDropped> {
     let (slot, allocation) = allocation_of(table, now, client)?;
@@ -98,7 +102,7 @@ pub(super) fn channel_data<'a>(
 pub(super) fn send<'a>(
     table: &Table,
     (now, limit): (Instant, Option<Bandwidth>),
-    client: &Client,
+    client: ClientKey<'_>,
     payload: &'a [u8],
     (policy, listeners): (&PeerPolicy, &Listeners),
 ) -> Result<Relayed<'a>, ServerDropped> {

@@ -4,7 +4,7 @@
 //! the RNG, because clients choose their addresses. Iteration is in the order of the slots, so it does not depend on
 //! the secrets. Slots of ended allocations are used again, and an empty table holds no memory.
 
-use super::allocation::{Allocation, Client};
+use super::allocation::{Allocation, Client, ClientKey};
 use super::peers;
 use crate::hash::KeyedHash;
 use alloc::boxed::Box;
@@ -60,9 +60,9 @@ impl Table {
 
     /// The allocation of a client, expired or not.
     #[inline]
-    pub(super) fn by_client(&self, client: &Client) -> Option<Slot> {
-        let is_client = |&slot: &Slot| self.get(slot).is_some_and(|allocation| allocation.client == *client);
-        self.clients.find(hash_client(self.hash?, client), is_client).copied()
+    pub(super) fn by_client(&self, client: ClientKey<'_>) -> Option<Slot> {
+        let is_client = |&slot: &Slot| self.get(slot).is_some_and(|allocation| allocation.client.key() == client);
+        self.clients.find(peers::hash_peer(self.hash?, client.remote), is_client).copied()
     }
 
     /// The allocation and the family of a relay socket, expired or not, open or not.
@@ -180,5 +180,5 @@ impl Table {
 #[inline]
 fn hash_client(hash: KeyedHash, client: &Client) -> u64 {
     // Only few clients have the same address and port: at most one for each address that the server listens on.
-    peers::hash_peer(hash, client.remote)
+    peers::hash_peer(hash, &client.remote)
 }

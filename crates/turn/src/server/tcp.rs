@@ -319,7 +319,7 @@ impl Server {
         if *allocation.user != *admitted.username {
             return Err(RequestRefusal::OtherUser);
         }
-        if self.table.by_client(client).is_some() {
+        if self.table.by_client(client.key()).is_some() {
             return Err(RequestRefusal::ControlStream);
         }
         connection.state = State::Bound(client.socket, client.remote);
