@@ -6,12 +6,17 @@
 //! `PORTOLAN_LAB=require` makes that a failure.
 
 #[cfg(target_os = "linux")]
+extern crate alloc;
+
+#[cfg(target_os = "linux")]
 #[path = "../support/binary.rs"]
 mod binary;
 #[cfg(target_os = "linux")]
 mod kinds;
 #[cfg(target_os = "linux")]
 mod lab;
+#[cfg(target_os = "linux")]
+mod line;
 #[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]

@@ -75,7 +75,8 @@ impl Topology {
         let mut batch = String::new();
         link(&mut batch, ("servers", &public), ("eth0", &servers));
         link(&mut batch, ("second", &public), ("eth0", &second));
-        access.link(&mut batch, ("wan", &public));
+        let outermost = access.link(&mut batch);
+        link(&mut batch, ("wan", &public), outermost);
         run(tool("ip").args(["-batch", "-"]), &batch)?;
 
         public.ip(&bridge(&["servers", "second", "wan"]))?;
@@ -115,14 +116,14 @@ impl AccessNetwork {
         core::iter::once(&self.client).chain(&self.routers)
     }
 
-    /// Adds the commands that link the hosts in a row, up to a device of the public link.
-    fn link(&self, batch: &mut String, outermost: (&str, &Namespace)) {
+    /// Adds the commands that link the hosts in a row. Returns the device of the outermost host that is not linked.
+    fn link(&self, batch: &mut String) -> (&'static str, &Namespace) {
         let mut inside = ("eth0", &self.client);
         for router in &self.routers {
             link(batch, ("lan", router), inside);
             inside = ("wan", router);
         }
-        link(batch, outermost, inside);
+        inside
     }
 
     fn positions(&self) -> impl Iterator<Item = RouterPosition> {

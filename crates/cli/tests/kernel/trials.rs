@@ -6,6 +6,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::Outcome;
 use crate::kinds::{KINDS, Kind, named};
+use crate::line;
 use crate::pairs::{self, PAIRS};
 use crate::piping;
 use crate::probe::{self, Probe};
@@ -21,6 +22,7 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
         list.add(format!("self_check::{}", kind.name), || self_check(kind));
     }
     list.add("self_check::short5_expires".to_owned(), || with_probe("short5", |probe| probe.check_lifetime()));
+    list.add("self_check::line".to_owned(), line::check);
     for kind in KINDS {
         let three = if kind.loss() > 10 { reports::three_in_high_loss } else { reports::three_in_a_row };
         list.add(format!("nat::{}", kind.name), move || three(kind));

@@ -6,8 +6,10 @@
 use super::{AccessNetwork, Layout, addresses, bridge, default_route, link, prepare, run, tool, without_prefix};
 use crate::Outcome;
 use crate::kinds::{Family, Kind};
+use crate::line::{self, DelayLine};
 use crate::namespace::{Namespace, next_number};
 use core::net::IpAddr;
+use core::time::Duration;
 
 /// A network of two clients. Its namespaces are deleted when it is dropped.
 pub(crate) struct PairTopology {
@@ -16,6 +18,8 @@ pub(crate) struct PairTopology {
     /// The address of that host.
     pub(crate) server: IpAddr,
     access: [AccessNetwork; 2],
+    /// The line of the second client.
+    pub(crate) line: Option<DelayLine>,
     /// The public link.
     _public: Namespace,
 }
@@ -23,6 +27,11 @@ pub(crate) struct PairTopology {
 impl PairTopology {
     /// Creates a network with a client of each kind. Both kinds are IPv4.
     pub(crate) fn build(kinds: [&'static Kind; 2]) -> Outcome<Self> {
+        Self::with_delay(kinds, None)
+    }
+
+    /// Creates the same network with this delay between the public link and the second client, in each direction.
+    pub(crate) fn with_delay(kinds: [&'static Kind; 2], delay: Option<Duration>) -> Outcome<Self> {
         let number = next_number();
         let [first, second] = kinds;
         let layouts = [Layout::of(first), Layout::of(second).at_second_client()];
@@ -41,10 +50,18 @@ impl PairTopology {
         }
         let mut batch = String::new();
         link(&mut batch, ("servers", &public), ("eth0", &servers));
-        for (access, device) in access.iter().zip(DEVICES) {
-            access.link(&mut batch, (device, &public));
+        let [near, far] = access.each_ref().map(|access| access.link(&mut batch));
+        link(&mut batch, (DEVICES[0], &public), near);
+        let line = match delay {
+            Some(delay) => Some((line(number)?, delay)),
+            None => None,
+        };
+        match &line {
+            Some((line, _)) => line::link(&mut batch, line, (DEVICES[1], &public), far),
+            None => link(&mut batch, (DEVICES[1], &public), far),
         }
         run(tool("ip").args(["-batch", "-"]), &batch)?;
+        let line = line.map(|(line, delay)| DelayLine::start(line, delay)).transpose()?;
         public.ip(&bridge(&["servers", DEVICES[0], DEVICES[1]]))?;
         let (own, default) = (addresses("eth0", &[server]), default_route("eth0", Family::V4, None));
         servers.ip(&format!("{own}{default}{}", routes.concat()))?;
@@ -57,7 +74,7 @@ impl PairTopology {
         for access in &access {
             access.load_rules()?;
         }
-        Ok(Self { servers, server: without_prefix(server).parse()?, access, _public: public })
+        Ok(Self { servers, server: without_prefix(server).parse()?, access, line, _public: public })
     }
 
     /// The outermost router of the second client.
@@ -81,6 +98,13 @@ impl PairTopology {
 
 /// The devices of the public link towards the two clients.
 const DEVICES: [&str; 2] = ["wan0", "wan1"];
+
+/// Creates the namespace of a line.
+fn line(number: u32) -> Outcome<Namespace> {
+    let line = Namespace::new(number, "line")?;
+    prepare(&line, Family::V4)?;
+    Ok(line)
+}
 
 impl Layout {
     /// Returns the layout of the second client.
