@@ -6,7 +6,9 @@
 //!
 //! IPv6 on both sides works with any filter, because both sides send. For IPv4, with the terms of RFC 4787:
 //!
-//! * Two endpoint-independent mappings work with any filter.
+//! * Two endpoint-independent mappings work with any filter. If both routers track early packets and both filter by port,
+//!   the first packets must cross on their way. This needs a one-way delay that is longer than the time between the starts
+//!   of both hosts. A card contains neither the delay nor how a router treats early packets.
 //! * With one destination-dependent mapping, the endpoint of that side is unknown. The pair works if the other side does
 //!   not filter by port: the other side then answers the source of the first packet.
 //! * With two destination-dependent mappings, a pair works if no side filters by port and one side does not filter.

@@ -11,7 +11,9 @@
 //! * A side whose NAT has a destination-dependent mapping and no filter lets the peer send first.
 //! * Some routers track a packet that came too early, and the tracked packet takes the mapping that the peer needs. So a
 //!   side that filters by port sends one packet to another port of the peer's address, before the common start. If ICMP
-//!   reports the port as unreachable, the peer's router may be one of these, and the peer sends first.
+//!   reports the port as unreachable, the peer's router may be one of these, and the peer sends first. If both routers are
+//!   of this kind, both sides wait equally long, and their first packets must cross on their way. A side without the time
+//!   for the test waits too.
 //! * A side is connected when it has packets of the peer, and a probe of its own was answered. The first side chooses
 //!   the path; its probes say so. The other side uses the same path, so that no two paths alternate.
 //! * A response proves its path in one direction, whatever its source is. Two directions may have different endpoints.

@@ -34,7 +34,8 @@ pub enum PunchNote {
         /// The reason.
         why: Unreachability,
     },
-    /// The peer's router answered an unsolicited packet by ICMP, so it may track such packets. The peer sends first.
+    /// The peer's router answered an unsolicited packet by ICMP, so it may track such packets. This side sends
+    /// later than the peer, unless the own router is of this kind too.
     RouterTracks {
         /// The address of the test.
         remote: SocketAddr,
@@ -139,7 +140,7 @@ impl fmt::Display for PunchNote {
             Self::Answered { to, from } => write!(f, "the probe to {to} was answered from {from}"),
             Self::AddressGivenUp { remote, why } => write!(f, "{remote} is given up: {why}"),
             Self::RouterTracks { remote } => {
-                write!(f, "{remote} is unreachable: the peer's router may track early packets, so the peer sends first")
+                write!(f, "{remote} is unreachable: the peer's router may track early packets, so this side waits")
             }
             Self::CandidateIgnored { remote } => write!(f, "the candidate {remote} is not used"),
             Self::SocketRefused { why } => write!(f, "a socket for guessing could not be opened: {why}"),

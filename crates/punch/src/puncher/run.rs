@@ -3,7 +3,7 @@
 use super::event::{Failure, PunchEvent};
 use super::note::{PunchNote, WithholdReason};
 use super::probe::Probe;
-use super::schedule::{Stage, packet};
+use super::schedule::{RouterTest, Stage, packet};
 use super::table::{Path, Table};
 use super::{
     AGAIN, Connected, Extra, INTERVAL, KEEPALIVE, Puncher, Punching, Router, SLOW_INTERVAL, SOON, State, Timer,
@@ -38,7 +38,7 @@ impl Puncher {
         }
         self.state = State::Waiting;
         self.timers.insert(cx.now() + self.config.start.max(SOON), Timer::Start);
-        if self.schedule.tests_router {
+        if self.schedule.test == RouterTest::Sent {
             self.test_router(cx);
         }
     }
@@ -75,7 +75,7 @@ impl Puncher {
             Strategy::Reversal | Strategy::Simultaneous | Strategy::AnswerSource => {
                 if self.schedule.is_quiet {
                     QUIET
-                } else if is_tracked {
+                } else if is_tracked || self.schedule.test == RouterTest::TooLate {
                     MARGIN
                 } else {
                     Duration::ZERO

@@ -30,7 +30,17 @@ pub(super) struct Schedule {
     /// Whether the peer sends first.
     pub(super) is_quiet: bool,
     /// Whether this side tests how the peer's router treats an unsolicited packet.
-    pub(super) tests_router: bool,
+    pub(super) test: RouterTest,
+}
+
+/// The test of the peer's router before the common start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RouterTest {
+    /// It does not matter how the router treats the packet, or there is no common start.
+    Omitted,
+    /// The start delay is too short for the test. The peer may have tested the own router, and then it waits.
+    TooLate,
+    Sent,
 }
 
 /// A strategy and its time.
@@ -67,10 +77,16 @@ impl Schedule {
             is_destination_dependent: may_be_destination_dependent(&own),
         };
         let is_quiet = is_open_and_dependent(&own) && may_filter_ports(&peer);
-        let tests_router = config.start >= ROUTER_TEST && may_track_unsolicited(&own, &peer);
+        let test = if config.start.is_zero() || !may_track_unsolicited(&own, &peer) {
+            RouterTest::Omitted
+        } else if config.start < ROUTER_TEST {
+            RouterTest::TooLate
+        } else {
+            RouterTest::Sent
+        };
         let (budget, may_guess) = (config.conditions.budget, config.may_guess);
         let plan = Plan { forecast, limit: cost, lasts, budget, may_guess };
-        Self { plan, limit, stages, targets, ignored, is_quiet, tests_router }
+        Self { plan, limit, stages, targets, ignored, is_quiet, test }
     }
 }
 

@@ -178,6 +178,75 @@ fn a_router_that_refuses_a_packet_by_icmp_makes_the_other_side_wait() {
     }
 }
 
+/// If both routers track early packets, the first packets must cross on their way. So both hosts wait, and both equally long.
+#[test]
+fn two_hosts_whose_peers_routers_refuse_a_packet_by_icmp_send_at_the_same_moment() {
+    let mut world = World::new([cone(), cone()]).setup(Setup { delay: Duration::from_millis(500), ..Setup::default() });
+    let mapped = world.introduce(1);
+    world.net.record_story();
+    let (from, began) = (world.net.story_entries().len(), world.net.now());
+    world.start(mapped);
+    // The two hosts learn of the refusals at different times before the start.
+    for side in [0, 1] {
+        let _stop = world.net.run_for(Duration::from_millis(40));
+        let sent = sent_by(&world, from, side);
+        let [(_, remote)] = sent[..] else { panic!("one packet before the start: {sent:?}") };
+        refuse(&mut world, side, mapped, remote);
+    }
+    let _stop = world.net.run_for(Duration::from_secs(1));
+    let first = [0, 1].map(|side| sent_by(&world, from, side)[1]);
+    assert_eq!(first.map(|(_, remote)| remote), [mapped[1], mapped[0]]);
+    let [one, other] = first.map(|(at, _)| at - began);
+    assert_eq!(one, other, "the two packets cross");
+    assert!(one >= Duration::from_millis(700), "{one:?}");
+}
+
+/// A host far from the rendezvous learns late of the peer, and has no time for the test. The peer has tested and waits, so
+/// this host must wait too.
+#[test]
+fn a_host_without_the_time_for_the_test_waits_as_long_as_one_that_has_tested() {
+    let mut world = World::new([cone(), cone()]);
+    let mapped = world.introduce(1);
+    world.net.record_story();
+    let (from, began) = (world.net.story_entries().len(), world.net.now());
+    for (side, start) in [(0, 500), (1, 200)] {
+        let _stop = world.net.run_until(began + Duration::from_millis(500 - start));
+        let config = world.config(side, mapped).start(Duration::from_millis(start));
+        world.net.with(world.hosts[side], |node, cx| node.punch(cx, config));
+        let _stop = world.net.run_for(Duration::from_millis(1));
+        if side == 0 {
+            let [(_, remote)] = sent_by(&world, from, 0)[..] else { panic!("the test") };
+            refuse(&mut world, 0, mapped, remote);
+        }
+    }
+    let _stop = world.net.run_for(Duration::from_secs(1));
+    let (near, far) = (sent_by(&world, from, 0)[1], sent_by(&world, from, 1)[0]);
+    assert_eq!((near.1, far.1), (mapped[1], mapped[0]));
+    let [near, far] = [near, far].map(|(at, _)| at - began);
+    let apart = near.max(far) - near.min(far);
+    assert!(apart <= Duration::from_millis(2) && near >= Duration::from_millis(700), "{near:?} and {far:?}");
+}
+
+/// Tells a host that ICMP reports an address as unreachable.
+fn refuse(world: &mut World, side: usize, mapped: [SocketAddr; 2], remote: SocketAddr) {
+    let socket = world.config(side, mapped).sockets.ipv4.unwrap();
+    world.net.with(world.hosts[side], |node, cx| {
+        let event = portolan_machine::SocketEvent::Unreachable { remote, why: Unreachability::Port };
+        portolan_machine::Machine::handle(node, cx, portolan_machine::Input::Socket(socket, event))
+    });
+}
+
+/// The times and destinations of the packets that a host sent.
+fn sent_by(world: &World, from: usize, side: usize) -> Vec<(Instant, SocketAddr)> {
+    let packets = world.net.story_entries()[from..].iter().filter_map(|entry| match &entry.what {
+        EntryKind::Packet(packet) if packet.fate == PacketFate::Sent && entry.actor.to_string() == ["a", "b"][side] => {
+            Some((entry.at, packet.destination))
+        }
+        EntryKind::Packet(_) | EntryKind::Mapping { .. } | EntryKind::Note(_) | _ => None,
+    });
+    packets.collect()
+}
+
 /// Case 7: after success the same path was kept alive twice, dead paths were probed for ever, and two paths alternated.
 #[test]
 fn idle_traffic_is_bounded_and_the_path_stays_the_same() {
