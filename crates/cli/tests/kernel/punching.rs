@@ -64,6 +64,8 @@ pub(crate) struct Pair {
     kinds: [&'static Kind; 2],
     runs: u32,
     least: u32,
+    /// The delay between the two networks, if they need one.
+    delay: Option<Duration>,
 }
 
 /// The kinds of the table.
@@ -84,8 +86,8 @@ const NAMES: [&str; 14] = [
     "cgn_sym",
 ];
 
-/// The classes of all pairs, in the order of [`NAMES`]: direct, order, prediction, birthday. Other pairs need a relay, and
-/// `X` needs packets that cross on their way, for which these networks have too little delay.
+/// The classes of all pairs, in the order of [`NAMES`]: direct, order, prediction, birthday. Other pairs need a relay. `X` is
+/// a pair of the class [`Class::Order`] whose first packets must cross on their way, so it has the delays [`CROSSING`].
 const TABLE: [&str; 14] = [
     "DDDDDDDDDDDDDD",
     "DDDDDDOBOBBPDB",
@@ -104,13 +106,14 @@ const TABLE: [&str; 14] = [
 ];
 
 /// The pairs that have one run without `PUNCH_RUNS=all`.
-const FEW: [[&str; 2]; 9] = [
+const FEW: [[&str; 2]; 10] = [
     ["open", "apd_apd"],
     ["fw", "ei_apd"],
     ["ei_ad", "apd_ad"],
     ["cgn_ei", "cgn_ei"],
     ["apd_ei", "apd_ei"],
     ["ei_apd", "linuxopen"],
+    ["linuxopen", "linuxopen"],
     ["ei_apd", "apd_ei"],
     ["ei_apd", "apd_seq"],
     ["ei_apd", "apd_apd"],
@@ -128,16 +131,19 @@ pub(crate) fn pairs() -> Vec<(String, Pair)> {
         for (other, letter) in NAMES.iter().zip(classes.chars()).skip(row) {
             let class = match letter {
                 'D' => Class::Direct,
-                'O' => Class::Order,
+                'O' | 'X' => Class::Order,
                 'P' => Class::Prediction,
                 'B' => Class::Birthday,
                 _ => continue,
             };
+            let delays = if letter == 'X' { CROSSING } else { &[("", None)] };
             let (Some(one), Some(two)) = (named(first), named(other)) else { continue };
             let (runs, least) = if is_whole { class.runs() } else { (1, 1) };
             if is_whole || FEW.contains(&[*first, *other]) {
-                let name = format!("punch::{}_{first}_{other}", class.name());
-                found.push((name, Pair { class, kinds: [one, two], runs, least }));
+                for (suffix, delay) in delays.iter().copied() {
+                    let name = format!("punch::{}_{first}_{other}{suffix}", class.name());
+                    found.push((name, Pair { class, kinds: [one, two], runs, least, delay }));
+                }
             }
         }
     }
@@ -146,8 +152,11 @@ pub(crate) fn pairs() -> Vec<(String, Pair)> {
 
 /// Connects the two hosts in each run, and counts.
 pub(crate) fn connects(pair: Pair) -> Outcome {
-    let topology = PairTopology::build(pair.kinds)?;
-    let name = format!("{} {} {}", pair.class.name(), pair.kinds[0].name, pair.kinds[1].name);
+    let topology = PairTopology::with_delay(pair.kinds, pair.delay)?;
+    let mut name = format!("{} {} {}", pair.class.name(), pair.kinds[0].name, pair.kinds[1].name);
+    if let Some(delay) = pair.delay {
+        let _ = write!(name, ", {delay:?} apart");
+    }
     let server = format!("{}:3478", topology.server);
     let _server = serve(&topology.servers, &["--listen", &server, "--rendezvous", "--rendezvous-secret", SECRET], 1)?;
     let (mut connected, mut times, mut failures) = (0, vec![], String::new());
@@ -179,8 +188,8 @@ pub(crate) fn connects_after_a_wait() -> Outcome {
     let topology = PairTopology::build([counting, easy])?;
     let server = format!("{}:3478", topology.server);
     let _server = serve(&topology.servers, &["--listen", &server, "--rendezvous", "--rendezvous-secret", SECRET], 1)?;
-    let pair =
-        Pair { class: Class::Prediction, kinds: [counting, easy], runs: if is_whole() { 10 } else { 1 }, least: 1 };
+    let (runs, least) = (if is_whole() { 10 } else { 1 }, 1);
+    let pair = Pair { class: Class::Prediction, kinds: [counting, easy], runs, least, delay: None };
     let (stop, mut times) = (AtomicBool::new(false), vec![]);
     let [left, _] = topology.clients();
     thread::scope(|scope| {
@@ -297,6 +306,11 @@ pub(crate) fn card(kind: &Kind) -> String {
 
 /// Linux sends a host one ICMP error in a second. The guess of the run before has used it up, and the command needs one.
 const ICMP_INTERVAL: Duration = Duration::from_millis(1500);
+/// The delays of packets that must cross on their way, each with the end of the trial's name. They are longer than the time
+/// between the starts of both hosts on a busy machine. With the second one, the second host is so far from the rendezvous
+/// that it has no time to test the router of the first.
+const CROSSING: &[(&str, Option<Duration>)] =
+    &[("", Some(Duration::from_millis(50))), ("_far", Some(Duration::from_millis(100)))];
 /// The secret of the rendezvous.
 pub(crate) const SECRET: &str = "correct-horse-battery-staple";
 /// The bound of one run: a prediction and a random guess, on a busy machine.
