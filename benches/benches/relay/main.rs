@@ -20,11 +20,11 @@ mod rig;
 use clock::ThreadTime;
 use core::hint::black_box;
 use core::time::Duration;
-use criterion::{BenchmarkGroup, Criterion};
-use portolan_machine::{Datagram, SocketId};
+use criterion::Criterion;
+use portolan_machine::{Datagram, Forward};
 use portolan_stun::demux::ChannelData;
 use portolan_turn::IndicationKind;
-use rig::{Client, Rig, Rng};
+use rig::{Mix, Rig, Rng};
 use std::io::Write as _;
 
 /// The payload of a datagram in bytes.
@@ -57,75 +57,75 @@ impl Kind {
         }
     }
 
-    /// A datagram of one client and channel.
-    fn datagram(self, rig: &Rig, client: &Client, number: u16) -> Owned {
+    /// Writes the bytes before the data of a datagram into a receive buffer, and returns the datagram. The system has
+    /// written a receive buffer just before, so it is in the cache; so are the addresses.
+    #[inline]
+    fn receive<'a>(self, rig: &Rig, (client, number): (u32, u16), buffer: &'a mut Buffer) -> Datagram<'a> {
+        let client = &rig.clients[client as usize];
         let peer = client.peer(number);
-        let data = [7; LENGTH];
-        let (from_client, head) = match self {
-            Self::ChannelToPeer => (true, ChannelData::head(number, LENGTH).expect("a channel number").to_vec()),
+        match self {
+            Self::ChannelToPeer => {
+                let head = ChannelData::head(number, LENGTH).expect("a channel number");
+                Datagram::new(rig.listener, rig.local, client.address, buffer.with_head(&head))
+            }
             Self::SendToPeer => {
                 let head = IndicationKind::Send.head([9; 12].into(), peer, LENGTH).expect("a short datagram");
-                (true, head.as_slice().to_vec())
+                Datagram::new(rig.listener, rig.local, client.address, buffer.with_head(head.as_slice()))
             }
-            Self::ChannelToClient | Self::DataToClient => (false, Vec::new()),
-        };
-        let payload = [head.as_slice(), &data].concat();
-        if from_client {
-            Owned { socket: rig.listener, local: rig.local, remote: client.address, payload }
-        } else {
+            Self::ChannelToClient => Datagram::new(client.relay, client.relayed, peer, buffer.with_head(&[])),
             // Without a channel: another port of the peer's address, for which there is a permission.
-            let port = if self == Self::DataToClient { 6_000 } else { peer.port() };
-            Owned { socket: client.relay, local: client.relayed, remote: (peer.ip(), port).into(), payload }
+            Self::DataToClient => {
+                Datagram::new(client.relay, client.relayed, (peer.ip(), 6_000).into(), buffer.with_head(&[]))
+            }
         }
     }
 }
 
-struct Owned {
-    socket: SocketId,
-    local: core::net::SocketAddr,
-    remote: core::net::SocketAddr,
-    payload: Vec<u8>,
-}
+/// A receive buffer.
+struct Buffer([u8; Forward::HEAD + LENGTH]);
 
-impl Owned {
-    fn as_datagram(&self) -> Datagram<'_> {
-        Datagram::new(self.socket, self.local, self.remote, &self.payload)
+impl Buffer {
+    #[inline]
+    fn with_head(&mut self, head: &[u8]) -> &[u8] {
+        self.0[..head.len()].copy_from_slice(head);
+        &self.0[..head.len() + LENGTH]
     }
 }
 
-/// Measures every kind of datagram at a server with this number of allocations and channels, in random order.
-fn forward(criterion: &mut Criterion<ThreadTime>, clients: u32, channels: u16) {
-    let mut rig = Rig::with_clients(clients, channels);
-    let mut group = criterion.benchmark_group(format!("{clients} allocations, channels of each: {channels}"));
+/// Measures every kind of datagram at a server with this number of allocations and channels, in random order. Also
+/// measures the arrival of the datagrams without the decision.
+fn forward(criterion: &mut Criterion<ThreadTime>, clients: u32, channels: u16, mix: Mix) {
+    let mut rig = Rig::with_clients(clients, channels, mix);
+    let mut group = criterion.benchmark_group(format!("{clients} allocations ({mix}), channels of each: {channels}"));
+    let mut buffer = Buffer([7; _]);
+    let mut places: Vec<(u32, u16)> =
+        (0..clients).flat_map(|client| (0..channels).map(move |channel| (client, 0x4000 + channel))).collect();
+    Rng(42).shuffle(&mut places);
     for kind in Kind::ALL {
-        let mut datagrams: Vec<Owned> = Vec::new();
-        for client in &rig.clients {
-            datagrams.extend((0..channels).map(|channel| kind.datagram(&rig, client, 0x4000 + channel)));
-        }
-        Rng(42).shuffle(&mut datagrams);
         let ((), counted) = allocations::during(|| {
-            for datagram in datagrams.iter().cycle().take(100_000) {
-                assert!(rig.forward(datagram.as_datagram()).is_some(), "{} is forwarded", kind.name());
+            for &place in places.iter().cycle().take(100_000) {
+                let datagram = kind.receive(&rig, place, &mut buffer);
+                assert!(rig.forward(datagram).is_some(), "{} is forwarded", kind.name());
             }
         });
-        let mut next = datagrams.iter().cycle();
+        let mut next = places.iter().cycle();
         group.bench_function(kind.name(), |bencher| {
-            bencher.iter(|| next.next().map(|datagram| black_box(rig.forward(black_box(datagram.as_datagram())))));
+            bencher.iter(|| {
+                let place = next.next().copied().unwrap_or_default();
+                let datagram = black_box(kind.receive(&rig, place, &mut buffer));
+                black_box(rig.forward(datagram)).is_some()
+            });
         });
         print(&format!("{}: {counted} allocations for 100,000 datagrams", kind.name()));
-        if clients * u32::from(channels) > 10_000 {
-            overhead(&mut group, kind, &datagrams);
-        }
+        let mut next = places.iter().cycle();
+        group.bench_function(format!("{}: arrival alone", kind.name()), |bencher| {
+            bencher.iter(|| {
+                let place = next.next().copied().unwrap_or_default();
+                black_box(kind.receive(&rig, place, &mut buffer)).payload.len()
+            });
+        });
     }
     group.finish();
-}
-
-/// Measures the reading of the datagram itself: with many datagrams it is in no cache either.
-fn overhead(group: &mut BenchmarkGroup<'_, ThreadTime>, kind: Kind, datagrams: &[Owned]) {
-    let mut next = datagrams.iter().cycle();
-    group.bench_function(format!("{}: reading the datagram", kind.name()), |bencher| {
-        bencher.iter(|| next.next().map(|datagram| black_box(datagram.payload.first().copied())));
-    });
 }
 
 /// Measures one cold lookup: the loads of a chain through as many places as there are allocations, one KiB apart. The
@@ -151,7 +151,8 @@ fn cold_lookup(criterion: &mut Criterion<ThreadTime>) {
 /// Measures Allocate: the challenge, the check of the HMAC, the order of the socket and the response.
 fn allocate() {
     const COUNT: u32 = 20_000;
-    let mut rates: Vec<f64> = (0..7).map(|_| f64::from(COUNT) / Rig::new().allocate(COUNT).as_secs_f64()).collect();
+    let mut rates: Vec<f64> =
+        (0..7).map(|_| f64::from(COUNT) / Rig::new(Mix::Ipv4).allocate(COUNT).as_secs_f64()).collect();
     rates.sort_by(f64::total_cmp);
     print(&format!(
         "Allocate with challenge and HMAC: {:.0} for each second of processor time ({:.0} to {:.0})",
@@ -163,7 +164,7 @@ fn allocate() {
 /// when it is dropped.
 fn state() {
     let bytes = |permissions: u16| {
-        let mut rig = Rig::with_clients(STATE, 1);
+        let mut rig = Rig::with_clients(STATE, 1, Mix::Both);
         if permissions > 0 {
             rig.permit(permissions);
         }
@@ -189,9 +190,11 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
     cold_lookup(&mut criterion);
-    forward(&mut criterion, 1_000, 1);
-    forward(&mut criterion, 1_000, 100);
-    forward(&mut criterion, 100_000, 1);
+    forward(&mut criterion, 1_000, 1, Mix::Ipv4);
+    forward(&mut criterion, 1_000, 1, Mix::Both);
+    forward(&mut criterion, 1_000, 100, Mix::Ipv4);
+    forward(&mut criterion, 1_000, 100, Mix::Both);
+    forward(&mut criterion, 100_000, 1, Mix::Both);
     allocate();
     state();
     criterion.final_summary();

@@ -44,6 +44,33 @@ impl Entropy for Rng {
     }
 }
 
+/// The families of the relayed addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mix {
+    /// IPv4 only.
+    Ipv4,
+    /// Every second one is of IPv6, so that the ports of one address are enough for more allocations.
+    Both,
+}
+
+impl Mix {
+    const fn family(self, number: usize) -> AddressFamily {
+        match self {
+            Self::Both if number % 2 == 1 => AddressFamily::Ipv6,
+            Self::Ipv4 | Self::Both => AddressFamily::Ipv4,
+        }
+    }
+}
+
+impl core::fmt::Display for Mix {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4",
+            Self::Both => "half of IPv6",
+        })
+    }
+}
+
 /// One client, and the socket and the address of its relay.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
@@ -66,6 +93,7 @@ impl Client {
 }
 
 pub(crate) struct Rig {
+    mix: Mix,
     pub(crate) server: Server,
     rng: Rng,
     ids: SocketIds,
@@ -79,7 +107,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     /// A started server without allocations.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(mix: Mix) -> Self {
         let (user, realm, password) = CREDENTIALS;
         let mut users = Users::long_term(realm);
         users.add(user, password).expect("a valid user");
@@ -97,6 +125,7 @@ impl Rig {
             .rate(None)
             .limits(limits);
         let mut rig = Self {
+            mix,
             server: Server::new(&config).expect("a valid configuration"),
             rng: Rng(0x9e37_79b9_7f4a_7c15),
             ids: SocketIds::new(),
@@ -121,10 +150,9 @@ impl Rig {
         rig
     }
 
-    /// A server with this number of allocations of one channel each. Every second allocation is of IPv6, so that the
-    /// ports of one address are enough.
-    pub(crate) fn with_clients(count: u32, channels: u16) -> Self {
-        let mut rig = Self::new();
+    /// A server with this number of allocations, and channels of each.
+    pub(crate) fn with_clients(count: u32, channels: u16, mix: Mix) -> Self {
+        let mut rig = Self::new(mix);
         rig.allocate(count);
         for channel in 0..channels {
             rig.bind(0x4000 + channel);
@@ -181,7 +209,8 @@ impl Rig {
                 ([198, 51 + a, b, c], 40_000).into()
             })
             .collect();
-        let family = |number: usize| if number.is_multiple_of(2) { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 };
+        let mix = self.mix;
+        let family = |number| mix.family(number);
         let mut spent = Duration::ZERO;
         let requests: Vec<_> =
             addresses.iter().enumerate().map(|(n, _)| self.allocate_request(n, family(n), "")).collect();
