@@ -29,7 +29,8 @@ pub(crate) fn start_server(arguments: &[&str]) -> (Process, String) {
         let local = free_address("127.0.0.1");
         let all = [&["serve", "--listen", &local][..], arguments].concat();
         let mut server = Process::start(portolan(&all).expect("loopback")).expect("the binary starts");
-        if server.wait_for("listening on", TIMEOUT).is_ok() {
+        // The line that is printed when both sockets are open. The log has an earlier line for each of them.
+        if server.wait_for("(udp, tcp)", TIMEOUT).is_ok() {
             return (server, local);
         }
     }
