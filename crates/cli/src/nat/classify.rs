@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::printer::Printer;
 use crate::error::Failure;
 use crate::report::ReportData;
-use crate::resolve::{Resolved, Resolver};
+use crate::resolve::{LateFamily, Resolved, Resolver};
 use crate::servers::Origin;
 use crate::story::Recorder;
 use crate::vantage::keep_most_public;
@@ -33,7 +33,7 @@ pub(super) async fn classify(
     let deadline = Instant::now() + plan.args.timeout;
     printer.begin(plan);
     let resolved = resolver.resolve(&plan.names, plan.args.timeout).await;
-    let servers = usable_servers(plan, printer, resolved)?;
+    let (servers, late) = usable_servers(plan, printer, resolved)?;
     let names = servers.iter().map(|server| Box::from(&*server.name)).collect();
     let left = deadline.saturating_duration_since(Instant::now());
     let discovery =
@@ -45,6 +45,8 @@ pub(super) async fn classify(
     let _ = driver.command(MeasurementCommand::Start);
     let report = timeout_at(deadline + SHUTDOWN_GRACE, run_until_report(&mut driver, printer)).await;
     let report = report.map_err(|_| NatError::TimedOut)??;
+    // Not earlier: a command that could not run prints one line.
+    late.iter().for_each(|family| printer.print_diagnostic(family));
     Ok(ReportData { report, servers: names, simulation: None, lifetime: None, story: recorder.lines() })
 }
 
@@ -63,8 +65,13 @@ async fn run_until_report(driver: &mut Driver<Discovery>, printer: &mut Printer)
     }
 }
 
-/// Returns the servers with an address. Prints the others with the reason.
-fn usable_servers(plan: &Plan<'_>, printer: &mut Printer, resolved: Resolved) -> Result<Vec<StunServer>, Failure> {
+/// Returns the servers with an address, and the families without their late addresses. Prints the other servers with the
+/// reason.
+fn usable_servers(
+    plan: &Plan<'_>,
+    printer: &mut Printer,
+    resolved: Resolved,
+) -> Result<(Vec<StunServer>, Vec<LateFamily>), Failure> {
     let Resolved { mut servers, unresolved, late } = resolved;
     if servers.is_empty() {
         if !offline::has_route() {
@@ -77,9 +84,6 @@ fn usable_servers(plan: &Plan<'_>, printer: &mut Printer, resolved: Resolved) ->
     }
     for server in &unresolved {
         printer.print_diagnostic(server);
-    }
-    for family in &late {
-        printer.print_diagnostic(family);
     }
     if servers.is_empty() {
         return Err(NatError::NoneResolved(unresolved.len()).into());
@@ -94,7 +98,7 @@ fn usable_servers(plan: &Plan<'_>, printer: &mut Printer, resolved: Resolved) ->
     if printer.events {
         lines.iter().for_each(|line| printer.print_diagnostic(line));
     }
-    Ok(servers)
+    Ok((servers, late))
 }
 
 /// Merges each server that shares an address with an earlier one, because both names belong to one server. Returns a
