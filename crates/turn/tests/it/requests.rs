@@ -1,13 +1,17 @@
 //! The error codes of the server, each with the request that causes it.
 
-use crate::world::{Client, Host, OTHER_PEER, PEER, Reply, SERVER, World, addr, config, seconds, unsigned};
+use crate::world::{
+    Client, Host, LISTENER, OTHER_PEER, PEER, Reply, SERVER, World, addr, channel_data, config, seconds, unsigned,
+};
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Input, Machine, Refusal, SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
+    Cx, Datagram, Input, Machine, Protocol, Refusal, SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
 };
 use portolan_stun::{AddressFamily, Attribute, AttributeType, Class, Icmp, Message, Method};
-use portolan_turn::{FreedReason, PeerPolicy, ServerCommand, ServerConfig, ServerEvent, ServerLimits};
+use portolan_turn::{
+    FreedReason, PeerPolicy, Server, ServerCommand, ServerConfig, ServerEvent, ServerLimits, ServerSocket,
+};
 
 const ALICE: &str = "192.0.2.77:40000";
 const BOB: &str = "192.0.2.78:40000";
@@ -27,6 +31,31 @@ fn allocate(config: &ServerConfig, attributes: &[Attribute<'_>]) -> Option<u16> 
 /// An attribute with any bytes as its value.
 fn raw(kind: AttributeType, value: &'static [u8]) -> Attribute<'static> {
     Attribute::Unknown { kind, value }
+}
+
+/// The address of the server is a part of the 5-tuple: that of another socket, and another one of a wildcard socket.
+#[test]
+fn rfc8656_3_2_a_client_address_has_an_allocation_at_each_address_of_the_server() {
+    let (first, second) = (LISTENER, SocketId(2));
+    let socket = |id, local| ServerSocket::new(id, Protocol::Udp, addr(local));
+    let two = [socket(first, SERVER), socket(second, "192.0.2.1:3479")];
+    let wildcard = [socket(first, "0.0.0.0:3478")];
+    for (sockets, other) in [(&two[..], (second, "192.0.2.1:3479")), (&wildcard[..], (first, "192.0.2.9:3478"))] {
+        let mut world = World::with(Server::over(&config(), sockets).unwrap());
+        assert_eq!(world.ids.next_socket(), second);
+        let mut alice = Client::allocated(&mut world, ALICE, "alice");
+        assert_eq!(alice.bind(&mut world, 0x4000, PEER).code(), None);
+        let id = alice.id();
+        let request = alice.signed(Method::ALLOCATE, id, &[UDP]);
+        let mut at_other = |bytes: &[u8]| {
+            let datagram = Datagram::new(other.0, addr(other.1), alice.address, bytes);
+            world.input(Input::Datagram(datagram)).1
+        };
+        assert_eq!(Reply::only(at_other(&request)).code(), None);
+        assert_eq!(at_other(&channel_data(0x4000, b"hi")), [], "the channel is of the other allocation");
+        assert_eq!(world.server.allocations().count(), 2);
+        assert_eq!(alice.channel(&mut world, 0x4000, b"hi").len(), 1);
+    }
 }
 
 #[test]
