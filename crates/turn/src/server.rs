@@ -18,6 +18,7 @@ mod info;
 mod kind;
 mod listeners;
 mod methods;
+mod near;
 mod peers;
 pub mod policy;
 mod pool;

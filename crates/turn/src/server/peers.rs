@@ -5,12 +5,14 @@
 //! peer. Each search is one lookup in a table. IPv6 zones and flow labels are no part of a key.
 //!
 //! Copies save lookups on the data path. The first channel and the expiry of its permission are also in the allocation
-//! itself, so that a client with one channel needs no table. A permission contains one channel to its address.
+//! itself, so that a client with one channel needs no table. With more channels there are small copies of all ([`Near`]).
 //!
 //! A channel that has expired keeps its number and its peer for five more minutes. During this time neither is bound
 //! otherwise (RFC 8656 §12), so that a late datagram does not reach another peer.
 
+use super::near::Near;
 use crate::hash::KeyedHash;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use core::net::{IpAddr, SocketAddr};
@@ -31,6 +33,8 @@ pub(super) const CHANNEL_HOLD: Duration = Duration::from_secs(300);
 pub(super) struct Peers {
     /// A copy of the first channel. Each change of permissions or channels renews it.
     first: Option<First>,
+    /// Copies of the channels, if there are at least two.
+    near: Option<Box<Near>>,
     permissions: HashTable<Permission>,
     channels: Vec<Channel>,
     /// Indexes in `channels`, by number and by peer; empty if there is only one channel.
@@ -42,11 +46,6 @@ pub(super) struct Peers {
 struct Permission {
     ip: IpAddr,
     expires: Instant,
-    /// A copy of one channel to this address: its number, or 0, the port of its peer, and its expiry. `bind` and the
-    /// release of a channel renew it.
-    number: u16,
-    port: u16,
-    channel_expires: Instant,
 }
 
 /// The result for a peer with a permission.
@@ -92,10 +91,19 @@ impl Peers {
         }
     }
 
-    /// The channel of this number, if it has not expired.
+    /// The peer of the channel of this number, if it has not expired.
     #[inline]
-    pub(super) fn by_number(&self, hash: KeyedHash, now: Instant, number: u16) -> Option<&Channel> {
-        self.numbered(hash, number).filter(|channel| channel.expires > now)
+    pub(super) fn by_number(&self, hash: KeyedHash, now: Instant, number: u16) -> Option<SocketAddr> {
+        if let Some(First { channel, .. }) = &self.first
+            && channel.number == number
+        {
+            return (channel.expires > now).then(|| channel.peer());
+        }
+        if let Some(peer) = self.near(now).and_then(|near| near.by_number(number)) {
+            return Some(peer);
+        }
+        let channel = self.numbered(hash, number).filter(|channel| channel.expires > now)?;
+        Some(channel.peer())
     }
 
     /// The permission of this peer with its channel; `None` if the peer may not send to the client.
@@ -108,11 +116,10 @@ impl Peers {
             let is_bound = channel.expires > now;
             return (*permitted_until > now).then_some(Permitted { channel: is_bound.then_some(channel.number) });
         }
-        let permission = self.permission(hash, peer.ip()).filter(|permission| permission.expires > now)?;
-        if permission.number != 0 && permission.port == peer.port() {
-            let is_bound = permission.channel_expires > now;
-            return Some(Permitted { channel: is_bound.then_some(permission.number) });
+        if let Some(number) = self.near(now).and_then(|near| near.by_peer(hash, &peer)) {
+            return Some(Permitted { channel: Some(number) });
         }
+        self.permission(hash, peer.ip()).filter(|permission| permission.expires > now)?;
         let channel = self.bound_to(hash, peer).filter(|channel| channel.expires > now);
         Some(Permitted { channel: channel.map(|channel| channel.number) })
     }
@@ -145,8 +152,7 @@ impl Peers {
             Some(permission) => permission.expires = expires,
             None => {
                 let rehash = |permission: &Permission| hash_ip(hash, permission.ip);
-                let permission = Permission { ip, expires, number: 0, port: 0, channel_expires: Instant::ORIGIN };
-                self.permissions.insert_unique(key, permission, rehash);
+                self.permissions.insert_unique(key, Permission { ip, expires }, rehash);
             }
         }
         self.copy_first(hash);
@@ -179,6 +185,7 @@ impl Peers {
             || self.bound_to(hash, peer).is_some_and(|channel| channel.number != number)
         {
             self.release_channels(hash, |channel| (channel.number == number) != (channel.peer() == peer));
+            self.copy_near(hash, now);
         }
         let channel = Channel { number, port: peer.port(), ip: peer.ip(), expires: now + CHANNEL_LIFETIME };
         match self.index_of_number(hash, number) {
@@ -194,12 +201,20 @@ impl Peers {
                 self.channels.push(channel);
                 match self.channels.len() {
                     1 => {}
-                    2 => (0..2).for_each(|index| self.index(hash, index)),
+                    2 => {
+                        (0..2).for_each(|index| self.index(hash, index));
+                        self.copy_near(hash, now);
+                    }
                     count => self.index(hash, count - 1),
                 }
             }
         }
-        self.copy_channel(hash, &channel);
+        let until = self.valid_until(hash, &channel);
+        if let Some(near) = &mut self.near
+            && until > now
+        {
+            near.add(hash, &channel, until);
+        }
         self.copy_first(hash);
         channel.released_at()
     }
@@ -212,22 +227,40 @@ impl Peers {
             self.permissions.shrink_to(permissions, |permission| hash_ip(hash, permission.ip));
         }
         self.release_channels(hash, |channel| channel.released_at() <= now || denied(channel.ip));
+        self.copy_near(hash, now);
         self.copy_first(hash);
     }
 
-    /// Copies a channel into the permission of its peer, if there is one.
-    fn copy_channel(&mut self, hash: KeyedHash, channel: &Channel) {
-        let Channel { number, port, ip, expires } = *channel;
-        if let Some(permission) = self.permissions.find_mut(hash_ip(hash, ip), |permission| permission.ip == ip) {
-            (permission.number, permission.port, permission.channel_expires) = (number, port, expires);
+    /// Copies the channels that have not expired and whose peers have a permission.
+    fn copy_near(&mut self, hash: KeyedHash, now: Instant) {
+        self.near = None;
+        if self.channels.len() > 1 {
+            let mut near = Near::new();
+            for channel in &self.channels {
+                let until = self.valid_until(hash, channel);
+                if until > now {
+                    near.add(hash, channel, until);
+                }
+            }
+            self.near = Some(Box::new(near));
         }
     }
 
     fn copy_first(&mut self, hash: KeyedHash) {
-        self.first = self.channels.first().map(|channel| {
-            let permission = self.permission(hash, channel.ip);
-            First { channel: *channel, permitted_until: permission.map_or(Instant::ORIGIN, |known| known.expires) }
-        });
+        self.first = self
+            .channels
+            .first()
+            .map(|channel| First { channel: *channel, permitted_until: self.permitted_until(hash, channel.ip) });
+    }
+
+    /// The expiry of the permission of an address; the origin if there is none.
+    fn permitted_until(&self, hash: KeyedHash, ip: IpAddr) -> Instant {
+        self.permission(hash, ip).map_or(Instant::ORIGIN, |permission| permission.expires)
+    }
+
+    /// The time at which the channel or the permission of its peer expires.
+    fn valid_until(&self, hash: KeyedHash, channel: &Channel) -> Instant {
+        channel.expires.min(self.permitted_until(hash, channel.ip))
     }
 
     /// The earliest time at which [`release`](Self::release) removes an entry.
@@ -246,14 +279,8 @@ impl Peers {
             self.channels.shrink_to_fit();
         }
         (self.numbers, self.bound) = (HashTable::new(), HashTable::new());
-        self.permissions.iter_mut().for_each(|permission| permission.number = 0);
-        for index in 0..self.channels.len() {
-            if self.channels.len() > 1 {
-                self.index(hash, index);
-            }
-            if let Some(channel) = self.channels.get(index).copied() {
-                self.copy_channel(hash, &channel);
-            }
+        if self.channels.len() > 1 {
+            (0..self.channels.len()).for_each(|index| self.index(hash, index));
         }
     }
 
@@ -268,6 +295,11 @@ impl Peers {
         bound.insert_unique(hash_peer(hash, &channel.peer()), index, |&index| {
             at(index).map_or(0, |channel| hash_peer(hash, &channel.peer()))
         });
+    }
+
+    #[inline]
+    fn near(&self, now: Instant) -> Option<&Near> {
+        self.near.as_deref().filter(|near| near.is_valid(now))
     }
 
     #[inline]
@@ -289,11 +321,6 @@ impl Peers {
         if first.number == number {
             return Some(first);
         }
-        // Most clients number their channels in order, and then the place of the channel is known.
-        let guess = self.channels.get(usize::from(number.wrapping_sub(first.number)));
-        if let Some(channel) = guess.filter(|channel| channel.number == number) {
-            return Some(channel);
-        }
         self.channels.get(usize::from(self.index_of_number(hash, number)?))
     }
 
@@ -311,6 +338,10 @@ impl Peers {
 }
 
 impl Channel {
+    pub(super) const fn number(&self) -> u16 {
+        self.number
+    }
+
     /// The address and port of the peer.
     #[inline]
     pub(super) fn peer(&self) -> SocketAddr {

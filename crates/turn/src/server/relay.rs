@@ -94,8 +94,8 @@ pub(super) fn channel_data<'a>(
     let (slot, allocation) = allocation_of(table, now, client)?;
     let ChannelData { number, data } = ChannelData::decode(payload).map_err(|_| ServerDropped::ChannelDataInvalid)?;
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
-    let channel = allocation.peers.by_number(hash, now, number).ok_or(ServerDropped::NoChannel)?;
-    to_peer(slot, allocation, (now, limit), channel.peer(), data)
+    let peer = allocation.peers.by_number(hash, now, number).ok_or(ServerDropped::NoChannel)?;
+    to_peer(slot, allocation, (now, limit), peer, data)
 }
 
 /// A Send indication of a client (§11.2).

@@ -71,8 +71,8 @@ fn a_channel_relays_at_599_seconds_and_not_at_601() {
     }
 }
 
-/// The server keeps the first channel of an allocation, the first channel of an address and the other channels in
-/// different places. Each of them ends with its lifetime, in any order of the numbers.
+/// The server has copies of the first channel and of the other channels. Each of them ends with its lifetime, in any
+/// order of the numbers.
 #[test]
 fn each_of_several_channels_relays_at_599_seconds_and_not_at_601() {
     for (at, relays) in [(599, true), (601, false)] {
@@ -94,6 +94,44 @@ fn each_of_several_channels_relays_at_599_seconds_and_not_at_601() {
             assert_eq!(alice.channel(&mut world, number, b"x").len(), usize::from(relays), "{number:#x}");
             let sent = world.peer(peer, alice.relayed, b"x");
             assert_eq!(sent[0].payload.starts_with(&number.to_be_bytes()), relays, "otherwise a Data indication");
+        }
+    }
+}
+
+/// The copies of several channels have one time until which they are valid. Each channel and each permission ends at its
+/// own time, also if no timeout came.
+#[test]
+fn each_of_several_channels_and_permissions_ends_at_its_own_time() {
+    let (first, second) = ((0x4000, PEER), (0x4001, OTHER_PEER));
+    let third = (0x4002, "203.0.113.77:5000");
+    // The time in milliseconds, the channels that take data of peers, and those that take data of the client.
+    let stages = [
+        (299_999, vec![first, second, third], vec![first, second, third]),
+        (300_000, vec![third], vec![first, second, third]),
+        (399_999, vec![third], vec![first, second, third]),
+        (400_000, vec![], vec![first, second, third]),
+        (599_999, vec![], vec![first, second, third]),
+        (600_000, vec![], vec![third]),
+        (700_000, vec![], vec![]),
+    ];
+    for has_timeouts in [false, true] {
+        let (mut world, mut alice) = world();
+        assert_eq!(alice.bind(&mut world, second.0, second.1).code(), None);
+        world.advance(seconds(100));
+        assert_eq!(alice.bind(&mut world, third.0, third.1).code(), None);
+        for (millis, from_peers, to_peers) in &stages {
+            let at = portolan_machine::Instant::from_millis(*millis);
+            if has_timeouts {
+                world.advance(at);
+            } else {
+                world.now = at;
+            }
+            for channel @ (number, peer) in [first, second, third] {
+                let sent = world.peer(addr(peer), alice.relayed, b"x");
+                assert_eq!(sent.len(), usize::from(from_peers.contains(&channel)), "{number:#x} at {at}");
+                let sent = alice.channel(&mut world, number, b"x");
+                assert_eq!(sent.len(), usize::from(to_peers.contains(&channel)), "{number:#x} at {at}");
+            }
         }
     }
 }

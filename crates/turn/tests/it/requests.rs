@@ -515,12 +515,16 @@ fn a_new_policy_ends_the_permissions_and_channels_of_denied_peers() {
     let mut alice = Client::allocated(&mut world, ALICE, "alice");
     alice.bind(&mut world, 0x4000, PEER);
     alice.bind(&mut world, 0x4001, OTHER_PEER);
-    let policy = PeerPolicy::new().allow("203.0.113.9/32".parse().unwrap());
+    let third = "203.0.113.77:5000";
+    alice.bind(&mut world, 0x4002, third);
+    let policy = PeerPolicy::new().allow("203.0.113.9/32".parse().unwrap()).allow("203.0.113.77/32".parse().unwrap());
     world.server.set_policy(policy);
-    assert_eq!(alice.channel(&mut world, 0x4000, b"x").len(), 1);
-    assert!(alice.channel(&mut world, 0x4001, b"x").is_empty());
-    assert!(alice.send(&mut world, OTHER_PEER, b"x").is_empty());
-    assert!(world.peer(addr(OTHER_PEER), alice.relayed, b"x").is_empty());
+    for (number, peer, is_permitted) in [(0x4000, PEER, true), (0x4001, OTHER_PEER, false), (0x4002, third, true)] {
+        let expected = usize::from(is_permitted);
+        assert_eq!(alice.channel(&mut world, number, b"x").len(), expected, "{peer}");
+        assert_eq!(alice.send(&mut world, peer, b"x").len(), expected, "{peer}");
+        assert_eq!(world.peer(addr(peer), alice.relayed, b"x").len(), expected, "{peer}");
+    }
 }
 
 #[test]
