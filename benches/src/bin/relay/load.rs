@@ -269,6 +269,9 @@ impl<'a> Run<'a> {
             } else if now.duration_since(heard) > PATIENCE {
                 self.give_up();
                 heard = now;
+            } else {
+                // A server on the same core runs now.
+                std::thread::yield_now();
             }
         }
     }

@@ -176,6 +176,13 @@ pub(crate) fn pin(pid: i32, core: usize) -> Outcome<()> {
     Ok(())
 }
 
+/// Gives this process and its later children the policy `SCHED_BATCH`: a process that has new work does not interrupt
+/// the one that runs.
+pub(crate) fn run_in_turns() -> Outcome<()> {
+    let set = Command::new("chrt").args(["--batch", "--pid", "0", &std::process::id().to_string()]).status()?;
+    if set.success() { Ok(()) } else { Err(format!("chrt: {set}").into()) }
+}
+
 /// The receive buffer of the server's and the peer's sockets in bytes, so that no datagram of the window is dropped.
 pub(crate) const SOCKET_BUFFER: usize = 1 << 20;
 

@@ -20,13 +20,16 @@ pub(crate) struct Settings {
     pub(crate) kinds: Vec<Kind>,
     /// `--patterns`: the kinds of traffic, separated by commas.
     pub(crate) traffic: Vec<Traffic>,
+    /// `--one-core`: the load runs on the core of the servers, and the servers run only while it waits.
+    pub(crate) one_core: bool,
     /// The tool that counts system calls; `None` after `--without-tools`, or if there is none.
     pub(crate) tool: Option<Tool>,
 }
 
 impl Settings {
     pub(crate) const USAGE: &'static str = "usage: relay [--rounds N] [--flows N] [--milliseconds N] [--allocations N] \
-         [--servers coturn,portolan,driver,bare] [--patterns single,bursts,whole,offload] [--without-tools]";
+         [--servers coturn,portolan,driver,bare] [--patterns single,bursts,whole,offload] [--one-core] \
+         [--without-tools]";
 
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self, String> {
         let mut settings = Self {
@@ -35,11 +38,14 @@ impl Settings {
             time: Duration::from_millis(300),
             allocations: 8_000,
             kinds: Kind::ALL.to_vec(),
+            one_core: false,
             tool: None,
             traffic: Pattern::ALL.into_iter().flat_map(Traffic::of).collect(),
         };
-        let (flags, pairs): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|name| **name == "--without-tools");
-        settings.tool = if flags.is_empty() { Tool::find() } else { None };
+        let is_flag = |name: &&&str| matches!(**name, "--one-core" | "--without-tools");
+        let (flags, pairs): (Vec<&str>, Vec<&str>) = arguments.iter().partition(is_flag);
+        settings.one_core = flags.contains(&"--one-core");
+        settings.tool = if flags.contains(&"--without-tools") { None } else { Tool::find() };
         for pair in pairs.chunks(2) {
             let [name, value] = pair else { return Err(format!("{} needs a value", pair.concat())) };
             let number = || match value.parse() {
