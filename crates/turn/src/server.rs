@@ -27,6 +27,7 @@ mod quota;
 mod relay;
 mod reply;
 mod request;
+mod slots;
 mod stats;
 mod streams;
 mod table;

@@ -6,22 +6,18 @@
 
 use super::allocation::{Allocation, Client, ClientKey};
 use super::peers;
+pub(super) use super::slots::Slot;
+use super::slots::Slots;
 use crate::hash::KeyedHash;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use hashbrown::HashTable;
 use portolan_machine::{Cx, Instant, SocketId, Timers};
 use portolan_stun::AddressFamily;
 
-/// The number of an allocation, while it exists.
-pub(super) type Slot = u32;
-
 /// All allocations of a server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    slots: Vec<Option<Box<Allocation>>>,
-    free: Vec<Slot>,
+    slots: Slots<Allocation>,
     clients: HashTable<Slot>,
     relays: HashTable<RelayEntry>,
     timers: Timers<Slot>,
@@ -39,7 +35,7 @@ struct RelayEntry {
 impl Table {
     /// The number of allocations.
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots.len()
     }
 
     /// The hash of the tables of all allocations; `None` if there was no allocation yet.
@@ -50,12 +46,12 @@ impl Table {
 
     #[inline]
     pub(super) fn get(&self, slot: Slot) -> Option<&Allocation> {
-        self.slots.get(usize::try_from(slot).ok()?)?.as_deref()
+        self.slots.get(slot)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Allocation> {
-        self.slots.get_mut(usize::try_from(slot).ok()?)?.as_deref_mut()
+        self.slots.get_mut(slot)
     }
 
     /// The allocation of a client, expired or not.
@@ -74,25 +70,17 @@ impl Table {
 
     /// All allocations, in the order of their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Allocation)> {
-        let numbered = self.slots.iter().enumerate();
-        numbered.filter_map(|(slot, allocation)| Some((Slot::try_from(slot).ok()?, allocation.as_deref()?)))
+        self.slots.iter()
     }
 
     /// Adds an allocation. No other allocation has its client.
     pub(super) fn insert(&mut self, cx: &mut Cx<'_>, allocation: Allocation) -> Slot {
         let hash = *self.hash.get_or_insert_with(|| KeyedHash::new(cx));
         let key = hash_client(hash, &allocation.client);
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
-        });
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Some(Box::new(allocation));
-        }
+        let slot = self.slots.insert(allocation);
         let slots = &self.slots;
         self.clients.insert_unique(key, slot, |&slot| {
-            let allocation = slots.get(slot as usize).and_then(Option::as_deref);
-            allocation.map_or(0, |allocation| hash_client(hash, &allocation.client))
+            slots.get(slot).map_or(0, |allocation| hash_client(hash, &allocation.client))
         });
         slot
     }
@@ -113,10 +101,9 @@ impl Table {
     }
 
     /// Removes an allocation with its relay sockets and its timer, and returns it.
-    pub(super) fn remove(&mut self, slot: Slot) -> Option<Box<Allocation>> {
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Allocation> {
         let hash = self.hash?;
-        let allocation = self.slots.get_mut(slot as usize)?.take()?;
-        self.free.push(slot);
+        let allocation = self.slots.remove(slot)?;
         if let Ok(entry) = self.clients.find_entry(hash_client(hash, &allocation.client), |&other| other == slot) {
             entry.remove();
         }
@@ -133,7 +120,7 @@ impl Table {
     /// Sets the timer of an allocation, if `at` is earlier than its timer. A timer that is too early is only set again
     /// when it is due.
     pub(super) fn wake_at(&mut self, slot: Slot, at: Instant) {
-        let Some(allocation) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(allocation) = self.slots.get_mut(slot) else { return };
         match allocation.timer {
             Some((set, _)) if set <= at => return,
             Some((_, timer)) => {
@@ -161,14 +148,10 @@ impl Table {
     /// Releases the memory of a flood.
     fn shrink(&mut self, hash: KeyedHash) {
         const KEPT: usize = 64;
-        if self.len() == 0 {
-            (self.slots, self.free) = (Vec::new(), Vec::new());
-        }
         let Self { slots, clients, relays, .. } = self;
         if clients.capacity() > KEPT && clients.len() * 4 < clients.capacity() {
             clients.shrink_to(clients.len() * 2, |&slot| {
-                let allocation = slots.get(slot as usize).and_then(Option::as_deref);
-                allocation.map_or(0, |allocation| hash_client(hash, &allocation.client))
+                slots.get(slot).map_or(0, |allocation| hash_client(hash, &allocation.client))
             });
         }
         if relays.capacity() > KEPT && relays.len() * 4 < relays.capacity() {
