@@ -158,7 +158,8 @@ fn latencies(settings: &Settings, relays: &[Relay], figures: &mut Figures) -> Ou
         let measured = [Kind::Coturn, Kind::Portolan].map(|kind| figures.spread(kind, Figure::Forwards(traffic)));
         measured.into_iter().flatten().next().map(|spread| spread.median)
     });
-    let rate = slowest.reduce(f64::min).unwrap_or(100_000.0) / 2.0;
+    // A server that got no processor time has relayed nothing.
+    let rate = slowest.reduce(f64::min).filter(|rate| *rate >= 2.0).unwrap_or(100_000.0) / 2.0;
     let interval = Duration::from_secs_f64(1.0 / rate);
     for direction in Direction::ALL {
         if let Some(Relay { peer, .. }) = relays.first()
