@@ -17,7 +17,7 @@ const CLIENTS: [(&str, &str); 3] =
 const PEERS: [&str; 4] = ["203.0.113.9:5000", "203.0.113.9:5001", "203.0.113.10:5000", "203.0.113.11:5000"];
 const DENIED: &str = "10.0.0.1:5000";
 const PERMISSIONS: usize = 2;
-const CHANNELS: usize = 2;
+const CHANNELS: usize = 3;
 const PER_USER: usize = 1;
 
 /// A transition: what client number `client` or a peer does.
@@ -150,7 +150,7 @@ impl Model {
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let client = 0..CLIENTS.len();
     let peer = 0..PEERS.len();
-    let number = 0x4000..0x4003_u16;
+    let number = 0x4000..0x4004_u16;
     let lifetime = prop_oneof![Just(None), Just(Some(0)), Just(Some(700)), Just(Some(3000)), Just(Some(9999))];
     let allocate = prop_oneof![3 => Just(None), 1 => Just(Some(0)), 1 => Just(Some(3000))];
     let one = prop_oneof![
@@ -188,7 +188,7 @@ struct Run {
 /// Plays the moves on both servers. `late`: no timeout comes.
 fn play(moves: &[Move], late: bool) -> Result<[usize; 3], TestCaseError> {
     let mut limits = ServerLimits::default();
-    (limits.allocations_per_user, limits.permissions, limits.channels) = (1, 2, 2);
+    (limits.allocations_per_user, limits.permissions, limits.channels) = (1, 2, 3);
     let mut world = World::new(&config().limits(limits));
     let clients = CLIENTS.iter().map(|(address, user)| Client::new(&mut world, address, user)).collect();
     let mut run = Run { world, clients, model: Model::default(), late, reached: [0; 3] };
