@@ -182,7 +182,7 @@ impl Server {
             && matches!(why, Refusal::AddressInUse | Refusal::PermissionDenied)
             && !matches!(ports, PortRequest::Reserved(_));
         allocation.set_relay(family, None);
-        self.table.remove_relay(relay.socket);
+        self.table.remove_relay(relay.socket, slot, family);
         let Some(local) = self.pool.local(family, relay.port) else { return };
         cx.note(|| ServerNote::RelayRefused { local, why });
         if is_retried {
@@ -302,7 +302,7 @@ impl Server {
         }
         let Some(relay) = allocation.relay(family).copied() else { return };
         allocation.set_relay(family, None);
-        self.table.remove_relay(relay.socket);
+        self.table.remove_relay(relay.socket, slot, family);
         self.pool.release(family, relay.port);
         self.out.push(Output::Socket(SocketOrder::Close(relay.socket)));
         self.end_connections(slot, Some(family));

@@ -1,6 +1,7 @@
 //! The table of allocations: found by client and by relay socket, each with one timer.
 //!
-//! Rules of this file: an allocation has a slot, whose number is stored in two hash tables. The hash has secrets from
+//! Rules of this file: an allocation has a slot, whose number is stored in two hash tables. The tables store no keys: the
+//! key is in the allocation, which the caller reads next, and the tables stay in a near cache. The hash has secrets from
 //! the RNG, because clients choose their addresses. Iteration is in the order of the slots, so it does not depend on
 //! the secrets. Slots of ended allocations are used again, and an empty table holds no memory.
 
@@ -19,17 +20,34 @@ use portolan_stun::AddressFamily;
 pub(super) struct Table {
     slots: Slots<Allocation>,
     clients: HashTable<Slot>,
-    relays: HashTable<RelayEntry>,
+    relays: HashTable<RelayOf>,
     timers: Timers<Slot>,
     /// The secrets; `None` before the first allocation.
     hash: Option<KeyedHash>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct RelayEntry {
-    socket: SocketId,
-    slot: Slot,
-    family: AddressFamily,
+/// The allocation of a relay socket, and in the lowest bit its family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RelayOf(u32);
+
+impl RelayOf {
+    const fn new(slot: Slot, family: AddressFamily) -> Self {
+        Self(slot << 1 | matches!(family, AddressFamily::Ipv6) as u32)
+    }
+
+    const fn slot(self) -> Slot {
+        self.0 >> 1
+    }
+
+    const fn family(self) -> AddressFamily {
+        if self.0 & 1 == 0 { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 }
+    }
+
+    /// The relay socket.
+    #[inline]
+    fn socket(self, slots: &Slots<Allocation>) -> Option<SocketId> {
+        Some(slots.get(self.slot())?.relay(self.family())?.socket)
+    }
 }
 
 impl Table {
@@ -64,8 +82,9 @@ impl Table {
     /// The allocation and the family of a relay socket, expired or not, open or not.
     #[inline]
     pub(super) fn by_relay(&self, socket: SocketId) -> Option<(Slot, AddressFamily)> {
-        let entry = self.relays.find(self.hash?.hash_one(socket.0), |entry| entry.socket == socket)?;
-        Some((entry.slot, entry.family))
+        let is_relay = |relay: &RelayOf| relay.socket(&self.slots) == Some(socket);
+        let relay = self.relays.find(self.hash?.hash_one(socket.0), is_relay)?;
+        Some((relay.slot(), relay.family()))
     }
 
     /// All allocations, in the order of their slots.
@@ -85,17 +104,20 @@ impl Table {
         slot
     }
 
-    /// Adds a relay socket to the index.
+    /// Adds a relay socket of an allocation to the index.
     pub(super) fn add_relay(&mut self, socket: SocketId, slot: Slot, family: AddressFamily) {
         let Some(hash) = self.hash else { return };
-        let rehash = |entry: &RelayEntry| hash.hash_one(entry.socket.0);
-        self.relays.insert_unique(hash.hash_one(socket.0), RelayEntry { socket, slot, family }, rehash);
+        let Self { relays, slots, .. } = self;
+        relays.insert_unique(hash.hash_one(socket.0), RelayOf::new(slot, family), |relay| {
+            hash_relay(hash, *relay, slots)
+        });
     }
 
-    /// Removes a relay socket from the index.
-    pub(super) fn remove_relay(&mut self, socket: SocketId) {
+    /// Removes a relay socket from the index. The allocation need not exist any more.
+    pub(super) fn remove_relay(&mut self, socket: SocketId, slot: Slot, family: AddressFamily) {
         let Some(hash) = self.hash else { return };
-        if let Ok(entry) = self.relays.find_entry(hash.hash_one(socket.0), |entry| entry.socket == socket) {
+        let relay = RelayOf::new(slot, family);
+        if let Ok(entry) = self.relays.find_entry(hash.hash_one(socket.0), |known| *known == relay) {
             entry.remove();
         }
     }
@@ -107,8 +129,8 @@ impl Table {
         if let Ok(entry) = self.clients.find_entry(hash_client(hash, &allocation.client), |&other| other == slot) {
             entry.remove();
         }
-        for (_, relay) in allocation.relays() {
-            self.remove_relay(relay.socket);
+        for (family, relay) in allocation.relays() {
+            self.remove_relay(relay.socket, slot, family);
         }
         if let Some((_, timer)) = allocation.timer {
             self.timers.cancel(timer);
@@ -155,9 +177,13 @@ impl Table {
             });
         }
         if relays.capacity() > KEPT && relays.len() * 4 < relays.capacity() {
-            relays.shrink_to(relays.len() * 2, |entry| hash.hash_one(entry.socket.0));
+            relays.shrink_to(relays.len() * 2, |relay| hash_relay(hash, *relay, slots));
         }
     }
+}
+
+fn hash_relay(hash: KeyedHash, relay: RelayOf, slots: &Slots<Allocation>) -> u64 {
+    relay.socket(slots).map_or(0, |socket| hash.hash_one(socket.0))
 }
 
 #[inline]

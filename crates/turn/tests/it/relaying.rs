@@ -3,7 +3,7 @@
 use crate::world::{Client, PEER, Reply, World, addr, config, relayed};
 use portolan_machine::SocketOrder;
 use portolan_stun::{Attribute, Message, Method};
-use portolan_turn::{FreedReason, ServerEvent};
+use portolan_turn::{FreedReason, ServerEvent, ServerLimits};
 
 #[test]
 fn a_client_allocates_permits_sends_and_receives() {
@@ -49,6 +49,37 @@ fn a_client_allocates_permits_sends_and_receives() {
     assert_eq!(alice.refresh(&mut world, 0).code(), Some(437));
     assert_eq!(alice.permit(&mut world, PEER).code(), Some(437));
     assert!(alice.channel(&mut world, 0x4000, b"late").is_empty());
+}
+
+/// The tables of the server contain no addresses and sockets, so each lookup reads the allocation that it finds.
+#[test]
+fn the_data_of_each_of_many_allocations_reaches_its_own_client_and_peer() {
+    const COUNT: u16 = 1_500;
+    let mut limits = ServerLimits::default();
+    (limits.allocations_per_user, limits.allocations_per_source) = (u32::from(COUNT), u32::from(COUNT));
+    let mut world = World::new(&config().limits(limits));
+    let mut clients: Vec<Client> = (0..COUNT)
+        .map(|n| Client::allocated(&mut world, &format!("192.0.2.{}:{}", n % 8, 40_000 + n), "alice"))
+        .collect();
+    for client in &mut clients {
+        assert_eq!(client.bind(&mut world, 0x4000, PEER).code(), None);
+    }
+    for round in 0..2 {
+        for (n, client) in clients.iter_mut().enumerate() {
+            let is_freed = round == 1 && n % 3 == 0;
+            let to_peer = client.channel(&mut world, 0x4000, b"x");
+            let to_client = world.peer(addr(PEER), client.relayed, b"x");
+            if is_freed {
+                assert!(to_peer.is_empty() && to_client.is_empty(), "{n}");
+                continue;
+            }
+            assert_eq!((to_peer[0].socket, to_peer[0].remote), (world.relay_socket(client.relayed), addr(PEER)), "{n}");
+            assert_eq!(to_client[0].remote, client.address, "{n}");
+        }
+        for client in clients.iter_mut().step_by(3).filter(|_| round == 0) {
+            assert_eq!(client.refresh(&mut world, 0).code(), None);
+        }
+    }
 }
 
 #[test]
