@@ -68,7 +68,7 @@ impl Client {
 
 /// An allocation. The fields that the data path reads and writes are the first, in adjacent cache lines.
 #[derive(Clone, Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Allocation {
     pub(super) client: Client,
     /// The parameters of the response while the relay sockets are not open.

@@ -35,8 +35,8 @@ pub(super) struct Peers {
     first: Option<First>,
     /// Copies of the channels, if there are at least two.
     near: Option<Box<Near>>,
-    permissions: HashTable<Permission>,
     channels: Vec<Channel>,
+    permissions: HashTable<Permission>,
     /// Indexes in `channels`, by number and by peer; empty if there is only one channel.
     numbers: HashTable<u16>,
     bound: HashTable<u16>,
