@@ -392,8 +392,8 @@ impl Server {
 
     /// The allocation of a client. One whose time is over is freed here, if its timer is late.
     fn live_slot(&mut self, now: Instant, client: &Client) -> Option<Slot> {
-        let slot = self.table.by_client(client.key())?;
-        if self.table.get(slot)?.has_expired(now) {
+        let (slot, allocation) = self.table.by_client(client.key())?;
+        if allocation.has_expired(now) {
             self.free(slot, FreedReason::Expired);
             return None;
         }

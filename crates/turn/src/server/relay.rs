@@ -75,8 +75,7 @@ fn allocation_of<'t>(
     now: Instant,
     client: ClientKey<'_>,
 ) -> Result<(Slot, &'t Allocation), ServerDropped> {
-    let slot = table.by_client(client).ok_or(ServerDropped::NoAllocation)?;
-    let allocation = table.get(slot).ok_or(ServerDropped::NoAllocation)?;
+    let (slot, allocation) = table.by_client(client).ok_or(ServerDropped::NoAllocation)?;
     if allocation.pending.is_some() || allocation.has_expired(now) {
         return Err(ServerDropped::NoAllocation);
     }

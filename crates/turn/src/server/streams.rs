@@ -245,7 +245,7 @@ impl Server {
     }
 
     fn free_client(&mut self, client: &Client) {
-        if let Some(slot) = self.table.by_client(client.key()) {
+        if let Some((slot, _)) = self.table.by_client(client.key()) {
             self.free(slot, FreedReason::ClientLost);
         }
     }

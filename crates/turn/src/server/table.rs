@@ -74,9 +74,14 @@ impl Table {
 
     /// The allocation of a client, expired or not.
     #[inline]
-    pub(super) fn by_client(&self, client: ClientKey<'_>) -> Option<Slot> {
-        let is_client = |&slot: &Slot| self.get(slot).is_some_and(|allocation| allocation.client.key() == client);
-        self.clients.find(peers::hash_peer(self.hash?, client.remote), is_client).copied()
+    pub(super) fn by_client(&self, client: ClientKey<'_>) -> Option<(Slot, &Allocation)> {
+        let mut found = None;
+        let is_client = |&slot: &Slot| {
+            found = self.get(slot).filter(|allocation| allocation.client.key() == client);
+            found.is_some()
+        };
+        let slot = *self.clients.find(peers::hash_peer(self.hash?, client.remote), is_client)?;
+        Some((slot, found?))
     }
 
     /// The allocation and the family of a relay socket, expired or not, open or not.
