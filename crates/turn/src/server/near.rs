@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: a copy is valid until a stated time, and not used later. Before this time no channel here
 //! expires, and no permission of its peer. A channel that is not here is looked up among all channels. An entry of IPv4
-//! takes eight bytes, so a hundred channels of a thousand allocations fit into about one MB, which is a near cache.
+//! takes eight bytes, so a hundred channels of a thousand allocations take about one MB, and stay in a near cache.
 
 use super::peers::{Channel, hash_peer};
 use crate::hash::KeyedHash;

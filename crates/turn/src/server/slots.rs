@@ -68,7 +68,8 @@ impl<T> Slots<T> {
             self.chunks.push(None);
         }
         if let Some(chunk) = self.chunks.get_mut((slot / SIZE) as usize) {
-            let chunk = chunk.get_or_insert_with(|| Box::new(Chunk { places: [const { None }; _], used: 0 }));
+            let chunk =
+                chunk.get_or_insert_with(|| Box::new(Chunk { places: [const { None }; SIZE as usize], used: 0 }));
             if let Some(place) = chunk.places.get_mut((slot % SIZE) as usize) {
                 *place = Some(value);
                 chunk.used += 1;
