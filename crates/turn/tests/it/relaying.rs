@@ -1,8 +1,9 @@
 //! Data in both directions, as packet traces.
 
-use crate::world::{Client, PEER, Reply, World, addr, config, relayed};
+use crate::world::{Client, PEER, Reply, World, addr, config, relayed, seconds};
+use core::net::SocketAddr;
 use portolan_machine::SocketOrder;
-use portolan_stun::{Attribute, Message, Method};
+use portolan_stun::{AddressFamily, Attribute, Message, Method};
 use portolan_turn::{FreedReason, ServerEvent, ServerLimits};
 
 #[test]
@@ -78,6 +79,51 @@ fn the_data_of_each_of_many_allocations_reaches_its_own_client_and_peer() {
         }
         for client in clients.iter_mut().step_by(3).filter(|_| round == 0) {
             assert_eq!(client.refresh(&mut world, 0).code(), None);
+        }
+    }
+}
+
+/// The hashes of many peers are similar, so each lookup compares the whole peer and the whole number.
+#[test]
+fn each_of_many_channels_has_its_own_peer_in_both_directions() {
+    const COUNT: u16 = 1_500;
+    let mut limits = ServerLimits::default();
+    (limits.permissions, limits.channels) = (COUNT, COUNT);
+    let mut world = World::new(&config().limits(limits));
+    let mut alice = Client::new(&mut world, "192.0.2.77:40000", "alice");
+    let both = Attribute::AdditionalAddressFamily(AddressFamily::Ipv6);
+    assert_eq!(alice.allocate(&mut world, &[both]).code(), None);
+    let [ServerEvent::Allocated { relayed: addresses, .. }] = &world.events[..] else { panic!() };
+    let (v4, v6) = (addresses.v4.unwrap(), addresses.v6.unwrap());
+    // Many ports of few addresses, and many addresses with few ports.
+    let channels: Vec<(u16, SocketAddr)> = (0..COUNT)
+        .map(|n| {
+            let peer = match n % 4 {
+                0 => format!("203.0.113.9:{}", 5_000 + n),
+                1 => format!("203.0.113.{}:{}", 10 + n % 200, 5_000 + n / 200),
+                2 => format!("[2001:db8:2::9]:{}", 5_000 + n),
+                _ => format!("[2001:db8:2::{n:x}]:5000"),
+            };
+            (0x4000 + n, addr(&peer))
+        })
+        .collect();
+    for (number, peer) in &channels {
+        assert_eq!(alice.bind(&mut world, *number, &peer.to_string()).code(), None, "{number:#x}");
+    }
+    // At first the server has copies of the channels. They are not valid any more at the later time, and no timeout came.
+    for at in [0, 301] {
+        world.now = world.now.max(seconds(at));
+        for (number, peer) in channels.iter().copied() {
+            assert_eq!(alice.permit(&mut world, &peer.to_string()).code(), None);
+            let to_peer = alice.channel(&mut world, number, b"x");
+            assert_eq!(to_peer.iter().map(|sent| sent.remote).collect::<Vec<_>>(), [peer], "{number:#x}");
+            let of_family = if peer.is_ipv4() { v4 } else { v6 };
+            let to_client = world.peer(peer, of_family, b"x");
+            assert_eq!(relayed(&to_client), (alice.address, crate::world::channel_data(number, b"x")), "{peer}");
+            // Another port of the same address has a permission and no channel.
+            let other = SocketAddr::new(peer.ip(), 9);
+            let (_, bytes) = relayed(&world.peer(other, of_family, b"x"));
+            assert_eq!(Message::decode(&bytes).unwrap().xor_peer_address(), Some(other));
         }
     }
 }
