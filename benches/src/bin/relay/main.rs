@@ -6,8 +6,8 @@
 //!
 //! All servers run on core 0 and the load on core 1. Only the processor time of the servers counts, so other
 //! processes on these cores change the figures little. A server that is faster than the load finds few datagrams at a
-//! time. With `--one-core` the load runs on core 0 too, and a server runs only while the load waits. Then it finds all
-//! that the load has sent, as a server does that has reached its capacity.
+//! time. With `--one-core` the load runs on core 0 too, and each process runs until it waits or its time slice ends. A
+//! server then finds all that the load has sent, as a server at its capacity does.
 
 extern crate alloc;
 

@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     pub(crate) kinds: Vec<Kind>,
     /// `--patterns`: the kinds of traffic, separated by commas.
     pub(crate) traffic: Vec<Traffic>,
-    /// `--one-core`: the load runs on the core of the servers, and the servers run only while it waits.
+    /// `--one-core`: the load runs on the core of the servers, and no process interrupts another.
     pub(crate) one_core: bool,
     /// The tool that counts system calls; `None` after `--without-tools`, or if there is none.
     pub(crate) tool: Option<Tool>,
