@@ -25,6 +25,8 @@ mod operator;
 #[path = "../support/process.rs"]
 mod process;
 mod punch;
+#[path = "../support/receive.rs"]
+mod receive;
 #[path = "../support/refusal.rs"]
 mod refusal;
 mod relay_server;

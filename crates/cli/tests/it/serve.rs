@@ -2,6 +2,7 @@
 
 use crate::binary::portolan;
 use crate::process::Process;
+use crate::receive::uninterrupted;
 use crate::{TIMEOUT, assert_refused, run};
 use core::net::SocketAddr;
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
@@ -177,7 +178,7 @@ fn signed(nonce: &str, key: &IntegrityKey) -> Vec<u8> {
 fn exchange(socket: &UdpSocket, bytes: &[u8]) -> Vec<u8> {
     socket.send(bytes).expect("loopback");
     let mut buffer = vec![0; 2048];
-    let length = socket.recv(&mut buffer).expect("an answer in time");
+    let length = uninterrupted(|| socket.recv(&mut buffer)).expect("an answer in time");
     buffer.truncate(length);
     buffer
 }

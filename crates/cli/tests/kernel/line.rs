@@ -27,6 +27,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use crate::Outcome;
 use crate::kinds::named;
 use crate::namespace::Namespace;
+use crate::receive::uninterrupted;
 use crate::topology::PairTopology;
 
 /// A line between two hosts. It ends when it is dropped.
@@ -132,7 +133,7 @@ fn check_direction(from: &UdpSocket, to: &UdpSocket) -> Outcome {
     setsockopt(from, UdpGsoSegment, &i32::try_from(LENGTH)?)?;
     // The first datagram waits for the address of the link.
     from.send_to(&[0], address)?;
-    to.recv(&mut buffer)?;
+    uninterrupted(|| to.recv(&mut buffer))?;
     let started = Instant::now();
     // One batch, and then single datagrams.
     let numbers: Vec<u8> = (0..COUNT).collect();
@@ -143,7 +144,7 @@ fn check_direction(from: &UdpSocket, to: &UdpSocket) -> Outcome {
     }
     let mut took = None;
     for number in numbers.iter().chain(&numbers) {
-        let length = to.recv(&mut buffer)?;
+        let length = uninterrupted(|| to.recv(&mut buffer))?;
         took.get_or_insert(started.elapsed());
         if buffer.get(..length) != Some(&[*number; LENGTH]) {
             return Err(format!("{length} bytes of {:?} in the place of datagram {number}", buffer.first()).into());

@@ -31,6 +31,9 @@ mod process;
 #[cfg(target_os = "linux")]
 mod punching;
 #[cfg(target_os = "linux")]
+#[path = "../support/receive.rs"]
+mod receive;
+#[cfg(target_os = "linux")]
 mod reports;
 #[cfg(target_os = "linux")]
 mod rules;

@@ -14,6 +14,7 @@ use libtest_mimic::Failed;
 
 use crate::Outcome;
 use crate::kinds::{Classification, Dependence, Family, Kind, Presence};
+use crate::receive::uninterrupted;
 use crate::rules::{Mapping, Policy};
 use crate::topology::Topology;
 
@@ -309,14 +310,10 @@ pub(crate) fn check_family(kind: &Kind, topology: &Topology) -> Outcome {
 /// Returns the next datagram, if one arrives soon.
 fn receive(socket: &UdpSocket) -> Outcome<Option<([u8; 8], SocketAddr)>> {
     let mut payload = [0; 8];
-    loop {
-        match socket.recv_from(&mut payload) {
-            Ok((_, source)) => return Ok(Some((payload, source))),
-            // The kernel does not restart a receive call with a timeout after a signal.
-            Err(why) if why.kind() == ErrorKind::Interrupted => {}
-            Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
-            Err(why) => return Err(why.into()),
-        }
+    match uninterrupted(|| socket.recv_from(&mut payload)) {
+        Ok((_, source)) => Ok(Some((payload, source))),
+        Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
+        Err(why) => Err(why.into()),
     }
 }
 

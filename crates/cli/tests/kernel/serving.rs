@@ -10,6 +10,7 @@ use crate::Outcome;
 use crate::lab::{run, tool};
 use crate::namespace::{Namespace, next_number};
 use crate::process::Process;
+use crate::receive::uninterrupted;
 use crate::reports::{TIMEOUT, serve, start};
 
 const SERVER: [&str; 4] = ["198.51.100.1", "198.51.100.2", "2001:db8:5::1", "2001:db8:5::2"];
@@ -79,7 +80,7 @@ fn answered(socket: &UdpSocket, server: SocketAddr) -> Outcome<u32> {
         request[19] = number;
         socket.send_to(&request, server)?;
         let mut response = [0; 256];
-        let Ok((length, from)) = socket.recv_from(&mut response) else { continue };
+        let Ok((length, from)) = uninterrupted(|| socket.recv_from(&mut response)) else { continue };
         let is_response = length >= 32 && response.starts_with(&[1, 1]) && response.get(8..20) == request.get(8..20);
         correct += u32::from(is_response && from == server);
     }

@@ -1,5 +1,6 @@
 //! A small TURN client over UDP: one request at a time, and channels.
 
+use crate::receive::uninterrupted;
 use crate::server::{REALM, TIMEOUT};
 use core::net::{IpAddr, SocketAddr};
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
@@ -64,7 +65,7 @@ impl Client {
         self.socket.send(request).expect("loopback");
         let mut buffer = [0; 2048];
         loop {
-            let length = self.socket.recv(&mut buffer).expect("a response in time");
+            let length = uninterrupted(|| self.socket.recv(&mut buffer)).expect("a response in time");
             let Ok(response) = Message::decode(&buffer[..length]) else { continue };
             if response.transaction_id() != [self.next; 12].into() {
                 continue;
@@ -119,7 +120,7 @@ pub(crate) fn peer() -> (UdpSocket, SocketAddr) {
 /// Returns the number in the next datagram.
 pub(crate) fn receive_number(peer: &UdpSocket) -> u32 {
     let mut buffer = [0; 4];
-    let length = peer.recv(&mut buffer).expect("a datagram in time");
+    let length = uninterrupted(|| peer.recv(&mut buffer)).expect("a datagram in time");
     assert_eq!(length, 4);
     u32::from_be_bytes(buffer)
 }

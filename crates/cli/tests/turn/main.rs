@@ -24,6 +24,9 @@ mod operation;
 #[path = "../support/process.rs"]
 mod process;
 #[cfg(target_os = "linux")]
+#[path = "../support/receive.rs"]
+mod receive;
+#[cfg(target_os = "linux")]
 mod server;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls;

@@ -1,6 +1,7 @@
 //! The operation of a server: allocations, signals, reloads, the log and the metrics.
 
 use crate::client::{Client, peer, receive_number};
+use crate::receive::uninterrupted;
 use crate::server::{PrivateFile, TIMEOUT, TurnServer, own_address};
 use core::time::Duration;
 use libtest_mimic::{Failed, Trial};
@@ -269,7 +270,7 @@ fn metrics() {
     let idle: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(at).expect("loopback")).collect();
     let mut further = TcpStream::connect(at).expect("loopback");
     further.set_read_timeout(Some(TIMEOUT)).expect("a socket");
-    match further.read(&mut [0]) {
+    match uninterrupted(|| further.read(&mut [0])) {
         Ok(length) => assert_eq!(length, 0),
         Err(why) => assert_eq!(why.kind(), ErrorKind::ConnectionReset),
     }

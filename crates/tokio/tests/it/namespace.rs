@@ -64,7 +64,12 @@ impl PacketCapture {
     fn find(&mut self, payload: &[u8]) -> (u8, u16) {
         let mut buffer = [0; 65_536];
         loop {
-            let count = self.0.read(&mut buffer).expect("the packet is captured");
+            let count = match self.0.read(&mut buffer) {
+                Ok(count) => count,
+                // A process that was stopped and continued sees this in a call with a timeout (`signal(7)`).
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => panic!("the packet is not captured: {error}"),
+            };
             let packet = &buffer[..count];
             let (hop_limit, header) = match packet[0] >> 4 {
                 4 => (packet[8], 20),
