@@ -18,6 +18,7 @@ mod info;
 mod kind;
 mod listeners;
 mod methods;
+mod moment;
 mod near;
 mod peers;
 pub mod policy;
@@ -59,7 +60,7 @@ use portolan_stun_agent::authenticator::{Admitted, Judgement};
 use portolan_stun_agent::rate::Limiter;
 use portolan_stun_agent::source::can_receive_reply;
 use quota::Quotas;
-use relay::Relayed;
+use relay::ToPeer;
 use reply::{Asked, Reply, Unknown};
 use streams::Streams;
 use table::{Slot, Table};
@@ -248,14 +249,12 @@ impl Server {
         let decided = if self.out.room() == 0 {
             Err(ServerDropped::QueueFull)
         } else {
-            relay::from_peer(&self.table, (cx.now(), self.config.limits.bandwidth), relay, &datagram, || {
-                self.ids.next(cx)
-            })
+            relay::from_peer(&self.table, (cx.now(), self.config.limits.bandwidth), relay, &datagram)
         };
         match decided {
-            Ok(relayed) => {
-                self.count_to_client(&relayed);
-                self.transmit(relayed);
+            Ok(decided) => {
+                let forward = self.count_to_client(cx, decided, &datagram);
+                forward.iter().for_each(|forward| self.transmit(forward));
             }
             Err(why) => self.drop_message(cx, datagram.remote, why),
         }
@@ -292,7 +291,7 @@ impl Server {
         self.relay_to_peer(cx, client, decided);
     }
 
-    fn decide_data<'a>(&self, now: Instant, client: &Client, payload: &'a [u8]) -> Result<Relayed<'a>, ServerDropped> {
+    fn decide_data<'a>(&self, now: Instant, client: &Client, payload: &'a [u8]) -> Result<ToPeer<'a>, ServerDropped> {
         let now = (now, self.config.limits.bandwidth);
         if Kind::of(payload) == Kind::Send {
             return relay::send(&self.table, now, client.key(), payload, (&self.config.policy, &self.listeners));
@@ -300,12 +299,12 @@ impl Server {
         relay::channel_data(&self.table, now, client.key(), payload)
     }
 
-    fn relay_to_peer(&mut self, cx: &mut Cx<'_>, client: Client, decided: Result<Relayed<'_>, ServerDropped>) {
+    fn relay_to_peer(&mut self, cx: &mut Cx<'_>, client: Client, decided: Result<ToPeer<'_>, ServerDropped>) {
         match decided {
             Ok(_) if self.out.room() == 0 => self.drop_message(cx, client.remote, ServerDropped::QueueFull),
-            Ok(relayed) => {
-                self.count_to_peer(&relayed);
-                self.transmit(relayed);
+            Ok(decided) => {
+                let forward = self.count_to_peer(decided);
+                self.transmit(&forward);
             }
             Err(why) => self.drop_message(cx, client.remote, why),
         }
@@ -550,25 +549,23 @@ impl Machine for Server {
         }
         if let Some(client) = self.listeners.client(&datagram) {
             let now = (cx.now(), self.config.limits.bandwidth);
-            let relayed = match Kind::of(datagram.payload) {
-                Kind::ChannelData => relay::channel_data(&self.table, now, client, datagram.payload),
+            return match Kind::of(datagram.payload) {
+                Kind::ChannelData => {
+                    let decided = relay::channel_data(&self.table, now, client, datagram.payload).ok()?;
+                    Some(self.count_to_peer(decided))
+                }
                 Kind::Send => {
                     let rules = (&self.config.policy, &self.listeners);
-                    relay::send(&self.table, now, client, datagram.payload, rules)
+                    let decided = relay::send(&self.table, now, client, datagram.payload, rules).ok()?;
+                    Some(self.count_to_peer(decided))
                 }
-                Kind::Binding | Kind::Request | Kind::Foreign => return None,
+                Kind::Binding | Kind::Request | Kind::Foreign => None,
             };
-            let relayed = relayed.ok()?;
-            self.count_to_peer(&relayed);
-            return Some(relayed.forward);
         }
         let relay = self.table.by_relay(datagram.socket)?;
-        let relayed = relay::from_peer(&self.table, (cx.now(), self.config.limits.bandwidth), relay, &datagram, || {
-            self.ids.next(cx)
-        })
-        .ok()?;
-        self.count_to_client(&relayed);
-        Some(relayed.forward)
+        let now = (cx.now(), self.config.limits.bandwidth);
+        let decided = relay::from_peer(&self.table, now, relay, &datagram).ok()?;
+        self.count_to_client(cx, decided, &datagram)
     }
 
     fn poll(&mut self) -> Output<ServerEvent> {

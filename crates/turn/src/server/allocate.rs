@@ -146,7 +146,7 @@ impl Server {
         let lifetime = allocation.pending.as_ref().map_or(Duration::ZERO, |pending| pending.lifetime);
         let protocol = if allocation.is_tcp { Protocol::TcpListen } else { Protocol::Udp };
         let (socket, expires) = (cx.next_socket(), cx.now() + lifetime);
-        allocation.set_relay(family, Some(Relay { socket, port, is_open: false, expires }));
+        allocation.set_relay(family, Some(Relay { socket, port, is_open: false, expires: expires.into() }));
         self.table.add_relay(socket, slot, family);
         // Without a report of the driver the allocation ends with its lifetime.
         self.table.wake_at(slot, expires);
@@ -221,7 +221,7 @@ impl Server {
         let Some(pending) = allocation.pending.take() else { return };
         let expires = cx.now() + pending.lifetime;
         for (family, relay) in allocation.relays() {
-            allocation.set_relay(family, Some(Relay { expires, ..relay }));
+            allocation.set_relay(family, Some(Relay { expires: expires.into(), ..relay }));
         }
         let (owner, first) = (allocation.owner.clone(), allocation.relays().next());
         if let (PortRequest::Pair, Some((family, relay))) = (pending.ports, first) {
@@ -350,7 +350,7 @@ impl Server {
         }
         for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
             let relay = self.table.get(slot).and_then(|allocation| allocation.relay(family));
-            if relay.is_some_and(|relay| relay.expires <= now) {
+            if relay.is_some_and(|relay| relay.expires <= now.into()) {
                 self.free_relay(slot, family, FreedReason::Expired);
             }
         }

@@ -17,7 +17,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(payload: &[u8]) -> Self {
         match payload {
             [0x40..=0x4f, ..] => Self::ChannelData,

@@ -35,7 +35,7 @@ impl Server {
         if refresh.lifetime.is_some() {
             for family in families {
                 if let Some(relay) = allocation.relay_mut(family) {
-                    relay.expires = expires;
+                    relay.expires = expires.into();
                 }
             }
             self.table.wake_at(slot, expires);

@@ -4,12 +4,14 @@
 //! permission is found by the address of the peer. A channel is found by its number, or by the address and port of its
 //! peer. Each search is one lookup in a table. IPv6 zones and flow labels are no part of a key.
 //!
-//! Copies save lookups on the data path. The first channel and the expiry of its permission are also in the allocation
-//! itself, so that a client with one channel needs no table. With more channels there are small copies of all ([`Near`]).
+//! Copies save lookups on the data path. The first channel is also in the allocation itself, so that a client with one
+//! channel needs no table. With more channels there are small copies of all ([`Near`]). A copy is used only before the
+//! channel or the permission of its peer expires; later the tables decide.
 //!
 //! A channel that has expired keeps its number and its peer for five more minutes. During this time neither is bound
 //! otherwise (RFC 8656 §12), so that a late datagram does not reach another peer.
 
+use super::moment::Moment;
 use super::near::Near;
 use crate::hash::KeyedHash;
 use alloc::boxed::Box;
@@ -31,10 +33,17 @@ pub(super) const CHANNEL_HOLD: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 pub(super) struct Peers {
-    /// A copy of the first channel. Each change of permissions or channels renews it.
-    first: Option<First>,
     /// Copies of the channels, if there are at least two.
     near: Option<Box<Near>>,
+    /// A copy of the first channel. Each change of permissions or channels renews it.
+    first: Option<First>,
+    /// `None` before the first permission.
+    all: Option<Box<All>>,
+}
+
+/// All permissions and channels.
+#[derive(Clone, Debug, Default)]
+struct All {
     channels: Vec<Channel>,
     permissions: HashTable<Permission>,
     /// Indexes in `channels`, by number and by peer; empty if there is only one channel.
@@ -55,12 +64,13 @@ pub(super) struct Permitted {
     pub(super) channel: Option<u16>,
 }
 
-/// The first channel, with the expiry of the permission of its peer.
+/// The first channel, with the whole address of its peer: the data path copies the address without a conversion.
 #[derive(Clone, Copy, Debug)]
 struct First {
-    channel: Channel,
-    /// The origin if there is no permission.
-    permitted_until: Instant,
+    /// Earlier, neither the channel nor the permission of its peer expires.
+    until: Moment,
+    peer: SocketAddr,
+    number: u16,
 }
 
 /// A channel with its peer.
@@ -82,79 +92,76 @@ pub(super) enum Conflict {
 }
 
 impl Peers {
+    /// The bytes that the data path reads for a channel that is copied.
+    #[cfg(test)]
+    pub(super) const READ_FIRST: usize = core::mem::offset_of!(Self, all);
+
     /// Whether the peers with this address may send to the client.
     #[inline]
     pub(super) fn permits(&self, hash: KeyedHash, now: Instant, ip: IpAddr) -> bool {
-        match &self.first {
-            Some(first) if first.channel.ip == ip => first.permitted_until > now,
-            _ => self.permission(hash, ip).is_some_and(|permission| permission.expires > now),
+        if self.first(now).is_some_and(|first| first.peer.ip() == ip) {
+            return true;
         }
+        self.all.as_deref().is_some_and(|all| all.permitted_until(hash, ip) > now)
+    }
+
+    /// The peer of the first channel, if it has this number and there is a permission.
+    #[inline]
+    pub(super) fn first_by_number(&self, now: Instant, number: u16) -> Option<&SocketAddr> {
+        self.first(now).filter(|first| first.number == number).map(|first| &first.peer)
     }
 
     /// The peer of the channel of this number, if it has not expired.
-    #[inline]
     pub(super) fn by_number(&self, hash: KeyedHash, now: Instant, number: u16) -> Option<SocketAddr> {
-        if let Some(First { channel, .. }) = &self.first
-            && channel.number == number
-        {
-            return (channel.expires > now).then(|| channel.peer());
-        }
         if let Some(peer) = self.near(now).and_then(|near| near.by_number(number)) {
             return Some(peer);
         }
-        let channel = self.numbered(hash, number).filter(|channel| channel.expires > now)?;
+        let channel = self.all.as_deref()?.numbered(hash, number).filter(|channel| channel.expires > now)?;
         Some(channel.peer())
     }
 
     /// The permission of this peer with its channel; `None` if the peer may not send to the client.
     #[inline]
-    pub(super) fn by_peer(&self, hash: KeyedHash, now: Instant, peer: SocketAddr) -> Option<Permitted> {
-        let peer = plain(peer);
-        if let Some(First { channel, permitted_until }) = &self.first
-            && channel.peer() == peer
+    pub(super) fn by_peer(&self, hash: KeyedHash, now: Instant, peer: &SocketAddr) -> Option<Permitted> {
+        if let Some(first) = self.first(now)
+            && first.peer.ip() == peer.ip()
+            && first.peer.port() == peer.port()
         {
-            let is_bound = channel.expires > now;
-            return (*permitted_until > now).then_some(Permitted { channel: is_bound.then_some(channel.number) });
+            return Some(Permitted { channel: Some(first.number) });
         }
+        let peer = plain(*peer);
         if let Some(number) = self.near(now).and_then(|near| near.by_peer(hash, &peer)) {
             return Some(Permitted { channel: Some(number) });
         }
-        self.permission(hash, peer.ip()).filter(|permission| permission.expires > now)?;
-        let channel = self.bound_to(hash, peer).filter(|channel| channel.expires > now);
+        let all = self.all.as_deref().filter(|all| all.permitted_until(hash, peer.ip()) > now)?;
+        let channel = all.bound_to(hash, peer).filter(|channel| channel.expires > now);
         Some(Permitted { channel: channel.map(|channel| channel.number) })
     }
 
     /// The number of permissions, those included that have expired and are not released yet.
     pub(super) fn permissions(&self) -> usize {
-        self.permissions.len()
+        self.all.as_deref().map_or(0, |all| all.permissions.len())
     }
 
     /// The number of channels, those included that have expired and are not released yet.
     pub(super) fn channels(&self) -> usize {
-        self.channels.len()
+        self.all.as_deref().map_or(0, |all| all.channels.len())
     }
 
     /// Whether there is a permission for this address, expired or not.
     pub(super) fn has_permission(&self, hash: KeyedHash, ip: IpAddr) -> bool {
-        self.permission(hash, ip).is_some()
+        self.all.as_deref().is_some_and(|all| all.permission(hash, ip).is_some())
     }
 
     /// Whether there is a channel of this number to this peer, expired or not.
     pub(super) fn has_channel(&self, hash: KeyedHash, number: u16) -> bool {
-        self.numbered(hash, number).is_some()
+        self.all.as_deref().is_some_and(|all| all.numbered(hash, number).is_some())
     }
 
     /// Adds or refreshes a permission. Returns the time of its expiry.
     pub(super) fn permit(&mut self, hash: KeyedHash, now: Instant, ip: IpAddr) -> Instant {
         let expires = now + PERMISSION_LIFETIME;
-        let key = hash_ip(hash, ip);
-        match self.permissions.find_mut(key, |permission| permission.ip == ip) {
-            Some(permission) => permission.expires = expires,
-            None => {
-                let rehash = |permission: &Permission| hash_ip(hash, permission.ip);
-                self.permissions.insert_unique(key, Permission { ip, expires }, rehash);
-            }
-        }
+        self.all.get_or_insert_default().permit(hash, ip, expires);
         self.copy_first(hash);
         expires
     }
@@ -167,11 +174,12 @@ impl Peers {
         number: u16,
         peer: SocketAddr,
     ) -> Result<(), Conflict> {
+        let Some(all) = self.all.as_deref() else { return Ok(()) };
         let held = |channel: &&Channel| channel.released_at() > now;
-        if self.numbered(hash, number).filter(held).is_some_and(|channel| channel.peer() != plain(peer)) {
+        if all.numbered(hash, number).filter(held).is_some_and(|channel| channel.peer() != plain(peer)) {
             return Err(Conflict::Number);
         }
-        if self.bound_to(hash, peer).filter(held).is_some_and(|channel| channel.number != number) {
+        if all.bound_to(hash, peer).filter(held).is_some_and(|channel| channel.number != number) {
             return Err(Conflict::Peer);
         }
         Ok(())
@@ -180,37 +188,14 @@ impl Peers {
     /// Binds a channel, or refreshes it. The caller has checked the binding. Returns the time of its release.
     pub(super) fn bind(&mut self, hash: KeyedHash, now: Instant, number: u16, peer: SocketAddr) -> Instant {
         let peer = plain(peer);
-        // Entries that are due for release can be in the way if their timer is late.
-        if self.numbered(hash, number).is_some_and(|channel| channel.peer() != peer)
-            || self.bound_to(hash, peer).is_some_and(|channel| channel.number != number)
-        {
-            self.release_channels(hash, |channel| (channel.number == number) != (channel.peer() == peer));
-            self.copy_near(hash, now);
-        }
         let channel = Channel { number, port: peer.port(), ip: peer.ip(), expires: now + CHANNEL_LIFETIME };
-        match self.index_of_number(hash, number) {
-            Some(index) => {
-                if let Some(known) = self.channels.get_mut(usize::from(index)) {
-                    *known = channel;
-                }
-            }
-            None => {
-                if self.channels.is_empty() {
-                    self.channels.reserve_exact(1);
-                }
-                self.channels.push(channel);
-                match self.channels.len() {
-                    1 => {}
-                    2 => {
-                        (0..2).for_each(|index| self.index(hash, index));
-                        self.copy_near(hash, now);
-                    }
-                    count => self.index(hash, count - 1),
-                }
-            }
-        }
-        let until = self.valid_until(hash, &channel);
-        if let Some(near) = &mut self.near
+        let all = self.all.get_or_insert_default();
+        let has_released = all.release_in_the_way(hash, number, peer);
+        let is_second = all.bind(hash, channel) && all.channels.len() == 2;
+        let until = all.valid_until(hash, &channel);
+        if has_released || is_second {
+            self.copy_near(hash, now);
+        } else if let Some(near) = &mut self.near
             && until > now
         {
             near.add(hash, &channel, until);
@@ -221,39 +206,68 @@ impl Peers {
 
     /// Removes the permissions and channels whose time is over, and those of the denied addresses.
     pub(super) fn release(&mut self, hash: KeyedHash, now: Instant, denied: impl Fn(IpAddr) -> bool) {
-        self.permissions.retain(|permission| permission.expires > now && !denied(permission.ip));
-        let permissions = self.permissions.len();
-        if permissions * 4 < self.permissions.capacity() {
-            self.permissions.shrink_to(permissions, |permission| hash_ip(hash, permission.ip));
+        if let Some(all) = &mut self.all {
+            all.permissions.retain(|permission| permission.expires > now && !denied(permission.ip));
+            let permissions = all.permissions.len();
+            if permissions * 4 < all.permissions.capacity() {
+                all.permissions.shrink_to(permissions, |permission| hash_ip(hash, permission.ip));
+            }
+            all.release_channels(hash, |channel| channel.released_at() <= now || denied(channel.ip));
+            if permissions == 0 && all.channels.is_empty() {
+                self.all = None;
+            }
         }
-        self.release_channels(hash, |channel| channel.released_at() <= now || denied(channel.ip));
         self.copy_near(hash, now);
         self.copy_first(hash);
     }
 
+    /// The earliest time at which [`release`](Self::release) removes an entry.
+    pub(super) fn next_release(&self) -> Option<Instant> {
+        let all = self.all.as_deref()?;
+        let permissions = all.permissions.iter().map(|permission| permission.expires);
+        permissions.chain(all.channels.iter().map(Channel::released_at)).min()
+    }
+
     /// Copies the channels that have not expired and whose peers have a permission.
     fn copy_near(&mut self, hash: KeyedHash, now: Instant) {
-        self.near = None;
-        if self.channels.len() > 1 {
+        self.near = self.all.as_deref().filter(|all| all.channels.len() > 1).map(|all| {
             let mut near = Near::new();
-            for channel in &self.channels {
-                let until = self.valid_until(hash, channel);
+            for channel in &all.channels {
+                let until = all.valid_until(hash, channel);
                 if until > now {
                     near.add(hash, channel, until);
                 }
             }
-            self.near = Some(Box::new(near));
-        }
+            Box::new(near)
+        });
     }
 
     fn copy_first(&mut self, hash: KeyedHash) {
-        self.first = self
-            .channels
-            .first()
-            .map(|channel| First { channel: *channel, permitted_until: self.permitted_until(hash, channel.ip) });
+        self.first = self.all.as_deref().and_then(|all| {
+            let first = all.channels.first()?;
+            Some(First { until: all.valid_until(hash, first).into(), peer: first.peer(), number: first.number })
+        });
+    }
+
+    #[inline]
+    fn first(&self, now: Instant) -> Option<&First> {
+        self.first.as_ref().filter(|first| first.until > now.into())
+    }
+
+    #[inline]
+    fn near(&self, now: Instant) -> Option<&Near> {
+        self.near.as_deref().filter(|near| near.is_valid(now))
+    }
+}
+
+impl All {
+    #[inline]
+    fn permission(&self, hash: KeyedHash, ip: IpAddr) -> Option<&Permission> {
+        self.permissions.find(hash_ip(hash, ip), |permission| permission.ip == ip)
     }
 
     /// The expiry of the permission of an address; the origin if there is none.
+    #[inline]
     fn permitted_until(&self, hash: KeyedHash, ip: IpAddr) -> Instant {
         self.permission(hash, ip).map_or(Instant::ORIGIN, |permission| permission.expires)
     }
@@ -263,10 +277,45 @@ impl Peers {
         channel.expires.min(self.permitted_until(hash, channel.ip))
     }
 
-    /// The earliest time at which [`release`](Self::release) removes an entry.
-    pub(super) fn next_release(&self) -> Option<Instant> {
-        let permissions = self.permissions.iter().map(|permission| permission.expires);
-        permissions.chain(self.channels.iter().map(Channel::released_at)).min()
+    fn permit(&mut self, hash: KeyedHash, ip: IpAddr, expires: Instant) {
+        let key = hash_ip(hash, ip);
+        match self.permissions.find_mut(key, |permission| permission.ip == ip) {
+            Some(permission) => permission.expires = expires,
+            None => {
+                let rehash = |permission: &Permission| hash_ip(hash, permission.ip);
+                self.permissions.insert_unique(key, Permission { ip, expires }, rehash);
+            }
+        }
+    }
+
+    /// Removes the channels that have the number or the peer of a new one. They are due for release, and their timer is
+    /// late. Returns whether there were any.
+    fn release_in_the_way(&mut self, hash: KeyedHash, number: u16, peer: SocketAddr) -> bool {
+        let is_in_the_way = self.numbered(hash, number).is_some_and(|channel| channel.peer() != peer)
+            || self.bound_to(hash, peer).is_some_and(|channel| channel.number != number);
+        if is_in_the_way {
+            self.release_channels(hash, |channel| (channel.number == number) != (channel.peer() == peer));
+        }
+        is_in_the_way
+    }
+
+    /// Refreshes a channel, or adds it. Returns whether it is new.
+    fn bind(&mut self, hash: KeyedHash, channel: Channel) -> bool {
+        let index = self.index_of_number(hash, channel.number);
+        if let Some(known) = index.and_then(|index| self.channels.get_mut(usize::from(index))) {
+            *known = channel;
+            return false;
+        }
+        if self.channels.is_empty() {
+            self.channels.reserve_exact(1);
+        }
+        self.channels.push(channel);
+        match self.channels.len() {
+            1 => {}
+            2 => (0..2).for_each(|index| self.index(hash, index)),
+            count => self.index(hash, count - 1),
+        }
+        true
     }
 
     fn release_channels(&mut self, hash: KeyedHash, is_over: impl Fn(&Channel) -> bool) {
@@ -298,15 +347,6 @@ impl Peers {
     }
 
     #[inline]
-    fn near(&self, now: Instant) -> Option<&Near> {
-        self.near.as_deref().filter(|near| near.is_valid(now))
-    }
-
-    #[inline]
-    fn permission(&self, hash: KeyedHash, ip: IpAddr) -> Option<&Permission> {
-        self.permissions.find(hash_ip(hash, ip), |permission| permission.ip == ip)
-    }
-
     fn index_of_number(&self, hash: KeyedHash, number: u16) -> Option<u16> {
         if self.channels.first()?.number == number {
             return Some(0);
@@ -317,17 +357,13 @@ impl Peers {
 
     #[inline]
     fn numbered(&self, hash: KeyedHash, number: u16) -> Option<&Channel> {
-        let first = &self.first.as_ref()?.channel;
-        if first.number == number {
-            return Some(first);
-        }
         self.channels.get(usize::from(self.index_of_number(hash, number)?))
     }
 
     #[inline]
     fn bound_to(&self, hash: KeyedHash, peer: SocketAddr) -> Option<&Channel> {
         let peer = plain(peer);
-        let first = &self.first.as_ref()?.channel;
+        let first = self.channels.first()?;
         if first.peer() == peer {
             return Some(first);
         }

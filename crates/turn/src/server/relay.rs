@@ -1,9 +1,12 @@
 //! The data path: ChannelData and Send indications of clients, datagrams of peers, ICMP errors (RFC 8656 §11, §12).
 //!
 //! Rules of this file: the functions decide and change nothing. `handle` and `forward` of the server share them, so
-//! both give the same result. The only exception is the transaction id of a Data indication: it is drawn last, when
-//! the datagram is certain to be relayed. Data never refreshes a permission or a channel. ChannelData of a client needs
-//! a bound channel and no permission (§12.6); all else needs a permission.
+//! both give the same result. Only [`Server::count_to_peer`] and [`Server::count_to_client`] change the server, when the
+//! datagram is certain to be relayed. Data never refreshes a permission or a channel. ChannelData of a client needs a
+//! bound channel and no permission (§12.6); all else needs a permission.
+//!
+//! The functions for each datagram are parts of their callers (`inline(always)`). Otherwise a [`Forward`] is copied from
+//! function to function. Such a copy is slow: it reads words whose parts were only just written.
 
 use super::Server;
 use super::allocation::{Allocation, Client, ClientKey, ClientPath, family_of};
@@ -15,85 +18,141 @@ use crate::indication::{Indication, IndicationKind};
 use crate::note::ServerDropped;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
-use portolan_machine::{Datagram, Forward, Instant, Output, Unreachability, WhenFull};
+use portolan_machine::{Cx, Datagram, Forward, Instant, Output, Unreachability, WhenFull};
 use portolan_stun::demux::ChannelData;
 use portolan_stun::{AddressFamily, Attribute, Class, Icmp, Method, TransactionId, Writer};
 
-/// A datagram that is relayed.
+/// A datagram that is relayed to a peer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Relayed<'a> {
+pub(super) struct ToPeer<'a> {
     pub(super) slot: Slot,
     pub(super) forward: Forward<'a>,
-    /// The length of the application data.
-    pub(super) bytes: usize,
-    /// The bandwidth of the allocation that is left.
-    pub(super) bucket: Bucket,
+    /// The bandwidth of the allocation that is left, if there is a limit.
+    pub(super) bucket: Option<Bucket>,
+}
+
+/// A datagram of a peer that is relayed to a client. [`Server::count_to_client`] makes the [`Forward`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ToClient {
+    slot: Slot,
+    envelope: Envelope,
+    bucket: Option<Bucket>,
+}
+
+/// The message that contains the data of a peer.
+#[derive(Clone, Copy, Debug)]
+enum Envelope {
+    /// ChannelData with this header.
+    Channel([u8; 4]),
+    /// A Data indication.
+    Data,
 }
 
 impl Allocation {
-    /// The bandwidth that is left after this datagram.
+    /// The bandwidth that is left after this datagram, if there is a limit.
+    #[inline(always)]
+    fn bandwidth(&self, now: Instant, limit: Option<Bandwidth>, bytes: usize) -> Result<Option<Bucket>, ServerDropped> {
+        let Some(limit) = limit else { return Ok(None) };
+        self.bucket.take(now, limit, bytes).map(Some).ok_or(ServerDropped::Bandwidth)
+    }
+
+    /// Uses the bandwidth of a datagram.
     #[inline]
-    fn bandwidth(&self, now: Instant, limit: Option<Bandwidth>, bytes: usize) -> Result<Bucket, ServerDropped> {
-        match limit {
-            None => Ok(self.bucket),
-            Some(limit) => self.bucket.take(now, limit, bytes).ok_or(ServerDropped::Bandwidth),
+    const fn spend(&mut self, left: Option<Bucket>) {
+        if let Some(left) = left {
+            self.bucket = left;
         }
     }
 }
 
 impl Server {
-    /// Queues a relayed datagram. The caller has checked that the queue has room.
-    pub(super) fn transmit(&mut self, relayed: Relayed<'_>) {
-        let had_room = self.out.offer(Output::Transmit(relayed.forward.to_transmit()));
+    /// Counts a datagram to a peer, and returns it.
+    #[inline(always)]
+    pub(super) fn count_to_peer<'a>(&mut self, decided: ToPeer<'a>) -> Forward<'a> {
+        let bytes = decided.forward.body.len();
+        self.stats.relayed.to_peers.add(bytes);
+        if let Some(allocation) = self.table.get_mut(decided.slot) {
+            allocation.totals.to_peers.add(bytes);
+            allocation.spend(decided.bucket);
+        }
+        decided.forward
+    }
+
+    /// Counts a datagram of a peer, and returns it in its envelope. The transaction id of a Data indication is drawn now.
+    #[inline(always)]
+    pub(super) fn count_to_client<'a>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        decided: ToClient,
+        datagram: &Datagram<'a>,
+    ) -> Option<Forward<'a>> {
+        let (peer, data) = (datagram.remote, datagram.payload);
+        self.stats.relayed.to_client.add(data.len());
+        let allocation = self.table.get_mut(decided.slot)?;
+        allocation.totals.to_client.add(data.len());
+        allocation.spend(decided.bucket);
+        let client = &allocation.client;
+        let forward = Forward::new(client.socket, client.remote, data);
+        match (decided.envelope, client.path) {
+            (Envelope::Channel(head), ClientPath::Udp(None)) => forward.with_head(&head),
+            (Envelope::Channel(head), ClientPath::Udp(Some(local))) => forward.with_local(local).with_head(&head),
+            // Only a stream needs the padding (§12.5).
+            (Envelope::Channel(head), ClientPath::Stream) => {
+                forward.with_when_full(WhenFull::Drop).padded().with_head(&head)
+            }
+            (Envelope::Data, path) => {
+                let head = IndicationKind::Data.head(self.ids.next(cx), peer, data.len())?;
+                let forward = match path {
+                    ClientPath::Udp(Some(local)) => forward.with_local(local),
+                    ClientPath::Udp(None) => forward,
+                    ClientPath::Stream => forward.with_when_full(WhenFull::Drop),
+                };
+                forward.padded().with_head(head.as_slice())
+            }
+        }
+    }
+
+    /// Queues a datagram. The caller has checked that the queue has room.
+    pub(super) fn transmit(&mut self, forward: &Forward<'_>) {
+        let had_room = self.out.offer(Output::Transmit(forward.to_transmit()));
         debug_assert!(had_room, "the room was checked");
-    }
-
-    pub(super) fn count_to_peer(&mut self, relayed: &Relayed<'_>) {
-        self.stats.relayed.to_peers.add(relayed.bytes);
-        if let Some(allocation) = self.table.get_mut(relayed.slot) {
-            allocation.totals.to_peers.add(relayed.bytes);
-            allocation.bucket = relayed.bucket;
-        }
-    }
-
-    pub(super) fn count_to_client(&mut self, relayed: &Relayed<'_>) {
-        self.stats.relayed.to_client.add(relayed.bytes);
-        if let Some(allocation) = self.table.get_mut(relayed.slot) {
-            allocation.totals.to_client.add(relayed.bytes);
-            allocation.bucket = relayed.bucket;
-        }
     }
 }
 
 /// The longest data in a Data indication that fits into a UDP datagram, with the head of the indication.
 const LONGEST: usize = 65_507 - 48 - 3;
 
-/// The allocation of a client, if it is open and has not expired.
-#[inline]
-fn allocation_of<'t>(
-    table: &'t Table,
-    now: Instant,
-    client: ClientKey<'_>,
-) -> Result<(Slot, &'t Allocation), ServerDropped> {
-    let (slot, allocation) = table.by_client(client).ok_or(ServerDropped::NoAllocation)?;
-    if allocation.pending.is_some() || allocation.has_expired(now) {
-        return Err(ServerDropped::NoAllocation);
+impl Allocation {
+    /// The reason of a refusal: the allocation itself, if it is over.
+    #[cold]
+    fn refused(&self, now: Instant, why: ServerDropped) -> ServerDropped {
+        let is_over = self.pending.is_some() || self.has_expired(now);
+        if is_over { ServerDropped::NoAllocation } else { why }
     }
-    Ok((slot, allocation))
 }
 
 /// ChannelData of a client (§12.6).
-#[inline]
+#[inline(always)]
 pub(super) fn channel_data<'a>(
     table: &Table,
     (now, limit): (Instant, Option<Bandwidth>),
     client: ClientKey<'_>,
     payload: &'a [u8],
-) -> Result<Relayed<'a>, ServerDropped> {
-    let (slot, allocation) = allocation_of(table, now, client)?;
-    let ChannelData { number, data } = ChannelData::decode(payload).map_err(|_| ServerDropped::ChannelDataInvalid)?;
+) -> Result<ToPeer<'a>, ServerDropped> {
+    let (slot, allocation) = table.by_client(client).ok_or(ServerDropped::NoAllocation)?;
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
-    let peer = allocation.peers.by_number(hash, now, number).ok_or(ServerDropped::NoChannel)?;
+    let refused = |why| allocation.refused(now, why);
+    let ChannelData { number, data } =
+        ChannelData::decode(payload).map_err(|_| refused(ServerDropped::ChannelDataInvalid))?;
+    let further;
+    let peer = match allocation.peers.first_by_number(now, number) {
+        Some(peer) => peer,
+        None => {
+            let found = allocation.peers.by_number(hash, now, number);
+            further = found.ok_or_else(|| refused(ServerDropped::NoChannel))?;
+            &further
+        }
+    };
     to_peer(slot, allocation, (now, limit), peer, data)
 }
 
@@ -104,76 +163,60 @@ pub(super) fn send<'a>(
     client: ClientKey<'_>,
     payload: &'a [u8],
     (policy, listeners): (&PeerPolicy, &Listeners),
-) -> Result<Relayed<'a>, ServerDropped> {
-    let (slot, allocation) = allocation_of(table, now, client)?;
-    let indication = Indication::decode(payload).filter(|indication| indication.kind == IndicationKind::Send);
-    let Indication { peer, data, .. } = indication.ok_or(ServerDropped::SendInvalid)?;
-    if allocation.is_tcp {
-        return Err(ServerDropped::TcpAllocation);
-    }
+) -> Result<ToPeer<'a>, ServerDropped> {
+    let (slot, allocation) = table.by_client(client).ok_or(ServerDropped::NoAllocation)?;
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
+    let refused = |why| Err(allocation.refused(now, why));
+    let indication = Indication::decode(payload).filter(|indication| indication.kind == IndicationKind::Send);
+    let Some(Indication { peer, data, .. }) = indication else { return refused(ServerDropped::SendInvalid) };
+    if allocation.is_tcp {
+        return refused(ServerDropped::TcpAllocation);
+    }
     if !allocation.peers.permits(hash, now, peer.ip()) {
-        return Err(ServerDropped::NoPermission);
+        return refused(ServerDropped::NoPermission);
     }
     // The policy permitted the address when the permission was made. Only the port is new.
     if peer.port() == 0 || listeners.has_port(peer.port()) && policy.judge_port(listeners.own(), peer).is_err() {
-        return Err(ServerDropped::Forbidden);
+        return refused(ServerDropped::Forbidden);
     }
-    to_peer(slot, allocation, (now, limit), peer, data)
+    to_peer(slot, allocation, (now, limit), &peer, data)
 }
 
-#[inline]
+#[inline(always)]
 fn to_peer<'a>(
     slot: Slot,
     allocation: &Allocation,
     (now, limit): (Instant, Option<Bandwidth>),
-    peer: SocketAddr,
+    peer: &SocketAddr,
     data: &'a [u8],
-) -> Result<Relayed<'a>, ServerDropped> {
-    let relay = allocation.live_relay(now, family_of(peer.ip())).ok_or(ServerDropped::OtherFamily)?;
+) -> Result<ToPeer<'a>, ServerDropped> {
+    let relay = allocation
+        .live_relay(now, family_of(peer.ip()))
+        .ok_or_else(|| allocation.refused(now, ServerDropped::OtherFamily))?;
     let bucket = allocation.bandwidth(now, limit, data.len())?;
-    Ok(Relayed { slot, forward: Forward::new(relay.socket, peer, data), bytes: data.len(), bucket })
+    Ok(ToPeer { slot, forward: Forward::new(relay.socket, *peer, data), bucket })
 }
 
-/// A datagram of a peer to a relay socket (§11.3, §12.7). `id` draws the transaction id of a Data indication.
+/// A datagram of a peer to a relay socket (§11.3, §12.7).
 #[inline]
-pub(super) fn from_peer<'a>(
+pub(super) fn from_peer(
     table: &Table,
     (now, limit): (Instant, Option<Bandwidth>),
     (slot, family): (Slot, AddressFamily),
-    datagram: &Datagram<'a>,
-    id: impl FnOnce() -> TransactionId,
-) -> Result<Relayed<'a>, ServerDropped> {
+    datagram: &Datagram<'_>,
+) -> Result<ToClient, ServerDropped> {
     let allocation = table.get(slot).ok_or(ServerDropped::NoAllocation)?;
     allocation.live_relay(now, family).ok_or(ServerDropped::NoAllocation)?;
     let hash = table.hash().ok_or(ServerDropped::NoAllocation)?;
-    let (peer, data) = (datagram.remote, datagram.payload);
-    let permitted = allocation.peers.by_peer(hash, now, peer).ok_or(ServerDropped::NoPermission)?;
-    let bucket = allocation.bandwidth(now, limit, data.len())?;
-    let client = &allocation.client;
-    let forward = Forward::new(client.socket, client.remote, data);
-    let forward = match permitted.channel {
-        Some(number) => {
-            let head = ChannelData::head(number, data.len()).ok_or(ServerDropped::TooLong)?;
-            let forward = forward.with_head(&head).ok_or(ServerDropped::TooLong)?;
-            // Over UDP the padding is not needed (§12.5).
-            if client.path == ClientPath::Stream { forward.padded() } else { forward }
-        }
-        None => {
-            // Checked before an id is drawn.
-            if data.len() > LONGEST {
-                return Err(ServerDropped::TooLong);
-            }
-            let head = IndicationKind::Data.head(id(), peer, data.len()).ok_or(ServerDropped::TooLong)?;
-            forward.with_head(head.as_slice()).ok_or(ServerDropped::TooLong)?.padded()
-        }
+    let permitted = allocation.peers.by_peer(hash, now, &datagram.remote).ok_or(ServerDropped::NoPermission)?;
+    let length = datagram.payload.len();
+    let bucket = allocation.bandwidth(now, limit, length)?;
+    let envelope = match permitted.channel {
+        Some(number) => Envelope::Channel(ChannelData::head(number, length).ok_or(ServerDropped::TooLong)?),
+        None if length > LONGEST => return Err(ServerDropped::TooLong),
+        None => Envelope::Data,
     };
-    let forward = match client.path {
-        ClientPath::Udp(Some(local)) => forward.with_local(local),
-        ClientPath::Udp(None) => forward,
-        ClientPath::Stream => forward.with_when_full(WhenFull::Drop),
-    };
-    Ok(Relayed { slot, forward, bytes: data.len(), bucket })
+    Ok(ToClient { slot, envelope, bucket })
 }
 
 /// The Data indication with ICMP for a datagram that did not reach its peer (§11.5).

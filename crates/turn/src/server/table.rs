@@ -5,7 +5,7 @@
 //! the RNG, because clients choose their addresses. Iteration is in the order of the slots, so it does not depend on
 //! the secrets. Slots of ended allocations are used again, and an empty table holds no memory.
 
-use super::allocation::{Allocation, Client, ClientKey};
+use super::allocation::{Allocation, Client, ClientKey, Timer};
 use super::peers;
 pub(super) use super::slots::Slot;
 use super::slots::Slots;
@@ -73,7 +73,7 @@ impl Table {
     }
 
     /// The allocation of a client, expired or not.
-    #[inline]
+    #[inline(always)]
     pub(super) fn by_client(&self, client: ClientKey<'_>) -> Option<(Slot, &Allocation)> {
         let mut found = None;
         let is_client = |&slot: &Slot| {
@@ -137,8 +137,8 @@ impl Table {
         for (family, relay) in allocation.relays() {
             self.remove_relay(relay.socket, slot, family);
         }
-        if let Some((_, timer)) = allocation.timer {
-            self.timers.cancel(timer);
+        if let Timer::Set { id, .. } = allocation.timer {
+            self.timers.cancel(id);
         }
         self.shrink(hash);
         Some(allocation)
@@ -149,13 +149,13 @@ impl Table {
     pub(super) fn wake_at(&mut self, slot: Slot, at: Instant) {
         let Some(allocation) = self.slots.get_mut(slot) else { return };
         match allocation.timer {
-            Some((set, _)) if set <= at => return,
-            Some((_, timer)) => {
-                self.timers.cancel(timer);
+            Timer::Set { at: earlier, .. } if earlier <= at.into() => return,
+            Timer::Set { id, .. } => {
+                self.timers.cancel(id);
             }
-            None => {}
+            Timer::Unset => {}
         }
-        allocation.timer = Some((at, self.timers.insert(at, slot)));
+        allocation.timer = Timer::Set { at: at.into(), id: self.timers.insert(at, slot) };
     }
 
     /// The earliest timer.
@@ -167,7 +167,7 @@ impl Table {
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<Slot> {
         let slot = self.timers.pop_due(now)?;
         if let Some(allocation) = self.get_mut(slot) {
-            allocation.timer = None;
+            allocation.timer = Timer::Unset;
         }
         Some(slot)
     }

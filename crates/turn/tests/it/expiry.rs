@@ -1,7 +1,10 @@
 //! Lifetimes to the second, in virtual time (RFC 8656 §8, §9, §12).
 
-use crate::world::{Client, OTHER_PEER, PEER, World, addr, config, seconds};
+use crate::world::{
+    Client, LISTENER, OTHER_PEER, PEER, SERVER, World, addr, channel_data, config, indication, seconds,
+};
 use core::time::Duration;
+use portolan_machine::{Datagram, Input, Verdict};
 use portolan_stun::{Attribute, AttributeType, Method};
 use portolan_turn::{FreedReason, ServerEvent};
 
@@ -201,6 +204,29 @@ fn an_allocation_is_over_at_600_seconds_even_if_no_timeout_came() {
     assert_eq!(alice.allocate(&mut world, &[]).code(), None);
     assert_eq!((world.relays.len(), world.server.allocations().count()), (1, 1));
     assert!(world.events.iter().any(|event| matches!(event, ServerEvent::Freed { .. })));
+}
+
+#[test]
+fn the_data_of_an_expired_allocation_is_dropped_for_this_reason() {
+    let mut world = World::new(&config());
+    let mut alice = Client::allocated(&mut world, ALICE, "alice");
+    assert_eq!(alice.bind(&mut world, 0x4000, PEER).code(), None);
+    world.now = seconds(600);
+    // Each of these would be refused for another reason too. ChannelData of no allocation is for the other machines of
+    // the owner's socket.
+    for (bytes, verdict) in [
+        (channel_data(0x4001, b"x"), Verdict::NotMine),
+        (vec![0x40, 0, 0, 9], Verdict::NotMine),
+        (
+            indication([1; 12].into(), &[Attribute::XorPeerAddress(addr(OTHER_PEER)), Attribute::Data(b"x")]),
+            Verdict::Mine,
+        ),
+        (indication([2; 12].into(), &[]), Verdict::Mine),
+    ] {
+        let datagram = Datagram::new(LISTENER, addr(SERVER), alice.address, &bytes);
+        assert_eq!(world.input(Input::Datagram(datagram)), (verdict, vec![]), "{bytes:?}");
+    }
+    assert_eq!(world.server.stats().dropped.no_allocation, 2);
 }
 
 #[test]
