@@ -75,6 +75,7 @@ pub(super) struct Allocation {
     /// The parameters of the response while the relay sockets are not open.
     pub(super) pending: Option<Box<Pending>>,
     pub(super) peers: Peers,
+    /// The relay socket of each family.
     ipv4: Option<Relay>,
     pub(super) totals: Totals,
     ipv6: Option<Relay>,
@@ -226,7 +227,8 @@ impl Allocation {
     }
 }
 
-#[cfg(test)]
+// The sizes are those of a target with pointers of 64 bits.
+#[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::*;
     use core::mem::offset_of;

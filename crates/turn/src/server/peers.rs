@@ -93,7 +93,7 @@ pub(super) enum Conflict {
 
 impl Peers {
     /// The bytes that the data path reads for a channel that is copied.
-    #[cfg(test)]
+    #[cfg(all(test, target_pointer_width = "64"))]
     pub(super) const READ_FIRST: usize = core::mem::offset_of!(Self, all);
 
     /// Whether the peers with this address may send to the client.
