@@ -103,8 +103,8 @@ pub(super) struct Owner {
     pub(super) source: Source,
 }
 
-/// The timer of an allocation. Its tag is narrow: the compiler marks a free place of the table in the widest tag of an
-/// allocation. This is that of the client's address, which each lookup reads.
+/// The timer of an allocation. Its tag is narrow, because the compiler marks a free place of the table in the largest niche
+/// of an allocation. This is the tag of the client's address, which each lookup reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Timer {

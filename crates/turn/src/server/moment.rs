@@ -5,8 +5,8 @@ use portolan_machine::Instant;
 
 /// The nanoseconds since the origin, of which eight bytes count 584 years. Later times are equal.
 ///
-/// An [`Instant`] takes 16 bytes, and the data path should read few cache lines. It also makes the place of an allocation
-/// need no flag: the compiler marks a free place in the address of the client, which each lookup reads.
+/// An [`Instant`] takes 16 bytes, and the data path should read few cache lines. It also has a large niche, in which the
+/// compiler would mark a free place of the table. Now this niche is in the address of the client, which each lookup reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(u64);
 

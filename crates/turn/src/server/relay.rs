@@ -6,7 +6,8 @@
 //! bound channel and no permission (§12.6); all else needs a permission.
 //!
 //! The functions for each datagram are parts of their callers (`inline(always)`). Otherwise a [`Forward`] is copied from
-//! function to function. Such a copy is slow: it reads words whose parts were only just written.
+//! function to function. Such a copy is slow: it reads words whose parts were written just before, so the processor cannot
+//! forward the stores to the loads.
 
 use super::Server;
 use super::allocation::{Allocation, Client, ClientKey, ClientPath, family_of};

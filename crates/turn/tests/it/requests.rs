@@ -59,6 +59,36 @@ fn rfc8656_3_2_a_client_address_has_an_allocation_at_each_address_of_the_server(
 }
 
 #[test]
+fn data_of_peers_leaves_from_the_address_of_the_server_that_the_client_uses() {
+    for (listen, local) in [("0.0.0.0:3478", Some(addr(SERVER).ip())), (SERVER, None)] {
+        let sockets = [ServerSocket::new(LISTENER, Protocol::Udp, addr(listen))];
+        let mut world = World::with(Server::over(&config(), &sockets).unwrap());
+        world.ids.next_socket();
+        let mut alice = Client::allocated(&mut world, ALICE, "alice");
+        assert_eq!(alice.bind(&mut world, 0x4000, PEER).code(), None);
+        assert_eq!(alice.permit(&mut world, OTHER_PEER).code(), None);
+        // ChannelData, and a Data indication.
+        for peer in [PEER, OTHER_PEER] {
+            let [sent] = &world.peer(addr(peer), alice.relayed, b"hi")[..] else { panic!("no data of {peer}") };
+            assert_eq!((sent.socket, sent.local), (LISTENER, local), "{listen}, {peer}");
+        }
+    }
+}
+
+#[test]
+fn data_that_is_too_long_for_a_data_indication_is_dropped_and_not_counted_as_relayed() {
+    // The longest payload of UDP without the longest head, and without the longest padding.
+    const LONGEST: usize = 65_507 - 48 - 3;
+    let mut world = World::new(&config());
+    let mut alice = Client::allocated(&mut world, ALICE, "alice");
+    assert_eq!(alice.permit(&mut world, OTHER_PEER).code(), None);
+    assert_eq!(world.peer(addr(OTHER_PEER), alice.relayed, &[7; LONGEST]).len(), 1);
+    assert_eq!(world.peer(addr(OTHER_PEER), alice.relayed, &[7; LONGEST + 1]), []);
+    let stats = world.server.stats();
+    assert_eq!((stats.dropped.too_long, stats.relayed.to_client.datagrams), (1, 1));
+}
+
+#[test]
 fn allocate_is_refused_by_the_rules_of_section_7_2() {
     let v6 = Attribute::RequestedAddressFamily(AddressFamily::Ipv6);
     let dual = Attribute::AdditionalAddressFamily(AddressFamily::Ipv6);
